@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+# DOVE: everything that is built goes to build/. `make help` lists the targets.
+
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := all
+
+V ?= 0
+Q := $(if $(filter 1,$(V)),,@)
+say = $(if $(filter 1,$(V)),,@printf '  %-8s %s\n' '$(1)' '$(2)')
+
+B       ?= build
+CC      ?= cc
+ifeq ($(origin CC),default)
+CC      := cc
+endif
+CLANG   ?= clang
+BPFTOOL ?= bpftool
+DEPS    := scripts/deps.sh
+
+WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Werror
+CFLAGS  ?= -O2 -g
+ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANITIZE) -I. -I$(B) -D_GNU_SOURCE \
+              -DDOVE_VERSION='"$(VERSION)"'
+BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -I. -Ibpf
+
+VERSION := 0.1.0
+
+LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor
+LIBS_DPS   := -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
+LIBS_CTL   := -lcurl -lcjson
+
+SRC_lib    := $(wildcard lib/*.c)
+SRC_loader := $(wildcard loader/*.c)
+SRC_agent  := $(wildcard agent/*.c)
+SRC_dps    := $(wildcard dps/*.c)
+SRC_ctl    := $(wildcard ctl/*.c)
+SRC_unit   := $(wildcard selftests/unit/*.c)
+SRC_prog   := $(wildcard selftests/prog/*.c)
+SRC_tool   := $(wildcard selftests/tools/*.c)
+SRC_all    := $(foreach d,lib loader agent dps ctl unit prog tool,$(SRC_$(d)))
+
+obj = $(patsubst %.c,$(B)/%.o,$(1))
+OBJ_agent := $(call obj,$(SRC_lib) $(SRC_loader) $(SRC_agent))
+OBJ_dps   := $(call obj,$(SRC_lib) $(SRC_dps))
+OBJ_ctl   := $(call obj,$(SRC_lib) $(SRC_ctl))
+MAINS     := $(foreach d,agent dps ctl,$(B)/$(d)/main.o)
+OBJ_unit  := $(call obj,$(SRC_unit)) $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps)))
+OBJ_prog  := $(call obj,$(SRC_prog) $(SRC_lib) $(SRC_loader))
+TOOLS     := $(patsubst selftests/tools/%.c,$(B)/selftests/%,$(SRC_tool))
+
+PROGRAMS  := $(B)/dove-agent $(B)/dove-dps $(B)/dovectl
+SKELETON  := $(B)/dove.skel.h
+
+.PHONY: all
+all: $(PROGRAMS) compile_commands.json ## the three programs (default)
+
+# ---- the kernel side ----------------------------------------------------
+
+$(B)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
+
+$(B)/%.skel.h: $(B)/bpf/%.bpf.o
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name $* > $@
+
+.PHONY: vmlinux
+vmlinux: ## regenerate vmlinux.h from the running kernel's BTF
+	$(Q){ printf '/* SPDX-License-Identifier: GPL-2.0 */\n'; \
+	  printf '/* Made by "make vmlinux": only the types that the programs use. */\n'; \
+	  printf '#ifndef __VMLINUX_H__\n#define __VMLINUX_H__\n\n'; \
+	  $(BPFTOOL) btf dump file /sys/kernel/btf/vmlinux format c | \
+	    awk -v want="$$(grep -v '^#' scripts/vmlinux.types | paste -sd,)" -f scripts/vmlinux.awk && \
+	  printf '#endif\n'; } > vmlinux.h.new && mv vmlinux.h.new vmlinux.h
+
+# ---- user space ---------------------------------------------------------
+
+$(B)/%.o: %.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
+
+$(call obj,$(SRC_loader) $(SRC_agent) $(SRC_prog)): | $(SKELETON)
+
+$(B)/dove-agent: $(OBJ_agent)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(LIBS_AGENT)
+
+$(B)/dove-dps: $(OBJ_dps)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(LIBS_DPS)
+
+$(B)/dovectl: $(OBJ_ctl)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(LIBS_CTL)
+
+# ---- tests --------------------------------------------------------------
+
+$(B)/selftests/unit-tests: $(OBJ_unit)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(sort $(LIBS_AGENT) $(LIBS_DPS) $(LIBS_CTL)) -lcriterion
+
+$(B)/selftests/prog-tests: $(OBJ_prog)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lmnl -lcriterion
+
+$(TOOLS): $(B)/selftests/%: selftests/tools/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< -o $@
+
+TESTS := $(B)/selftests/unit-tests $(B)/selftests/prog-tests $(TOOLS)
+
+.PHONY: tests
+tests: all $(TESTS) ## build the tests, without running them
+
+.PHONY: deps
+deps: ## install what is missing to build and test (Debian, as root)
+	$(Q)$(DEPS)
+
+# The parts that need what `deps` installs run in a make of their own.
+.PHONY: demo test
+demo: deps ## two hosts, one service, real traffic: a story in under a minute
+	$(Q)$(MAKE) --no-print-directory -s all $(B)/selftests/unit-tests $(TOOLS) >/dev/null
+	$(Q)selftests/demo.sh
+
+test: deps ## all tests: units, programs in the kernel, namespaces (T=PATTERN for some)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)selftests/run.sh $(T)
+
+.PHONY: asan
+asan: deps ## the unit tests under AddressSanitizer and UBSan
+	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \
+	  $(B)/asan/selftests/unit-tests
+	$(Q)$(B)/asan/selftests/unit-tests
+
+.PHONY: check
+check: deps $(SKELETON) compile_commands.json ## format, lint, direction of includes
+	$(Q)scripts/check.sh
+
+# ---- the rest -----------------------------------------------------------
+
+compile_commands.json: Makefile $(SRC_all) $(wildcard bpf/*.bpf.c)
+	$(Q){ printf '[\n'; sep=; for f in $(SRC_all); do \
+	  printf '%s{"directory": "%s", "file": "%s", "command": "$(CC) %s -c %s"}' "$$sep" "$(CURDIR)" "$$f" \
+	    '$(subst ",\",$(ALL_CFLAGS))' "$$f"; sep=',
+	'; done; for f in $(wildcard bpf/*.bpf.c); do \
+	  printf ',\n{"directory": "%s", "file": "%s", "command": "$(CLANG) $(BPF_CFLAGS) -c %s"}' "$(CURDIR)" "$$f" "$$f"; \
+	  done; printf '\n]\n'; } > $@
+
+.PHONY: clean
+clean: ## remove everything that was built
+	$(Q)rm -rf $(B) compile_commands.json
+
+.PHONY: help
+help: ## this list
+	$(Q)awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+-include $(patsubst %.o,%.d,$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl) $(OBJ_unit) $(OBJ_prog))) \
+         $(B)/bpf/dove.bpf.d $(addsuffix .d,$(TOOLS))

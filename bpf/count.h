@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The one exit: every packet is counted under exactly one reason. */
+#ifndef DOVE_COUNT_H
+#define DOVE_COUNT_H
+
+#include "maps.bpf.h"
+#include "packet.h"
+
+static __always_inline void count(__u32 index, __u64 bytes)
+{
+	struct dove_stats *stats = bpf_map_lookup_elem(&dove_stats, &index);
+
+	if (!stats)
+		return;
+	stats->packets++;
+	stats->bytes += bytes;
+}
+
+/* Per policy: what this host sent, or refused to send, under it. */
+static __always_inline void count_policy(__u32 vnid, __u32 policy, __u32 bytes, bool denied)
+{
+	struct dove_policy_key key = { .vnid = vnid, .policy = policy };
+	struct dove_policy_stats *stats, first = { .packets = !denied, .bytes = denied ? 0 : bytes,
+						   .denied = denied };
+
+	if (!cfg_policy_stats || !policy)
+		return;
+	stats = bpf_map_lookup_elem(&dove_policy_stats, &key);
+	if (!stats) {
+		bpf_map_update_elem(&dove_policy_stats, &key, &first, BPF_NOEXIST);
+		return;
+	}
+	if (denied) {
+		stats->denied++;
+		return;
+	}
+	stats->packets++;
+	stats->bytes += bytes;
+}
+
+/*
+ * finish() - count the packet and tell the kernel what to do with it.
+ *
+ * reason is the negative reason that the packet's way ended with. What was
+ * sent has its action from the redirect, what is not ours passes, all else is
+ * dropped here (the agent has its copy of what is held).
+ */
+static __always_inline int finish(struct packet *p, int reason)
+{
+	count(-reason, p->len);
+	switch (-reason) {
+	case DOVE_ENCAPSULATED:
+	case DOVE_DELIVERED_LOCAL:
+	case DOVE_DELIVERED:
+	case DOVE_STRIPPED:
+	case DOVE_ARP_ANSWERED:
+		return p->action;
+	case DOVE_PASSED:
+	case DOVE_BRIDGED:
+		return TC_ACT_OK;
+	}
+	return TC_ACT_SHOT;
+}
+
+#endif

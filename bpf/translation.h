@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What applies: the translation of (sender, destination, protocol, ports).
+ * The pair's entry is asked first; it decides by itself, by the few rules
+ * that it holds, or says which fields the exact entry has.
+ */
+#ifndef DOVE_TRANSLATION_H
+#define DOVE_TRANSLATION_H
+
+#include "maps.bpf.h"
+#include "packet.h"
+#include "stale.h"
+
+struct decision {
+	const struct dove_translation *t;
+	__u32 policy;
+	__u8 verdict; /* enum dove_verdict */
+	struct judgement judged;
+};
+
+static __always_inline const struct dove_translation *translation_lookup(const struct dove_cache_key *key)
+{
+	const struct dove_translation *t = bpf_map_lookup_elem(&dove_cache, key);
+
+	return t ? t : bpf_map_lookup_elem(&dove_denied, key);
+}
+
+static __always_inline bool usable(const struct dove_translation *t, const struct packet *p)
+{
+	if (!t || bpf_ktime_get_coarse_ns() >= t->expires)
+		return false;
+	return t->state == DOVE_ACTIVE || p->hook == HOOK_INJECT;
+}
+
+static __always_inline bool rule_matches(const struct dove_rule *r, const struct packet *p)
+{
+	bool any_ports = r->from_lo == 0 && r->from_hi == 0xffff && r->to_lo == 0 && r->to_hi == 0xffff;
+
+	if (r->proto && r->proto != p->l4_proto)
+		return false;
+	if (any_ports)
+		return true;
+	return p->has_ports && p->from_port >= r->from_lo && p->from_port <= r->from_hi &&
+	       p->to_port >= r->to_lo && p->to_port <= r->to_hi;
+}
+
+static __always_inline int decide_by_rules(const struct packet *p, struct decision *d)
+{
+	for (int i = 0; i < DOVE_RULES_MAX; i++) {
+		const struct dove_rule *r = &d->t->rules[i];
+
+		if (i >= d->t->n_rules)
+			break;
+		if (rule_matches(r, p)) {
+			d->policy = r->policy;
+			d->verdict = r->verdict;
+			return 0;
+		}
+	}
+	return -DOVE_HELD_MISS;
+}
+
+static __always_inline int decide_exactly(const struct packet *p, struct dove_cache_key *key, struct decision *d)
+{
+	__u8 scope = d->t->scope;
+
+	key->exact = 1;
+	if (scope & DOVE_SCOPE_PROTO)
+		key->proto = p->l4_proto;
+	if (scope & DOVE_SCOPE_FROM_PORT)
+		key->from_port = p->from_port;
+	if (scope & DOVE_SCOPE_TO_PORT)
+		key->to_port = p->to_port;
+	d->t = translation_lookup(key);
+	if (!usable(d->t, p))
+		return -DOVE_HELD_MISS;
+	d->policy = d->t->policy;
+	d->verdict = d->t->verdict;
+	return 0;
+}
+
+/* The pair's entry alone, as ARP needs it; -DOVE_HELD_MISS where there is none that can be used. */
+static __always_inline int translation_of_pair(const struct packet *p, struct dove_cache_key *key,
+					       struct decision *d)
+{
+	key->dst = p->dst;
+	key->source = p->source;
+	d->t = translation_lookup(key);
+	if (!usable(d->t, p))
+		return -DOVE_HELD_MISS;
+	d->policy = d->t->policy;
+	d->verdict = d->t->verdict;
+	return 0;
+}
+
+/* A refusal is asked again at once when anything that it rests on has changed. */
+static __always_inline int refuse_old(const struct decision *d)
+{
+	if (d->judged.fresh == STALE_REFUSED)
+		return -DOVE_HELD_MISS;
+	return d->judged.fresh == STALE && d->verdict != DOVE_VERDICT_ALLOW ? -DOVE_HELD_MISS : 0;
+}
+
+static __always_inline int verdict_reason(__u8 verdict)
+{
+	switch (verdict) {
+	case DOVE_VERDICT_ALLOW:
+		return 0;
+	case DOVE_VERDICT_NO_ENDPOINT:
+		return -DOVE_NO_ENDPOINT;
+	case DOVE_VERDICT_NO_PLACE:
+		return -DOVE_NO_PLACE;
+	case DOVE_VERDICT_NO_SERVICE:
+		return -DOVE_NO_SERVICE;
+	}
+	return -DOVE_DENIED;
+}
+
+/*
+ * translation_find() - what applies to the packet, as its sender may know it now.
+ *
+ * 0: allowed, d->t says where to. -DOVE_HELD_MISS: the service must be asked.
+ * A later fragment whose pair depends on ports can't be decided and ends.
+ */
+static __always_inline int translation_find(const struct packet *p, struct decision *d)
+{
+	struct dove_cache_key key = {};
+
+	TRY(translation_of_pair(p, &key, d));
+	if (d->t->scope) {
+		if (p->later_fragment && d->t->scope & (DOVE_SCOPE_FROM_PORT | DOVE_SCOPE_TO_PORT))
+			return -DOVE_FRAGMENT;
+		if (d->t->n_rules)
+			TRY(decide_by_rules(p, d));
+		else
+			TRY(decide_exactly(p, &key, d));
+	}
+	if (cfg_origin_check || d->verdict != DOVE_VERDICT_ALLOW) {
+		judge_sent(d->t, d->policy, &d->judged);
+		TRY(refuse_old(d));
+	}
+	return verdict_reason(d->verdict);
+}
+
+#endif

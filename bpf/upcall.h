@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* The way up to the agent: whole packets that wait for an answer, and small events. */
+#ifndef DOVE_UPCALL_H
+#define DOVE_UPCALL_H
+
+#include "count.h"
+#include "maps.bpf.h"
+#include "packet.h"
+#include "stale.h"
+
+#define EVENT_INTERVAL_NS (100ull * 1000 * 1000)
+
+/*
+ * A port may give the agent so many bytes at once and so many a second; what
+ * is above that costs only itself. A lost race for the bucket counts as no
+ * room: two CPUs of one port at its limit.
+ */
+static __always_inline bool budget_allows(const struct packet *p, __u32 bytes)
+{
+	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p->ifindex);
+	struct dove_budget *budget = bpf_map_lookup_elem(&dove_budgets, &p->ifindex);
+	__u64 now = bpf_ktime_get_ns();
+	__u64 used, from;
+
+	if (!port || !budget)
+		return false;
+	for (int i = 0; i < 3; i++) {
+		used = budget->used_until;
+		from = newest(used, now);
+		if (from - now > port->hold_burst_ns)
+			return false;
+		from += bytes * port->hold_ns_per_kib >> 10;
+		if (__sync_val_compare_and_swap(&budget->used_until, used, from) == used)
+			return true;
+	}
+	return false;
+}
+
+/* Copy the packet into a record of `room` bytes of data; room is a constant. */
+static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p, int reason, __u32 len,
+				   const __u32 room)
+{
+	struct dove_held *held;
+
+	if (p->hook != HOOK_NIC_INGRESS && !budget_allows(p, room))
+		return -DOVE_MISS_LIMITED;
+	held = bpf_ringbuf_reserve(&dove_packets, sizeof(*held) + room, 0);
+	if (!held)
+		return -DOVE_RING_FULL;
+	*held = (struct dove_held){
+		.time = bpf_ktime_get_ns(),
+		.ifindex = p->ifindex,
+		.len = len,
+		.reason = -reason,
+		.vnid = p->vnid,
+		.gso_size = skb->gso_size,
+		.key = { .dst = p->dst,
+			 .source = p->source,
+			 .from_port = p->from_port,
+			 .to_port = p->to_port,
+			 .proto = p->l4_proto,
+			 .exact = 1 },
+		.policy = p->policy,
+		.sequence = p->sequence,
+	};
+	/* The compiler knows len's range from the caller and would drop the check the verifier needs. */
+	barrier_var(len);
+	if (len == 0 || len > room || bpf_skb_load_bytes(skb, 0, held->data, len)) {
+		bpf_ringbuf_discard(held, 0);
+		return -DOVE_TRUNCATED;
+	}
+	bpf_ringbuf_submit(held, 0);
+	return reason;
+}
+
+/* hold() - give the packet to the agent: returns `reason`, or why that was not possible. */
+static __always_inline int hold(struct __sk_buff *skb, const struct packet *p, int reason)
+{
+	__u32 len = skb->len;
+
+	if (len <= DOVE_HELD_SMALL)
+		return hold_in(skb, p, reason, len, DOVE_HELD_SMALL);
+	if (len <= DOVE_HELD_FRAME)
+		return hold_in(skb, p, reason, len, DOVE_HELD_FRAME);
+	if (len <= DOVE_HELD_JUMBO)
+		return hold_in(skb, p, reason, len, DOVE_HELD_JUMBO);
+	return hold_in(skb, p, reason, len, DOVE_HELD_MAX);
+}
+
+/* One event of a kind per origin, network, policy and sender in EVENT_INTERVAL_NS. */
+static __always_inline bool event_is_due(const struct dove_event_key *key)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 *last = bpf_map_lookup_elem(&dove_event_times, key);
+
+	if (last && now - *last < EVENT_INTERVAL_NS)
+		return false;
+	bpf_map_update_elem(&dove_event_times, key, &now, BPF_ANY);
+	return true;
+}
+
+/*
+ * event_report() - tell the agent what was seen of a packet, at most so often.
+ *
+ * processed: the packet was delivered all the same. An event that finds the
+ * ring full is lost, and counted; the next packet brings it up again.
+ */
+static __always_inline void event_report(__u32 type, const struct packet *p, const struct judgement *j,
+					 bool processed)
+{
+	struct dove_event_key key = { .origin = p->origin, .type = type, .vnid = p->vnid, .policy = p->policy,
+				      .source = type == DOVE_EVENT_NEWER ? 0 : p->source };
+	struct dove_event *event;
+
+	if (type == DOVE_EVENT_NEWER)
+		key.policy = 0;
+	if (!event_is_due(&key))
+		return;
+	event = bpf_ringbuf_reserve(&dove_events, sizeof(*event), 0);
+	if (!event) {
+		count(DOVE_COUNT_EVENTS_LOST, 0);
+		return;
+	}
+	*event = (struct dove_event){
+		.time = bpf_ktime_get_ns(),
+		.sequence = j->sequence,
+		.wanted = j->wanted,
+		.origin = p->origin,
+		.dst = p->dst,
+		.type = type,
+		.vnid = p->vnid,
+		.policy = p->policy,
+		.source = p->source,
+		.processed = processed,
+	};
+	bpf_ringbuf_submit(event, 0);
+}
+
+#endif
