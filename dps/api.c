@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps/api.h"
+
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/keyvalq_struct.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+/* "*" in a pattern is one part of the path, "**" one or two joined by '/': a name. */
+static const struct route {
+	enum evhttp_cmd_type method;
+	const char *pattern;
+	void (*handle)(struct api_call *call);
+} routes[] = {
+	{ EVHTTP_REQ_POST, "v1/apply", api_apply },
+	{ EVHTTP_REQ_GET, "v1/objects/*", api_list_objects },
+	{ EVHTTP_REQ_GET, "v1/objects/*/**", api_get_object },
+	{ EVHTTP_REQ_PUT, "v1/objects/*/**", api_put_object },
+	{ EVHTTP_REQ_DELETE, "v1/objects/*/**", api_delete_object },
+	{ EVHTTP_REQ_PUT, "v1/hosts/*", api_put_host },
+	{ EVHTTP_REQ_GET, "v1/endpoints/*/*/place", api_get_place },
+	{ EVHTTP_REQ_PUT, "v1/endpoints/*/*/place", api_put_place },
+	{ EVHTTP_REQ_DELETE, "v1/endpoints/*/*/place", api_delete_place },
+	{ EVHTTP_REQ_POST, "v1/resolve", api_resolve },
+	{ EVHTTP_REQ_POST, "v1/check", api_check },
+	{ EVHTTP_REQ_GET, "v1/watch", api_watch },
+	{ EVHTTP_REQ_GET, "v1/status", api_status },
+	{ EVHTTP_REQ_GET, "healthz", api_healthz },
+	{ EVHTTP_REQ_GET, "metrics", api_metrics },
+};
+
+static void send_text(struct api_call *call, int status, const char *type, const char *text)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(call->req);
+	struct evbuffer *body = evbuffer_new();
+
+	evhttp_add_header(headers, "Content-Type", type);
+	evbuffer_add(body, text, strlen(text));
+	evhttp_send_reply(call->req, status, NULL, body);
+	evbuffer_free(body);
+}
+
+void api_reply(struct api_call *call, int status, cJSON *json)
+{
+	_free_ char *text = cJSON_PrintUnformatted(json);
+
+	cJSON_Delete(json);
+	send_text(call, status, "application/json", text ? text : "{}");
+}
+
+void api_reply_text(struct api_call *call, const char *type, const char *text)
+{
+	send_text(call, HTTP_OK, type, text);
+}
+
+void api_refuse_status(struct api_call *call, int status, const struct json_error *err)
+{
+	cJSON *json = cJSON_CreateObject();
+
+	call->api->errors++;
+	cJSON_AddStringToObject(json, "error", err->text);
+	if (*err->object)
+		cJSON_AddStringToObject(json, "object", err->object);
+	if (*err->field)
+		cJSON_AddStringToObject(json, "field", err->field);
+	log_debug("refused (%d): %s%s%s", status, err->object, *err->object ? ": " : "", err->text);
+	api_reply(call, status, json);
+}
+
+static int status_of(int rc)
+{
+	switch (rc) {
+	case -EINVAL:
+		return HTTP_BADREQUEST;
+	case -ENOENT:
+		return HTTP_NOTFOUND;
+	case -EEXIST:
+		return 409;
+	case -E2BIG:
+		return HTTP_ENTITYTOOLARGE;
+	default:
+		return HTTP_SERVUNAVAIL;
+	}
+}
+
+void api_refuse(struct api_call *call, int rc, const struct json_error *err)
+{
+	api_refuse_status(call, status_of(rc), err);
+}
+
+cJSON *api_body(struct api_call *call, size_t max)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(call->req);
+	size_t len = evbuffer_get_length(in);
+	struct json_error err = { 0 };
+	cJSON *json = NULL;
+	int rc = -EINVAL;
+
+	if (len > max) {
+		rc = -E2BIG;
+		json_fail(&err, NULL, "the body is larger than %zu bytes", max);
+	} else if (!len) {
+		json_fail(&err, NULL, "the body is empty, not JSON");
+	} else {
+		json = json_parse((char *)evbuffer_pullup(in, -1), len, &err);
+	}
+	if (!json)
+		api_refuse(call, rc, &err);
+	return json;
+}
+
+char *api_query(const struct api_call *call, const char *name)
+{
+	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(call->req);
+	const char *query = evhttp_uri_get_query(uri);
+	struct evkeyvalq params;
+	const char *value;
+	char *copy;
+
+	if (!query || evhttp_parse_query_str(query, &params))
+		return NULL;
+	value = evhttp_find_header(&params, name);
+	copy = value ? mem_copy(value) : NULL;
+	evhttp_clear_headers(&params);
+	return copy;
+}
+
+struct commit_context api_context(struct api *api)
+{
+	return (struct commit_context){
+		.m = &api->model, .store = api->store, .now = time(NULL),
+		.lifetime = api->lifetime, .committed = api_watch_committed, .arg = api,
+	};
+}
+
+/* Finding the handler */
+
+static int split(char *path, char **parts)
+{
+	int n = 0;
+
+	for (char *save = NULL, *part = strtok_r(path, "/", &save); part;
+	     part = strtok_r(NULL, "/", &save)) {
+		if (n == PATH_PARTS_MAX)
+			return -1;
+		parts[n++] = part;
+	}
+	return n;
+}
+
+/* Does the path fit the pattern? Then call->args are what the stars stood for. */
+static bool fits(const char *pattern, char **parts, int n, struct api_call *call)
+{
+	int i = 0;
+
+	call->n_args = 0;
+	for (; *pattern; i++) {
+		size_t len = strcspn(pattern, "/");
+		bool name = len == 2 && !strncmp(pattern, "**", 2);
+
+		if (i == n)
+			return false;
+		if (*pattern == '*')
+			call->args[call->n_args++] = parts[i];
+		else if (strlen(parts[i]) != len || strncmp(pattern, parts[i], len))
+			return false;
+		if (name && i + 1 < n)
+			call->args[call->n_args++] = parts[++i];
+		pattern += len + (pattern[len] == '/');
+	}
+	return i == n;
+}
+
+static const struct route *find_route(struct api_call *call, char **parts, int n, bool *known)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(routes); i++) {
+		if (!fits(routes[i].pattern, parts, n, call))
+			continue;
+		*known = true;
+		if (routes[i].method == evhttp_request_get_command(call->req))
+			return &routes[i];
+	}
+	return NULL;
+}
+
+static void refuse_route(struct api_call *call, bool known)
+{
+	struct json_error err = { 0 };
+
+	json_fail(&err, NULL, known ? "not this method here" : "no such resource");
+	api_refuse_status(call, known ? HTTP_BADMETHOD : HTTP_NOTFOUND, &err);
+}
+
+void api_handle(struct evhttp_request *req, void *arg)
+{
+	struct api_call call = { .api = arg, .req = req };
+	const char *raw = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+	_free_ char *path = raw ? evhttp_uridecode(raw, 0, NULL) : NULL;
+	char *parts[PATH_PARTS_MAX];
+	const struct route *route = NULL;
+	bool known = false;
+	int n = path ? split(path, parts) : -1;
+
+	call.api->requests++;
+	if (n >= 0)
+		route = find_route(&call, parts, n, &known);
+	if (route)
+		route->handle(&call);
+	else
+		refuse_route(&call, known);
+}

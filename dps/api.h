@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * HTTP on one side, calls on the other: docs/api.md. api.c finds the handler
+ * and knows how replies look; a handler replies exactly once.
+ */
+#ifndef DPS_API_H
+#define DPS_API_H
+
+#include <event2/event.h>
+#include <event2/http.h>
+
+#include "dps/commit.h"
+#include "dps/config.h"
+
+#define API_VERSION "0.1"
+#define BODY_MAX (1 << 20)	   /* of a request */
+#define APPLY_BODY_MAX (64 << 20)  /* of an apply */
+#define HEADERS_MAX (16 << 10)
+#define PATH_PARTS_MAX 8
+#define KEYS_MAX 256		   /* of one resolve */
+#define WATCH_BACKLOG_MAX (8 << 20) /* bytes a watcher may be behind before it is dropped */
+
+struct api_watcher;
+
+struct api {
+	struct model model;
+	struct store *store; /* NULL: nothing is kept */
+	struct event_base *base;
+	unsigned int lifetime;
+	int64_t started; /* monotonic seconds */
+	uint64_t requests, errors, questions;
+	struct api_watcher *watchers;
+	unsigned int n_watchers;
+};
+
+/* A request on its way: the parts of its path, decoded, that the route left open. */
+struct api_call {
+	struct api *api;
+	struct evhttp_request *req;
+	const char *args[PATH_PARTS_MAX];
+	int n_args;
+};
+
+/* api_handle() - the evhttp callback; arg is the struct api. */
+void api_handle(struct evhttp_request *req, void *arg);
+
+/* Replies. json is taken over; err->object and err->field are said where they are known. */
+void api_reply(struct api_call *call, int status, cJSON *json);
+void api_reply_text(struct api_call *call, const char *type, const char *text);
+void api_refuse(struct api_call *call, int rc, const struct json_error *err); /* rc: -errno */
+void api_refuse_status(struct api_call *call, int status, const struct json_error *err);
+
+/* api_body() - the request's JSON, the caller's; NULL: it has been refused already. */
+cJSON *api_body(struct api_call *call, size_t max);
+
+/* api_query() - a parameter of the query, decoded; NULL: not there. The caller's. */
+char *api_query(const struct api_call *call, const char *name);
+
+struct commit_context api_context(struct api *api);
+
+/* Handlers, by file. */
+void api_apply(struct api_call *call);
+void api_list_objects(struct api_call *call);
+void api_get_object(struct api_call *call);
+void api_put_object(struct api_call *call);
+void api_delete_object(struct api_call *call);
+
+void api_put_host(struct api_call *call);
+void api_get_place(struct api_call *call);
+void api_put_place(struct api_call *call);
+void api_delete_place(struct api_call *call);
+
+void api_resolve(struct api_call *call);
+void api_check(struct api_call *call);
+
+void api_status(struct api_call *call);
+void api_healthz(struct api_call *call);
+void api_metrics(struct api_call *call);
+
+void api_watch(struct api_call *call);
+void api_watch_committed(const struct txn *txn, void *arg);
+void api_watch_progress(struct api *api);
+void api_watch_close(struct api *api);
+
+#endif

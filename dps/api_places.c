@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Hosts and the places of endpoints: what agents say of themselves. */
+#include <errno.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dps/api.h"
+#include "dps/watch.h"
+#include "lib/cleanup.h"
+
+static int make_host_spec(const struct api_call *call, const cJSON *json, struct spec **out,
+			  struct json_error *err)
+{
+	cJSON *whole;
+	int rc;
+
+	if (!cJSON_IsObject(json))
+		return json_fail(err, NULL, "a host is written {\"addresses\": [...]}");
+	if (json_get(json, "kind") || json_get(json, "name"))
+		return json_fail(err, "name", "the host's name is in the path");
+	whole = cJSON_Duplicate(json, true);
+	cJSON_AddStringToObject(whole, "kind", objects_kind_name(KIND_HOST));
+	cJSON_AddStringToObject(whole, "name", call->args[0]);
+	rc = objects_parse(whole, out, err);
+	cJSON_Delete(whole);
+	return rc;
+}
+
+void api_put_host(struct api_call *call)
+{
+	struct commit_context ctx = api_context(call->api);
+	cJSON *json = api_body(call, BODY_MAX);
+	struct commit_counts counts;
+	struct json_error err = { 0 };
+	struct spec *spec;
+	int rc;
+
+	if (!json)
+		return;
+	rc = make_host_spec(call, json, &spec, &err);
+	cJSON_Delete(json);
+	rc = rc ? rc : commit_apply(&ctx, &spec, 1, ANY_REVISION, &counts, &err);
+	if (rc) {
+		api_refuse(call, rc, &err);
+		return;
+	}
+	api_reply(call, HTTP_OK,
+		  watch_host_json((struct host *)model_find(&call->api->model, KIND_HOST,
+							    call->args[0])));
+}
+
+/* The endpoint that the path names, or a refusal. */
+static struct endpoint *endpoint_of(struct api_call *call)
+{
+	const struct model *m = &call->api->model;
+	struct object *obj = model_find_in(m, KIND_ENDPOINT, call->args[0], call->args[1]);
+	struct json_error err = { 0 };
+
+	if (obj)
+		return (struct endpoint *)obj;
+	snprintf(err.object, sizeof(err.object), "endpoint %.63s/%.63s", call->args[0],
+		 call->args[1]);
+	if (model_find(m, KIND_NETWORK, call->args[0]))
+		json_fail(&err, NULL, "'%.63s' is not an endpoint of network %.63s", call->args[1],
+			  call->args[0]);
+	else
+		json_fail(&err, NULL, "no such network '%.63s'", call->args[0]);
+	api_refuse(call, -ENOENT, &err);
+	return NULL;
+}
+
+void api_get_place(struct api_call *call)
+{
+	const struct endpoint *ep = endpoint_of(call);
+	cJSON *out;
+
+	if (!ep)
+		return;
+	out = cJSON_CreateObject();
+	if (ep->place.host)
+		cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
+	else
+		cJSON_AddNullToObject(out, "host");
+	cJSON_AddNumberToObject(out, "revision", ep->place.revision);
+	api_reply(call, HTTP_OK, out);
+}
+
+static cJSON *place_json(const struct endpoint *ep)
+{
+	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
+	cJSON *out = cJSON_CreateObject(), *list;
+	char mac[MAC_TEXT], text[IP_TEXT];
+
+	cJSON_AddStringToObject(out, "network", ep->o.net->o.key);
+	cJSON_AddNumberToObject(out, "vnid", ep->o.net->o.id);
+	cJSON_AddNumberToObject(out, "id", ep->o.id);
+	cJSON_AddStringToObject(out, "name", ep->o.spec->name);
+	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
+	list = cJSON_AddArrayToObject(out, "addresses");
+	for (size_t i = 0; i < spec->n_addresses; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&spec->addresses[i], text)));
+	cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
+	cJSON_AddStringToObject(out, "claim", ep->place.claim);
+	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
+	cJSON_AddNumberToObject(out, "revision", ep->o.net->revision);
+	return out;
+}
+
+static int make_claim(char *claim)
+{
+	unsigned char bytes[(CLAIM_ROOM - 1) / 2];
+
+	if (RAND_bytes(bytes, sizeof(bytes)) != 1)
+		return -EIO;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		sprintf(claim + 2 * i, "%02x", bytes[i]);
+	return 0;
+}
+
+struct place_request {
+	struct host *host;
+	const char *claim;
+	uint64_t revision;
+};
+
+static int read_place(const struct model *m, const cJSON *json, struct place_request *out,
+		      struct json_error *err)
+{
+	static const char *const fields[] = { "host", "claim", "revision", NULL };
+	const char *host = NULL;
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
+					json_fail(err, NULL, "a place is written {\"host\": ...}");
+
+	out->revision = ANY_REVISION;
+	rc = rc ? rc : json_str(json, "host", &host, err);
+	rc = rc ? rc : json_str_opt(json, "claim", &out->claim, err);
+	rc = rc ? rc : json_uint_opt(json, "revision", 0, JSON_INT_MAX, &out->revision, err);
+	if (rc)
+		return rc;
+	out->host = (struct host *)model_find(m, KIND_HOST, host);
+	if (out->host)
+		return 0;
+	json_fail(err, "host", "no such host '%.63s'", host);
+	return -ENOENT;
+}
+
+static int renew(const struct endpoint *ep, const struct place_request *want,
+		 struct json_error *err)
+{
+	if (ep->place.host == want->host && !strcmp(ep->place.claim, want->claim))
+		return 0;
+	json_fail(err, "claim", "the place is not held by this claim any more");
+	return -EEXIST;
+}
+
+static int claim(struct api *api, struct endpoint *ep, const struct place_request *want,
+		 struct json_error *err)
+{
+	struct commit_context ctx = api_context(api);
+	char id[CLAIM_ROOM];
+
+	if (want->revision != ANY_REVISION && want->revision != ep->place.revision) {
+		json_fail(err, "revision", "the place is at revision %llu, not %llu",
+			  (unsigned long long)ep->place.revision,
+			  (unsigned long long)want->revision);
+		return -EEXIST;
+	}
+	if (make_claim(id)) {
+		json_fail(err, NULL, "no random numbers to be had");
+		return -EIO;
+	}
+	return commit_place(&ctx, ep, want->host, id, err);
+}
+
+void api_put_place(struct api_call *call)
+{
+	struct endpoint *ep = endpoint_of(call);
+	struct place_request want = { 0 };
+	struct json_error err = { 0 };
+	cJSON *json;
+	int rc;
+
+	if (!ep)
+		return;
+	json = api_body(call, BODY_MAX);
+	if (!json)
+		return;
+	rc = read_place(&call->api->model, json, &want, &err);
+	if (!rc)
+		rc = want.claim ? renew(ep, &want, &err) : claim(call->api, ep, &want, &err);
+	cJSON_Delete(json);
+	if (!rc) {
+		api_reply(call, HTTP_OK, place_json(ep));
+		return;
+	}
+	snprintf(err.object, sizeof(err.object), "endpoint %s", ep->o.key);
+	api_refuse(call, rc, &err);
+}
+
+void api_delete_place(struct api_call *call)
+{
+	struct endpoint *ep = endpoint_of(call);
+	struct commit_context ctx = api_context(call->api);
+	_free_ char *id = api_query(call, "claim");
+	struct json_error err = { 0 };
+	int rc = -EEXIST;
+
+	if (!ep)
+		return;
+	if (!id)
+		rc = json_fail(&err, "claim", "'claim' is missing");
+	else if (!ep->place.host || strcmp(ep->place.claim, id))
+		json_fail(&err, "claim", "the place is not held by this claim any more");
+	else
+		rc = commit_place(&ctx, ep, NULL, "", &err);
+	if (!rc) {
+		api_reply(call, HTTP_OK, cJSON_CreateObject());
+		return;
+	}
+	snprintf(err.object, sizeof(err.object), "endpoint %s", ep->o.key);
+	api_refuse(call, rc, &err);
+}

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Questions: resolve and check. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dps/api.h"
+#include "dps/resolve.h"
+
+static int read_port(const cJSON *json, const char *field, uint16_t out[2], struct json_error *err)
+{
+	uint64_t port = 0;
+	int rc = json_uint_opt(json, field, 0, PORT_MAX, &port, err);
+
+	if (!rc && json_get(json, field))
+		out[0] = out[1] = port;
+	return rc;
+}
+
+static int read_packet(const cJSON *json, struct flow_box *out, struct json_error *err)
+{
+	uint64_t proto = 0;
+	int rc = json_uint_opt(json, "proto", 0, 255, &proto, err);
+
+	*out = flow_all;
+	out->proto = proto;
+	rc = rc ? rc : read_port(json, "from_port", out->from_port, err);
+	rc = rc ? rc : read_port(json, "to_port", out->to_port, err);
+	if (!rc && !flow_has_ports(proto)) { /* what an ICMP header has there is no port */
+		*out = flow_all;
+		out->proto = proto;
+	}
+	return rc;
+}
+
+static int read_address(const cJSON *json, struct question *q, struct json_error *err)
+{
+	const char *text = NULL;
+	int rc = json_str(json, "to", &text, err);
+
+	if (rc)
+		return rc;
+	if (ip_parse(text, &q->address))
+		return json_fail(err, "to", "'%.60s' is not an IP address", text);
+	q->by_address = true;
+	return 0;
+}
+
+static int read_source(const cJSON *json, struct question *q, struct json_error *err)
+{
+	uint64_t source = 0;
+	int rc;
+
+	if (json_get(json, "source")) {
+		rc = json_uint(json, "source", 1, UINT32_MAX, &source, err);
+		q->source = source;
+		return rc;
+	}
+	rc = json_str(json, "network", &q->network, err);
+	return rc ? rc : json_str(json, "from", &q->from, err);
+}
+
+static int read_key(const cJSON *json, struct question *q, struct json_error *err)
+{
+	static const char *const fields[] = { "source", "network",   "from",	"to", "to_endpoint",
+					      "proto",	"from_port", "to_port", NULL };
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
+					json_fail(err, NULL, "a key is an object");
+
+	*q = (struct question){ 0 };
+	rc = rc ? rc : read_source(json, q, err);
+	if (!rc)
+		rc = json_get(json, "to_endpoint") ? json_str(json, "to_endpoint", &q->to, err) :
+						     read_address(json, q, err);
+	return rc ? rc : read_packet(json, &q->packet, err);
+}
+
+static int answer_key(struct api *api, const cJSON *item, uint64_t min_revision, cJSON *answers,
+		      struct json_error *err)
+{
+	struct question q;
+	struct answer answer;
+	int rc = read_key(item, &q, err);
+
+	if (rc)
+		return rc;
+	api->questions++;
+	resolve(&api->model, &q, &answer);
+	if (answer.sequence < min_revision && answer.verdict != VERDICT_NO_SOURCE) {
+		json_fail(err, NULL, "behind: at revision %llu of this network, not %llu",
+			  (unsigned long long)answer.sequence, (unsigned long long)min_revision);
+		return -EAGAIN;
+	}
+	cJSON_AddItemToArray(answers, resolve_answer_json(&answer, api->lifetime));
+	return 0;
+}
+
+static int answer_all(struct api *api, const cJSON *json, cJSON *answers, struct json_error *err)
+{
+	static const char *const fields[] = { "host", "min_revision", "keys", NULL };
+	const cJSON *keys = NULL, *item;
+	const char *host = NULL;
+	uint64_t min_revision = 0;
+	size_t n = 0;
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
+					json_fail(err, NULL, "a question is an object with 'keys'");
+
+	rc = rc ? rc : json_str_opt(json, "host", &host, err);
+	rc = rc ? rc : json_uint_opt(json, "min_revision", 0, JSON_INT_MAX, &min_revision, err);
+	rc = rc ? rc : json_list(json, "keys", KEYS_MAX, &keys, err);
+	if (!rc && !cJSON_GetArraySize(keys))
+		rc = json_fail(err, "keys", "'keys' must not be empty");
+	if (rc)
+		return rc;
+	cJSON_ArrayForEach(item, keys) {
+		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n++);
+		rc = answer_key(api, item, min_revision, answers, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+void api_resolve(struct api_call *call)
+{
+	cJSON *json = api_body(call, BODY_MAX), *out;
+	struct json_error err = { 0 };
+	int rc;
+
+	if (!json)
+		return;
+	out = cJSON_CreateObject();
+	rc = answer_all(call->api, json, cJSON_AddArrayToObject(out, "answers"), &err);
+	cJSON_Delete(json);
+	if (!rc) {
+		api_reply(call, HTTP_OK, out);
+		return;
+	}
+	cJSON_Delete(out);
+	api_refuse(call, rc, &err);
+}
+
+static int read_check(const cJSON *json, struct question *q, struct check *check,
+		      struct json_error *err)
+{
+	static const char *const fields[] = { "vnid", "policy",	   "sequence", "source", "to",
+					      "proto", "from_port", "to_port",	NULL };
+	uint64_t vnid = 0, policy = 0;
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
+					json_fail(err, NULL, "a check is an object");
+
+	*q = (struct question){ 0 };
+	rc = rc ? rc : json_uint(json, "vnid", 1, VNID_MAX, &vnid, err);
+	rc = rc ? rc : json_uint(json, "policy", 0, UINT32_MAX, &policy, err);
+	rc = rc ? rc : json_uint(json, "sequence", 0, JSON_INT_MAX, &check->sequence, err);
+	rc = rc ? rc : read_source(json, q, err);
+	rc = rc ? rc : read_address(json, q, err);
+	check->vnid = vnid;
+	check->policy = policy;
+	return rc ? rc : read_packet(json, &q->packet, err);
+}
+
+static cJSON *numbers_json(const struct policy *p)
+{
+	cJSON *out;
+
+	if (!p)
+		return cJSON_CreateNull();
+	out = cJSON_CreateObject();
+	cJSON_AddNumberToObject(out, "id", p->o.id);
+	cJSON_AddNumberToObject(out, "sequence", p->o.sequence);
+	cJSON_AddNumberToObject(out, "floor", p->o.floor);
+	cJSON_AddBoolToObject(out, "deleted", !p->o.spec);
+	return out;
+}
+
+static void reply_check(struct api_call *call, const struct check *check)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddBoolToObject(out, "current", check->current);
+	cJSON_AddNumberToObject(out, "revision", check->revision);
+	cJSON_AddItemToObject(out, "policy", numbers_json(check->found));
+	if (!check->current)
+		cJSON_AddItemToObject(out, "answer",
+				      resolve_answer_json(&check->answer, call->api->lifetime));
+	api_reply(call, HTTP_OK, out);
+}
+
+void api_check(struct api_call *call)
+{
+	cJSON *json = api_body(call, BODY_MAX);
+	struct check check = { 0 };
+	struct json_error err = { 0 };
+	struct question q;
+	int rc;
+
+	if (!json)
+		return;
+	rc = read_check(json, &q, &check, &err);
+	if (!rc) {
+		call->api->questions++;
+		resolve_check(&call->api->model, &q, &check);
+		if (check.sequence > check.revision && check.revision)
+			rc = json_fail(&err, NULL, "behind: at revision %llu of this network",
+				       (unsigned long long)check.revision);
+		if (rc)
+			rc = -EAGAIN;
+	}
+	cJSON_Delete(json);
+	if (rc)
+		api_refuse(call, rc, &err);
+	else
+		reply_check(call, &check);
+}

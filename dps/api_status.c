@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the service says of itself. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "dps/api.h"
+
+static int64_t uptime(const struct api *api)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec - api->started;
+}
+
+static unsigned int count(const struct api *api, enum kind kind)
+{
+	return HASH_COUNT(api->model.by_key[kind]);
+}
+
+/* Networks' own default policies are not counted: nobody wrote them. */
+static unsigned int count_policies(const struct api *api)
+{
+	return count(api, KIND_POLICY) - count(api, KIND_NETWORK);
+}
+
+void api_status(struct api_call *call)
+{
+	const struct api *api = call->api;
+	cJSON *out = cJSON_CreateObject(), *revisions;
+	const struct object *net;
+
+	cJSON_AddStringToObject(out, "version", API_VERSION);
+	cJSON_AddNumberToObject(out, "uptime", uptime(api));
+	cJSON_AddNumberToObject(out, "networks", count(api, KIND_NETWORK));
+	cJSON_AddNumberToObject(out, "endpoints", count(api, KIND_ENDPOINT));
+	cJSON_AddNumberToObject(out, "policies", count_policies(api));
+	cJSON_AddNumberToObject(out, "hosts", count(api, KIND_HOST));
+	cJSON_AddNumberToObject(out, "services", count(api, KIND_SERVICE));
+	revisions = cJSON_AddObjectToObject(out, "revisions");
+	for (net = api->model.by_key[KIND_NETWORK]; net; net = net->hh.next)
+		cJSON_AddNumberToObject(revisions, net->key,
+					((const struct network *)net)->revision);
+	cJSON_AddNumberToObject(out, "questions", api->questions);
+	cJSON_AddNumberToObject(out, "commits", api->model.commits);
+	cJSON_AddNumberToObject(out, "watchers", api->n_watchers);
+	api_reply(call, HTTP_OK, out);
+}
+
+void api_healthz(struct api_call *call)
+{
+	api_reply_text(call, "text/plain", "ok\n");
+}
+
+static void add_metric(struct ptrs *lines, const char *name, const char *type, uint64_t value)
+{
+	ptrs_push(lines, mem_printf("# TYPE dove_dps_%s %s\ndove_dps_%s %llu\n", name, type, name,
+				    (unsigned long long)value));
+}
+
+static char *join(struct ptrs *lines)
+{
+	char *text = mem_copy("");
+
+	for (size_t i = 0; i < lines->n; i++) {
+		char *longer = mem_printf("%s%s", text, (char *)lines->v[i]);
+
+		free(text);
+		free(lines->v[i]);
+		text = longer;
+	}
+	ptrs_free(lines);
+	return text;
+}
+
+void api_metrics(struct api_call *call)
+{
+	const struct api *api = call->api;
+	struct ptrs lines = { 0 };
+	char *text;
+
+	add_metric(&lines, "uptime_seconds", "gauge", uptime(api));
+	add_metric(&lines, "requests_total", "counter", api->requests);
+	add_metric(&lines, "errors_total", "counter", api->errors);
+	add_metric(&lines, "questions_total", "counter", api->questions);
+	add_metric(&lines, "commits_total", "counter", api->model.commits);
+	add_metric(&lines, "watchers", "gauge", api->n_watchers);
+	add_metric(&lines, "networks", "gauge", count(api, KIND_NETWORK));
+	add_metric(&lines, "endpoints", "gauge", count(api, KIND_ENDPOINT));
+	add_metric(&lines, "policies", "gauge", count_policies(api));
+	add_metric(&lines, "hosts", "gauge", count(api, KIND_HOST));
+	add_metric(&lines, "services", "gauge", count(api, KIND_SERVICE));
+	text = join(&lines);
+	api_reply_text(call, "text/plain; version=0.0.4", text);
+	free(text);
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Watchers and their connections. */
+#include <errno.h>
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <utlist.h>
+
+#include "dps/api.h"
+#include "dps/watch.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+struct api_watcher {
+	struct watch watch;
+	struct api *api;
+	struct evhttp_request *req;
+	bool slow; /* to be dropped */
+	struct api_watcher *prev, *next;
+};
+
+static size_t backlog(struct api_watcher *w)
+{
+	struct evhttp_connection *conn = evhttp_request_get_connection(w->req);
+	struct bufferevent *bev = evhttp_connection_get_bufferevent(conn);
+
+	return evbuffer_get_length(bufferevent_get_output(bev));
+}
+
+static void emit(const char *line, void *arg)
+{
+	struct api_watcher *w = arg;
+	struct evbuffer *chunk;
+
+	if (w->slow || backlog(w) > WATCH_BACKLOG_MAX) {
+		w->slow = true;
+		return;
+	}
+	chunk = evbuffer_new();
+	evbuffer_add_printf(chunk, "%s\n", line);
+	evhttp_send_reply_chunk(w->req, chunk);
+	evbuffer_free(chunk);
+}
+
+static void forget(struct api_watcher *w)
+{
+	DL_DELETE(w->api->watchers, w);
+	w->api->n_watchers--;
+	watch_stop(&w->watch);
+	free(w);
+}
+
+static void closed(struct evhttp_connection *conn, void *arg)
+{
+	(void)conn;
+	forget(arg);
+}
+
+static void drop(struct api_watcher *w)
+{
+	struct evhttp_connection *conn = evhttp_request_get_connection(w->req);
+
+	log_warn("the watcher of host %s does not keep up: dropped", w->watch.host);
+	evhttp_connection_set_closecb(conn, NULL, NULL);
+	forget(w);
+	evhttp_connection_free(conn);
+}
+
+static void drop_slow(struct api *api)
+{
+	struct api_watcher *w, *tmp;
+
+	DL_FOREACH_SAFE(api->watchers, w, tmp)
+		if (w->slow)
+			drop(w);
+}
+
+void api_watch(struct api_call *call)
+{
+	_free_ char *host = api_query(call, "host");
+	struct json_error err = { 0 };
+	struct api_watcher *w;
+
+	if (!host || !model_find(&call->api->model, KIND_HOST, host)) {
+		json_fail(&err, "host", "no such host '%.63s'", host ? host : "");
+		api_refuse(call, host ? -ENOENT : -EINVAL, &err);
+		return;
+	}
+	w = mem_alloc(sizeof(*w));
+	w->api = call->api;
+	w->req = call->req;
+	w->watch.emit = emit;
+	w->watch.arg = w;
+	snprintf(w->watch.host, sizeof(w->watch.host), "%s", host);
+	DL_APPEND(w->api->watchers, w);
+	w->api->n_watchers++;
+	evhttp_connection_set_closecb(evhttp_request_get_connection(call->req), closed, w);
+	evhttp_add_header(evhttp_request_get_output_headers(call->req), "Content-Type",
+			  "application/x-ndjson");
+	evhttp_send_reply_start(call->req, HTTP_OK, NULL);
+	watch_start(&w->watch, &call->api->model);
+}
+
+void api_watch_committed(const struct txn *txn, void *arg)
+{
+	struct api *api = arg;
+	struct watch_news *news;
+	struct api_watcher *w;
+
+	if (!api->watchers)
+		return;
+	news = watch_news(txn);
+	DL_FOREACH(api->watchers, w)
+		watch_tell(&w->watch, news);
+	watch_news_free(news);
+}
+
+void api_watch_progress(struct api *api)
+{
+	struct api_watcher *w;
+
+	DL_FOREACH(api->watchers, w)
+		watch_progress(&w->watch, &api->model);
+	drop_slow(api);
+}
+
+void api_watch_close(struct api *api)
+{
+	struct api_watcher *w, *tmp;
+
+	DL_FOREACH_SAFE(api->watchers, w, tmp) {
+		evhttp_connection_set_closecb(evhttp_request_get_connection(w->req), NULL, NULL);
+		forget(w);
+	}
+}

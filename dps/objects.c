@@ -1,0 +1,574 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps/objects.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+
+struct kind_ops {
+	const char *name;
+	bool in_network;
+	int (*parse)(const cJSON *json, struct spec *spec, struct json_error *err);
+	void (*render)(const struct spec *spec, cJSON *out);
+	void (*free)(struct spec *spec);
+	const char *fields[20];
+};
+
+static const struct kind_ops kinds[KIND_COUNT];
+
+const char *objects_kind_name(enum kind kind)
+{
+	return kinds[kind].name;
+}
+
+int objects_kind(const char *name)
+{
+	for (int k = 0; k < KIND_COUNT; k++)
+		if (!strcmp(kinds[k].name, name))
+			return k;
+	return -EINVAL;
+}
+
+bool objects_in_network(enum kind kind)
+{
+	return kinds[kind].in_network;
+}
+
+static bool is_address(const char *text)
+{
+	char head[IP_TEXT];
+	struct ip_addr addr;
+	size_t len = strcspn(text, "/");
+
+	if (len >= sizeof(head))
+		return false;
+	memcpy(head, text, len);
+	head[len] = '\0';
+	return !ip_parse(head, &addr);
+}
+
+bool objects_check_name(const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!len || len > NAME_MAX_LEN || !isalnum((unsigned char)name[0]) || is_address(name))
+		return false;
+	for (; *name; name++)
+		if (!isalnum((unsigned char)*name) && !strchr("._-", *name))
+			return false;
+	return true;
+}
+
+/* Says of a text why it is no name. */
+static int bad_name(const char *text, const char *field, ssize_t i, const char *what,
+		    struct json_error *err)
+{
+	char why[160];
+
+	if (is_address(text))
+		snprintf(why, sizeof(why), "policies are logical: an address stands where %s is to be named",
+			 what);
+	else
+		snprintf(why, sizeof(why), "not a name (1 to %d of A-Z a-z 0-9 . _ -, a letter or digit first)",
+			 NAME_MAX_LEN);
+	if (i >= 0)
+		return json_fail_item(err, field, i, "'%.80s': %s", text, why);
+	return json_fail(err, field, "'%.80s': %s", text, why);
+}
+
+int objects_names(const cJSON *json, const char *field, size_t max, const char *what,
+		  struct names *out, struct json_error *err)
+{
+	const cJSON *list = NULL, *item;
+	int rc = json_list_opt(json, field, max, &list, err);
+
+	if (rc || !list)
+		return rc;
+	out->v = mem_alloc(cJSON_GetArraySize(list) * sizeof(*out->v));
+	cJSON_ArrayForEach(item, list) {
+		if (!cJSON_IsString(item))
+			return json_fail_item(err, field, out->n, "%s is named by a string", what);
+		if (!objects_check_name(item->valuestring))
+			return bad_name(item->valuestring, field, out->n, what, err);
+		out->v[out->n++] = mem_copy(item->valuestring);
+	}
+	return 0;
+}
+
+cJSON *objects_names_json(const struct names *names)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (size_t i = 0; i < names->n; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(names->v[i]));
+	return list;
+}
+
+void objects_free_names(struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->v[i]);
+	free(names->v);
+}
+
+int objects_action(const cJSON *json, const char *field, bool *allow, struct json_error *err)
+{
+	const char *text = NULL;
+	int rc = json_str_opt(json, field, &text, err);
+
+	if (rc || !text)
+		return rc;
+	if (strcmp(text, "allow") && strcmp(text, "deny"))
+		return json_fail(err, field, "'%.40s' is neither allow nor deny", text);
+	*allow = !strcmp(text, "allow");
+	return 0;
+}
+
+/* Addresses */
+
+static int parse_addresses(const cJSON *json, size_t max, struct ip_addr **out, size_t *n,
+			   struct json_error *err)
+{
+	const cJSON *list = NULL, *item;
+	int rc = json_list_opt(json, "addresses", max, &list, err);
+
+	if (rc || !list)
+		return rc;
+	*out = mem_alloc(cJSON_GetArraySize(list) * sizeof(**out));
+	cJSON_ArrayForEach(item, list) {
+		struct ip_addr addr;
+
+		if (!cJSON_IsString(item) || ip_parse(item->valuestring, &addr) || !ip_is_host(&addr))
+			return json_fail_item(err, "addresses", *n, "'%.60s' is not the IP address of a host",
+					      cJSON_IsString(item) ? item->valuestring : "?");
+		(*out)[(*n)++] = addr;
+	}
+	return 0;
+}
+
+static cJSON *addresses_json(const struct ip_addr *addresses, size_t n)
+{
+	cJSON *list = cJSON_CreateArray();
+	char text[IP_TEXT];
+
+	for (size_t i = 0; i < n; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&addresses[i], text)));
+	return list;
+}
+
+/* Networks */
+
+static struct ip_addr first_address(const struct ip_prefix *prefix)
+{
+	struct ip_addr addr = prefix->addr;
+
+	if (prefix->bits < 128)
+		addr.b[15] |= 1;
+	return addr;
+}
+
+static int parse_subnet(const cJSON *item, size_t i, struct subnet *out, struct json_error *err)
+{
+	static const char *const fields[] = { "prefix", "gateway", NULL };
+	const char *prefix = NULL, *gateway = NULL;
+	char at[40];
+	int rc;
+
+	snprintf(at, sizeof(at), "subnets[%zu]", i);
+	if (cJSON_IsString(item)) {
+		prefix = item->valuestring;
+	} else if (cJSON_IsObject(item)) {
+		snprintf(err->prefix, sizeof(err->prefix), "%s.", at);
+		rc = json_only(item, fields, err);
+		rc = rc ? rc : json_str(item, "prefix", &prefix, err);
+		rc = rc ? rc : json_str_opt(item, "gateway", &gateway, err);
+		err->prefix[0] = '\0';
+		if (rc)
+			return rc;
+	}
+	if (!prefix || ip_prefix_parse(prefix, &out->prefix))
+		return json_fail(err, at, "'%.60s' is not a prefix like 10.1.0.0/24",
+				 prefix ? prefix : "?");
+	out->gateway = first_address(&out->prefix);
+	out->named = gateway;
+	if (gateway && (ip_parse(gateway, &out->gateway) || !ip_is_host(&out->gateway) ||
+			!ip_prefix_contains(&out->prefix, &out->gateway)))
+		return json_fail(err, at, "gateway '%.60s' is not an address in %s", gateway, prefix);
+	return 0;
+}
+
+static bool prefixes_overlap(const struct ip_prefix *a, const struct ip_prefix *b)
+{
+	return ip_prefix_contains(a, &b->addr) || ip_prefix_contains(b, &a->addr);
+}
+
+static int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	struct network_spec *net = &spec->u.network;
+	const cJSON *list = NULL, *item;
+	int rc = json_list_opt(json, "subnets", SUBNETS_MAX, &list, err);
+
+	net->allow = true;
+	net->subnets = mem_alloc(SUBNETS_MAX * sizeof(*net->subnets));
+	if (!rc && list)
+		cJSON_ArrayForEach(item, list) {
+			rc = parse_subnet(item, net->n_subnets, &net->subnets[net->n_subnets], err);
+			if (rc)
+				return rc;
+			for (size_t i = 0; i < net->n_subnets; i++)
+				if (prefixes_overlap(&net->subnets[i].prefix,
+						     &net->subnets[net->n_subnets].prefix))
+					return json_fail_item(err, "subnets", net->n_subnets,
+							      "overlaps subnets[%zu]", i);
+			net->n_subnets++;
+		}
+	return rc ? rc : objects_action(json, "default", &net->allow, err);
+}
+
+static void prefix_format(const struct ip_prefix *prefix, char *buf, size_t room)
+{
+	char addr[IP_TEXT];
+	int bits = ip_is_v4(&prefix->addr) && prefix->bits >= 96 ? prefix->bits - 96 : prefix->bits;
+
+	snprintf(buf, room, "%s/%d", ip_format(&prefix->addr, addr), bits);
+}
+
+static void network_render(const struct spec *spec, cJSON *out)
+{
+	const struct network_spec *net = &spec->u.network;
+	cJSON *list = cJSON_AddArrayToObject(out, "subnets");
+
+	for (size_t i = 0; i < net->n_subnets; i++) {
+		char prefix[IP_TEXT + 4], gateway[IP_TEXT];
+		cJSON *item;
+
+		prefix_format(&net->subnets[i].prefix, prefix, sizeof(prefix));
+		if (net->subnets[i].named) {
+			item = cJSON_CreateObject();
+			cJSON_AddStringToObject(item, "prefix", prefix);
+			cJSON_AddStringToObject(item, "gateway",
+						ip_format(&net->subnets[i].gateway, gateway));
+		} else {
+			item = cJSON_CreateString(prefix);
+		}
+		cJSON_AddItemToArray(list, item);
+	}
+	cJSON_AddStringToObject(out, "default", net->allow ? "allow" : "deny");
+}
+
+static void network_free(struct spec *spec)
+{
+	free(spec->u.network.subnets);
+}
+
+/* Hosts */
+
+static int host_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	struct host_spec *host = &spec->u.host;
+	int rc = parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses, err);
+
+	if (!rc && !host->n_addresses)
+		return json_fail(err, "addresses", "a host has at least one underlay address");
+	return rc;
+}
+
+static void host_render(const struct spec *spec, cJSON *out)
+{
+	cJSON_AddItemToObject(out, "addresses",
+			      addresses_json(spec->u.host.addresses, spec->u.host.n_addresses));
+}
+
+static void host_free(struct spec *spec)
+{
+	free(spec->u.host.addresses);
+}
+
+/* Endpoints */
+
+static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	struct endpoint_spec *ep = &spec->u.endpoint;
+	const char *mac = NULL;
+	int rc = json_str(json, "mac", &mac, err);
+
+	if (rc)
+		return rc;
+	if (mac_parse(mac, &ep->mac) || !mac_is_host(&ep->mac))
+		return json_fail(err, "mac", "'%.40s' is not a unicast MAC address like 02:00:00:00:01:01",
+				 mac);
+	rc = parse_addresses(json, ADDRESSES_MAX, &ep->addresses, &ep->n_addresses, err);
+	return rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
+}
+
+static void endpoint_render(const struct spec *spec, cJSON *out)
+{
+	const struct endpoint_spec *ep = &spec->u.endpoint;
+	char mac[MAC_TEXT];
+
+	cJSON_AddStringToObject(out, "mac", mac_format(&ep->mac, mac));
+	cJSON_AddItemToObject(out, "addresses", addresses_json(ep->addresses, ep->n_addresses));
+	cJSON_AddItemToObject(out, "groups", objects_names_json(&ep->groups));
+}
+
+static void endpoint_free(struct spec *spec)
+{
+	free(spec->u.endpoint.addresses);
+	objects_free_names(&spec->u.endpoint.groups);
+}
+
+/* Groups */
+
+static int group_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	return objects_names(json, "endpoints", MEMBERS_MAX, "an endpoint", &spec->u.group.endpoints,
+			     err);
+}
+
+static void group_render(const struct spec *spec, cJSON *out)
+{
+	cJSON_AddItemToObject(out, "endpoints", objects_names_json(&spec->u.group.endpoints));
+}
+
+static void group_free(struct spec *spec)
+{
+	objects_free_names(&spec->u.group.endpoints);
+	idset_free(&spec->u.group.ids);
+}
+
+/* Services */
+
+static bool is_full_name(const char *text)
+{
+	const char *slash = strchr(text, '/');
+	char network[NAME_MAX_LEN + 1];
+
+	if (!slash || slash - text > NAME_MAX_LEN)
+		return false;
+	memcpy(network, text, slash - text);
+	network[slash - text] = '\0';
+	return objects_check_name(network) && objects_check_name(slash + 1);
+}
+
+static int parse_instance(const cJSON *item, size_t i, struct names *out, struct json_error *err)
+{
+	static const char *const fields[] = { "endpoint", NULL };
+	const char *text = NULL;
+	int rc;
+
+	if (!cJSON_IsObject(item))
+		return json_fail_item(err, "instances", i, "an instance is an object like {\"endpoint\": \"blue/fw1\"}");
+	snprintf(err->prefix, sizeof(err->prefix), "instances[%zu].", i);
+	rc = json_only(item, fields, err);
+	rc = rc ? rc : json_str(item, "endpoint", &text, err);
+	if (!rc && !is_full_name(text))
+		rc = json_fail(err, "endpoint", "'%.140s' is not network/endpoint", text);
+	err->prefix[0] = '\0';
+	if (!rc)
+		out->v[out->n++] = mem_copy(text);
+	return rc;
+}
+
+static int service_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	struct names *instances = &spec->u.service.instances;
+	const cJSON *list = NULL, *item;
+	int rc = json_list_opt(json, "instances", INSTANCES_MAX, &list, err);
+
+	if (rc || !list)
+		return rc;
+	instances->v = mem_alloc(cJSON_GetArraySize(list) * sizeof(*instances->v));
+	cJSON_ArrayForEach(item, list) {
+		rc = parse_instance(item, instances->n, instances, err);
+		if (rc)
+			return rc;
+	}
+	return 0;
+}
+
+static void service_render(const struct spec *spec, cJSON *out)
+{
+	const struct names *instances = &spec->u.service.instances;
+	cJSON *list = cJSON_AddArrayToObject(out, "instances");
+
+	for (size_t i = 0; i < instances->n; i++) {
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "endpoint", instances->v[i]);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+static void service_free(struct spec *spec)
+{
+	objects_free_names(&spec->u.service.instances);
+	idset_free(&spec->u.service.ids);
+}
+
+/* Policies: their own file does the work */
+
+static int policy_spec_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	if (!strcmp(spec->name, DEFAULT_POLICY))
+		return json_fail(err, "name", "'%s' is the network's own: set \"default\" of network %s",
+				 DEFAULT_POLICY, spec->network);
+	return policy_parse(json, &spec->u.policy, err);
+}
+
+static void policy_spec_render(const struct spec *spec, cJSON *out)
+{
+	policy_render(&spec->u.policy, out);
+}
+
+static void policy_spec_free(struct spec *spec)
+{
+	policy_free(&spec->u.policy);
+}
+
+static const struct kind_ops kinds[KIND_COUNT] = {
+	[KIND_NETWORK] = { "network", false, network_parse, network_render, network_free,
+			   { "kind", "name", "subnets", "default" } },
+	[KIND_HOST] = { "host", false, host_parse, host_render, host_free,
+			{ "kind", "name", "addresses" } },
+	[KIND_ENDPOINT] = { "endpoint", true, endpoint_parse, endpoint_render, endpoint_free,
+			    { "kind", "network", "name", "mac", "addresses", "groups" } },
+	[KIND_GROUP] = { "group", true, group_parse, group_render, group_free,
+			 { "kind", "network", "name", "endpoints" } },
+	[KIND_SERVICE] = { "service", false, service_parse, service_render, service_free,
+			   { "kind", "name", "instances" } },
+	[KIND_POLICY] = { "policy", true, policy_spec_parse, policy_spec_render, policy_spec_free,
+			  { "kind", "network", "name", "priority", "from", "to", "proto",
+			    "from_port", "to_port", "action", "path", "final", "reply", "qos" } },
+};
+
+static int parse_name(const cJSON *json, const char *field, char **out, struct json_error *err)
+{
+	const char *text = NULL;
+	int rc = json_str(json, field, &text, err);
+
+	if (rc)
+		return rc;
+	if (!objects_check_name(text))
+		return bad_name(text, field, -1, "an object", err);
+	*out = mem_copy(text);
+	return 0;
+}
+
+static int parse_kind(const cJSON *json, enum kind *out, struct json_error *err)
+{
+	const char *text = NULL;
+	int kind, rc;
+
+	if (!cJSON_IsObject(json))
+		return json_fail(err, NULL, "an object is written {\"kind\": ..., \"name\": ...}");
+	rc = json_str(json, "kind", &text, err);
+	if (rc)
+		return rc;
+	kind = objects_kind(text);
+	if (kind < 0)
+		return json_fail(err, "kind", "no such kind '%.40s'", text);
+	*out = kind;
+	return 0;
+}
+
+static void set_key(struct spec *spec, struct json_error *err)
+{
+	if (spec->network)
+		snprintf(spec->key, sizeof(spec->key), "%s/%s", spec->network, spec->name);
+	else
+		snprintf(spec->key, sizeof(spec->key), "%s", spec->name);
+	snprintf(err->object, sizeof(err->object), "%s %s", kinds[spec->kind].name, spec->key);
+}
+
+static void set_body(struct spec *spec)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(out, "kind", kinds[spec->kind].name);
+	if (spec->network)
+		cJSON_AddStringToObject(out, "network", spec->network);
+	cJSON_AddStringToObject(out, "name", spec->name);
+	kinds[spec->kind].render(spec, out);
+	spec->body = cJSON_PrintUnformatted(out);
+	cJSON_Delete(out);
+}
+
+static int check_fields(const cJSON *json, const struct kind_ops *ops, struct json_error *err)
+{
+	int rc = json_only(json, ops->fields, err);
+
+	if (rc && ops == &kinds[KIND_POLICY] && !strncmp(err->text, "no such", 7))
+		snprintf(err->text, sizeof(err->text),
+			 "policies are logical: '%.60s' is no field of a policy", err->field);
+	return rc;
+}
+
+static int parse_into(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	const struct kind_ops *ops;
+	int rc = parse_kind(json, &spec->kind, err);
+
+	if (rc)
+		return rc;
+	ops = &kinds[spec->kind];
+	snprintf(err->object, sizeof(err->object), "%s", ops->name);
+	rc = parse_name(json, "name", &spec->name, err);
+	if (!rc && ops->in_network)
+		rc = parse_name(json, "network", &spec->network, err);
+	if (rc)
+		return rc;
+	set_key(spec, err);
+	rc = check_fields(json, ops, err);
+	rc = rc ? rc : ops->parse(json, spec, err);
+	if (!rc)
+		set_body(spec);
+	return rc;
+}
+
+int objects_parse(const cJSON *json, struct spec **out, struct json_error *err)
+{
+	struct spec *spec = mem_alloc(sizeof(*spec));
+	int rc;
+
+	memset(err, 0, sizeof(*err));
+	rc = parse_into(json, spec, err);
+	if (rc) {
+		objects_free(spec);
+		return rc;
+	}
+	memset(err, 0, sizeof(*err));
+	*out = spec;
+	return 0;
+}
+
+struct spec *objects_default_policy(const char *network, bool allow)
+{
+	struct spec *spec = mem_alloc(sizeof(*spec));
+	struct json_error err;
+
+	spec->kind = KIND_POLICY;
+	spec->network = mem_copy(network);
+	spec->name = mem_copy(DEFAULT_POLICY);
+	spec->u.policy = (struct policy_spec){
+		.from.any = true, .to.any = true, .match = flow_all, .allow = allow,
+		.reply = true, .dscp = -1,
+	};
+	set_key(spec, &err);
+	set_body(spec);
+	return spec;
+}
+
+void objects_free(struct spec *spec)
+{
+	if (!spec)
+		return;
+	kinds[spec->kind].free(spec);
+	free(spec->network);
+	free(spec->name);
+	free(spec->body);
+	free(spec);
+}

@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Objects as administrators write them: JSON on one side, a struct spec on the
+ * other. A spec is what one object says, checked for all that can be seen
+ * without the others; commit.c links it to them. Once it is in the model it
+ * never changes: a change is a new spec in its place.
+ */
+#ifndef DPS_OBJECTS_H
+#define DPS_OBJECTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dps/flow.h"
+#include "dps/mem.h"
+#include "lib/addr.h"
+#include "lib/json.h"
+
+#define NAME_MAX_LEN 63
+#define KEY_ROOM (2 * NAME_MAX_LEN + 2) /* "network/name" with the NUL */
+#define SUBNETS_MAX 64
+#define ADDRESSES_MAX 4096	/* of an endpoint */
+#define HOST_ADDRESSES_MAX 16
+#define GROUPS_MAX 64		/* of an endpoint */
+#define MEMBERS_MAX 65536	/* of a group, or endpoints named by one side of a policy */
+#define INSTANCES_MAX 1024
+#define PATH_MAX_HOPS 15	/* the wire counts hops in four bits */
+#define PRIORITY_MAX 1000000
+#define RATE_MAX_MBPS 10000000
+#define DEFAULT_POLICY "default" /* the name that each network's own default policy has */
+
+/* The order is that in which a file's objects are put in place. */
+enum kind {
+	KIND_NETWORK,
+	KIND_HOST,
+	KIND_ENDPOINT,
+	KIND_GROUP,
+	KIND_SERVICE,
+	KIND_POLICY,
+	KIND_COUNT
+};
+
+struct names {
+	char **v;
+	size_t n;
+};
+
+struct subnet {
+	struct ip_prefix prefix;
+	struct ip_addr gateway;
+	bool named; /* the gateway was given, not derived */
+};
+
+struct network_spec {
+	struct subnet *subnets;
+	size_t n_subnets;
+	bool allow; /* what its default policy says */
+};
+
+struct host_spec {
+	struct ip_addr *addresses;
+	size_t n_addresses;
+};
+
+struct endpoint_spec {
+	struct mac_addr mac;
+	struct ip_addr *addresses;
+	size_t n_addresses;
+	struct names groups;
+};
+
+struct group_spec {
+	struct names endpoints;
+	struct idset ids; /* linked */
+};
+
+struct service_spec {
+	struct names instances; /* "network/endpoint" */
+	struct idset ids;	/* linked */
+};
+
+/* One side of a policy. With neither ids nor groups it means the whole network. */
+struct selector {
+	bool any;
+	char *network; /* NULL: the policy's own */
+	struct names endpoints, groups;
+	struct network *net; /* linked, as the sets are */
+	struct idset ids, group_ids;
+};
+
+struct policy_spec {
+	uint32_t priority;
+	struct selector from, to;
+	struct flow_box match;
+	bool allow, final, reply;
+	struct names path;
+	int dscp;	    /* -1: unsaid */
+	uint32_t rate_mbps; /* 0: unsaid */
+};
+
+struct spec {
+	enum kind kind;
+	char key[KEY_ROOM]; /* "name" or "network/name" */
+	char *network;	    /* NULL for kinds that are in none */
+	char *name;
+	char *body; /* canonical JSON: equal bodies say the same */
+	union {
+		struct network_spec network;
+		struct host_spec host;
+		struct endpoint_spec endpoint;
+		struct group_spec group;
+		struct service_spec service;
+		struct policy_spec policy;
+	} u;
+};
+
+const char *objects_kind_name(enum kind kind);
+int objects_kind(const char *name); /* -EINVAL: no such kind */
+bool objects_in_network(enum kind kind);
+
+/* objects_parse() - one object to a spec of the caller's (objects_free()). 0 or -EINVAL with *err. */
+int objects_parse(const cJSON *json, struct spec **out, struct json_error *err);
+void objects_free(struct spec *spec);
+
+/* objects_default_policy() - the spec of network's own default policy. */
+struct spec *objects_default_policy(const char *network, bool allow);
+
+/* objects_check_name() - a name by the rules: 1..63 of [A-Za-z0-9._-], no IP address. */
+bool objects_check_name(const char *name);
+
+/* For the parsers of single kinds (objects_policy.c). */
+int objects_names(const cJSON *json, const char *field, size_t max, const char *what,
+		  struct names *out, struct json_error *err);
+cJSON *objects_names_json(const struct names *names);
+void objects_free_names(struct names *names);
+int objects_action(const cJSON *json, const char *field, bool *allow, struct json_error *err);
+int policy_parse(const cJSON *json, struct policy_spec *out, struct json_error *err);
+void policy_render(const struct policy_spec *spec, cJSON *out);
+void policy_free(struct policy_spec *spec);
+
+#endif

@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Between the model and the store's records. */
+#ifndef DPS_PERSIST_H
+#define DPS_PERSIST_H
+
+#include "dps/commit.h"
+
+/* persist_txn() - store what the transaction did. 0 or -errno; nothing is kept on failure. */
+int persist_txn(struct txn *txn);
+
+/* persist_load() - fill an empty model. 0 or -errno with *err. */
+int persist_load(struct model *m, struct store *store, struct json_error *err);
+
+#endif

@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Questions and their answers. A question goes key -> the two endpoints -> the
+ * policies that could match the pair, in order -> what they say of this packet
+ * and, as ordered rules, of every packet of the pair. Reads the model, changes
+ * nothing but its sorted orders.
+ */
+#ifndef DPS_RESOLVE_H
+#define DPS_RESOLVE_H
+
+#include "dps/model.h"
+
+#define RULES_MAX 8 /* rules that an answer carries; beyond that each packet is asked for */
+
+enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_NO_ENDPOINT, VERDICT_NO_PLACE, VERDICT_NO_SOURCE };
+
+/* The fields of a packet that a pair's decision depends on. */
+enum scope { SCOPE_PROTO = 1, SCOPE_FROM_PORT = 2, SCOPE_TO_PORT = 4 };
+
+/* By id or by name; packet fields that the question leaves open are those of flow_all. */
+struct question {
+	uint32_t source;     /* 0: by name */
+	const char *network; /* with from: the source by name */
+	const char *from;
+	bool by_address;
+	struct ip_addr address;
+	const char *to; /* "name" or "network/name" */
+	struct flow_box packet;
+};
+
+/* What is decided for a packet. Strings belong to the model. */
+struct outcome {
+	bool allow;
+	const struct policy *policy; /* that decided; its network's numbers are those that count */
+	const char *path[PATH_MAX_HOPS];
+	size_t n_path;
+	int dscp;	    /* -1: unsaid */
+	uint32_t rate_mbps; /* 0: unsaid */
+};
+
+struct rule {
+	struct flow_box match;
+	struct outcome outcome;
+};
+
+struct answer {
+	enum verdict verdict;
+	uint32_t vnid;
+	uint32_t source;
+	bool has_address;
+	struct ip_addr address;
+	const struct endpoint *destination; /* NULL: none */
+	struct outcome outcome;		    /* no policy: nothing was decided */
+	unsigned int scope;		    /* enum scope, or-ed */
+	struct rule rules[RULES_MAX];
+	size_t n_rules;
+	uint64_t sequence;
+};
+
+void resolve(struct model *m, const struct question *question, struct answer *out);
+
+/* A translation that a packet carried, and what it is worth today. */
+struct check {
+	uint32_t vnid, policy;
+	uint64_t sequence;
+	/* out */
+	bool current;
+	uint64_t revision;	   /* the network's, 0: no such network */
+	const struct policy *found; /* NULL: never was, or is long gone */
+	struct answer answer;
+};
+
+void resolve_check(struct model *m, const struct question *question, struct check *check);
+
+/* JSON for docs/api.md; the tree is the caller's. */
+cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime);
+cJSON *resolve_endpoint_json(const struct endpoint *ep);
+const char *resolve_verdict_name(enum verdict verdict);
+
+#endif

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Answers as JSON. */
+#include "dps/resolve.h"
+
+static const char *const verdicts[] = {
+	[VERDICT_ALLOW] = "allow",	 [VERDICT_DENY] = "deny",
+	[VERDICT_NO_ENDPOINT] = "no_endpoint", [VERDICT_NO_PLACE] = "no_place",
+	[VERDICT_NO_SOURCE] = "no_source",
+};
+
+static const struct {
+	enum scope bit;
+	const char *name;
+} scopes[] = {
+	{ SCOPE_PROTO, "proto" },
+	{ SCOPE_FROM_PORT, "from_port" },
+	{ SCOPE_TO_PORT, "to_port" },
+};
+
+const char *resolve_verdict_name(enum verdict verdict)
+{
+	return verdicts[verdict];
+}
+
+static cJSON *host_addresses_json(const struct host *host)
+{
+	cJSON *list = cJSON_CreateArray();
+	char text[IP_TEXT];
+
+	for (size_t i = 0; host && i < host->o.spec->u.host.n_addresses; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(
+						   &host->o.spec->u.host.addresses[i], text)));
+	return list;
+}
+
+cJSON *resolve_endpoint_json(const struct endpoint *ep)
+{
+	const struct host *host = ep->place.host;
+	cJSON *out = cJSON_CreateObject();
+	char mac[MAC_TEXT];
+
+	cJSON_AddNumberToObject(out, "id", ep->o.id);
+	cJSON_AddStringToObject(out, "name", ep->o.key);
+	cJSON_AddNumberToObject(out, "vnid", ep->o.net->o.id);
+	cJSON_AddStringToObject(out, "mac", mac_format(&ep->o.spec->u.endpoint.mac, mac));
+	if (host)
+		cJSON_AddStringToObject(out, "host", host->o.key);
+	else
+		cJSON_AddNullToObject(out, "host");
+	cJSON_AddItemToObject(out, "host_addresses", host_addresses_json(host));
+	return out;
+}
+
+static void add_path(cJSON *out, const struct outcome *outcome)
+{
+	cJSON *path = cJSON_AddArrayToObject(out, "path");
+
+	for (size_t i = 0; i < outcome->n_path; i++)
+		cJSON_AddItemToArray(path, cJSON_CreateString(outcome->path[i]));
+}
+
+static void add_qos(cJSON *out, const struct outcome *outcome)
+{
+	cJSON *qos = cJSON_AddObjectToObject(out, "qos");
+
+	if (outcome->dscp >= 0)
+		cJSON_AddNumberToObject(qos, "dscp", outcome->dscp);
+	if (outcome->rate_mbps)
+		cJSON_AddNumberToObject(qos, "rate_mbps", outcome->rate_mbps);
+}
+
+static void add_range(cJSON *out, const char *field, const uint16_t range[2])
+{
+	cJSON *list = cJSON_AddArrayToObject(out, field);
+
+	cJSON_AddItemToArray(list, cJSON_CreateNumber(range[0]));
+	cJSON_AddItemToArray(list, cJSON_CreateNumber(range[1]));
+}
+
+static cJSON *rule_json(const struct rule *rule)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "proto", rule->match.proto);
+	add_range(out, "from_port", rule->match.from_port);
+	add_range(out, "to_port", rule->match.to_port);
+	cJSON_AddStringToObject(out, "verdict", rule->outcome.allow ? "allow" : "deny");
+	cJSON_AddNumberToObject(out, "policy", rule->outcome.policy->o.id);
+	add_path(out, &rule->outcome);
+	add_qos(out, &rule->outcome);
+	return out;
+}
+
+static void add_rules(cJSON *out, const struct answer *answer)
+{
+	cJSON *scope = cJSON_AddArrayToObject(out, "scope"), *rules;
+
+	for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++)
+		if (answer->scope & scopes[i].bit)
+			cJSON_AddItemToArray(scope, cJSON_CreateString(scopes[i].name));
+	if (!answer->n_rules)
+		return;
+	rules = cJSON_AddArrayToObject(out, "rules");
+	for (size_t i = 0; i < answer->n_rules; i++)
+		cJSON_AddItemToArray(rules, rule_json(&answer->rules[i]));
+}
+
+cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
+{
+	const struct policy *policy = answer->outcome.policy;
+	cJSON *out = cJSON_CreateObject();
+	char text[IP_TEXT];
+
+	cJSON_AddNumberToObject(out, "vnid", answer->vnid);
+	cJSON_AddNumberToObject(out, "source", answer->source);
+	if (answer->has_address)
+		cJSON_AddStringToObject(out, "address", ip_format(&answer->address, text));
+	if (answer->destination)
+		cJSON_AddItemToObject(out, "destination", resolve_endpoint_json(answer->destination));
+	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
+	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
+	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");
+	add_path(out, &answer->outcome);
+	add_qos(out, &answer->outcome);
+	add_rules(out, answer);
+	cJSON_AddNumberToObject(out, "sequence", answer->sequence);
+	cJSON_AddNumberToObject(out, "lifetime", lifetime);
+	return out;
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps/server.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <event2/bufferevent_ssl.h>
+#include <event2/event.h>
+#include <event2/http.h>
+#include <event2/listener.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+#include <time.h>
+
+#include "dps/api.h"
+#include "dps/persist.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define LISTEN_BACKLOG 1024
+#define EXPIRE_SECONDS 60
+
+struct server {
+	struct api api;
+	struct event *term, *intr, *second, *expire;
+	struct evhttp *http;
+	SSL_CTX *tls;
+};
+
+/* Where to listen */
+
+static int parse_port(const char *text, uint16_t *port)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || value > 65535)
+		return -EINVAL;
+	*port = htons(value);
+	return 0;
+}
+
+static void set_v4(struct listen_addr *out, const struct in_addr *addr, uint16_t port)
+{
+	struct sockaddr_in *sin = (struct sockaddr_in *)&out->addr;
+
+	sin->sin_family = AF_INET;
+	sin->sin_addr = *addr;
+	sin->sin_port = port;
+	out->len = sizeof(*sin);
+	out->loopback = ntohl(addr->s_addr) >> 24 == 127;
+}
+
+static void set_v6(struct listen_addr *out, const struct in6_addr *addr, uint16_t port)
+{
+	struct sockaddr_in6 *sin = (struct sockaddr_in6 *)&out->addr;
+
+	sin->sin6_family = AF_INET6;
+	sin->sin6_addr = *addr;
+	sin->sin6_port = port;
+	out->len = sizeof(*sin);
+	out->loopback = IN6_IS_ADDR_LOOPBACK(addr);
+}
+
+int server_parse_listen(const char *text, struct listen_addr *out)
+{
+	const char *colon = strrchr(text, ':');
+	char host[64];
+	struct in_addr v4;
+	struct in6_addr v6;
+	uint16_t port;
+	size_t len;
+
+	if (!colon || parse_port(colon + 1, &port))
+		return -EINVAL;
+	len = colon - text;
+	if (len >= sizeof(host))
+		return -EINVAL;
+	memcpy(host, text, len);
+	host[len] = '\0';
+	memset(out, 0, sizeof(*out));
+	if (inet_pton(AF_INET, host, &v4) == 1) {
+		set_v4(out, &v4, port);
+		return 0;
+	}
+	if (len < 2 || host[0] != '[' || host[len - 1] != ']')
+		return -EINVAL;
+	host[len - 1] = '\0';
+	if (inet_pton(AF_INET6, host + 1, &v6) != 1)
+		return -EINVAL;
+	set_v6(out, &v6, port);
+	return 0;
+}
+
+static int open_socket(const char *text, struct json_error *err)
+{
+	struct listen_addr addr;
+	_close_ int fd = -1;
+	int one = 1;
+
+	if (server_parse_listen(text, &addr))
+		return json_fail(err, "listen", "'%s' is not ADDR:PORT", text);
+	fd = socket(addr.addr.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return json_fail(err, NULL, "cannot make a socket: %s", strerror(errno));
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* Inherited by what is accepted; TLS writes records apart, which Nagle would hold back. */
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (addr.addr.ss_family == AF_INET6)
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+	if (bind(fd, (struct sockaddr *)&addr.addr, addr.len) || listen(fd, LISTEN_BACKLOG))
+		return json_fail(err, NULL, "cannot listen on %s: %s", text, strerror(errno));
+	return take_fd(fd);
+}
+
+/* TLS */
+
+static int tls_fail(struct json_error *err, const char *what, const char *path)
+{
+	const char *why = ERR_reason_error_string(ERR_get_error());
+
+	return json_fail(err, NULL, "cannot use %s %s: %s", what, path, why ? why : "not readable");
+}
+
+static int tls_load(SSL_CTX *tls, const struct config *config, struct json_error *err)
+{
+	if (SSL_CTX_use_certificate_chain_file(tls, config->tls_cert) != 1)
+		return tls_fail(err, "certificate", config->tls_cert);
+	if (SSL_CTX_use_PrivateKey_file(tls, config->tls_key, SSL_FILETYPE_PEM) != 1)
+		return tls_fail(err, "key", config->tls_key);
+	if (SSL_CTX_check_private_key(tls) != 1)
+		return tls_fail(err, "key", config->tls_key);
+	if (!config->tls_ca)
+		return 0;
+	if (SSL_CTX_load_verify_locations(tls, config->tls_ca, NULL) != 1)
+		return tls_fail(err, "CA", config->tls_ca);
+	SSL_CTX_set_client_CA_list(tls, SSL_load_client_CA_file(config->tls_ca));
+	SSL_CTX_set_verify(tls, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	return 0;
+}
+
+static int open_tls(struct server *server, const struct config *config, struct json_error *err)
+{
+	static const unsigned char session[] = "dove-dps";
+
+	if (!config->tls_cert)
+		return 0;
+	server->tls = SSL_CTX_new(TLS_server_method());
+	if (!server->tls)
+		return tls_fail(err, "TLS", "");
+	SSL_CTX_set_min_proto_version(server->tls, TLS1_3_VERSION);
+	SSL_CTX_set_session_id_context(server->tls, session, sizeof(session) - 1);
+	return tls_load(server->tls, config, err);
+}
+
+static struct bufferevent *accept_tls(struct event_base *base, void *arg)
+{
+	return bufferevent_openssl_socket_new(base, -1, SSL_new(arg), BUFFEREVENT_SSL_ACCEPTING,
+					      BEV_OPT_CLOSE_ON_FREE);
+}
+
+/* The loop */
+
+static void on_signal(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	event_base_loopbreak(arg);
+}
+
+static void on_second(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	api_watch_progress(arg);
+}
+
+static void on_expire(evutil_socket_t fd, short what, void *arg)
+{
+	struct commit_context ctx = api_context(arg);
+	struct json_error err;
+
+	(void)fd;
+	(void)what;
+	if (commit_expire(&ctx, &err))
+		log_warn("cannot drop what has expired: %s", err.text);
+}
+
+static int open_events(struct server *server)
+{
+	struct event_base *base = server->api.base;
+	const struct timeval second = { 1, 0 }, expire = { EXPIRE_SECONDS, 0 };
+
+	server->term = evsignal_new(base, SIGTERM, on_signal, base);
+	server->intr = evsignal_new(base, SIGINT, on_signal, base);
+	server->second = event_new(base, -1, EV_PERSIST, on_second, &server->api);
+	server->expire = event_new(base, -1, EV_PERSIST, on_expire, &server->api);
+	if (!server->term || !server->intr || !server->second || !server->expire)
+		return -ENOMEM;
+	return event_add(server->term, NULL) || event_add(server->intr, NULL) ||
+			       event_add(server->second, &second) ||
+			       event_add(server->expire, &expire) ?
+		       -ENOMEM :
+		       0;
+}
+
+static int open_http(struct server *server, const struct config *config, struct json_error *err)
+{
+	int fd = open_socket(config->listen, err);
+
+	if (fd < 0)
+		return fd;
+	server->http = evhttp_new(server->api.base);
+	evhttp_set_max_headers_size(server->http, HEADERS_MAX);
+	evhttp_set_max_body_size(server->http, APPLY_BODY_MAX);
+	evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST |
+							 EVHTTP_REQ_DELETE);
+	evhttp_set_gencb(server->http, api_handle, &server->api);
+	if (server->tls)
+		evhttp_set_bevcb(server->http, accept_tls, server->tls);
+	if (!evhttp_accept_socket_with_handle(server->http, fd)) {
+		close(fd);
+		return json_fail(err, NULL, "cannot accept on %s", config->listen);
+	}
+	return 0;
+}
+
+/* Tell systemd that we are ready, see sd_notify(3). */
+static void notify_ready(void)
+{
+	static const char text[] = "READY=1";
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_close_ int fd = -1;
+	size_t len;
+
+	if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(addr.sun_path))
+		return;
+	len = strlen(path);
+	memcpy(addr.sun_path, path, len);
+	if (*path == '@')
+		addr.sun_path[0] = '\0';
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	if (fd < 0 || sendto(fd, text, sizeof(text) - 1, MSG_NOSIGNAL, (struct sockaddr *)&addr,
+			     offsetof(struct sockaddr_un, sun_path) + len) < 0)
+		log_warn("cannot tell %s that we are ready: %s", path, strerror(errno));
+}
+
+static int server_open(struct server *server, const struct config *config, struct json_error *err)
+{
+	struct timespec now;
+	int rc;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	server->api.started = now.tv_sec;
+	server->api.lifetime = config->lifetime;
+	model_init(&server->api.model);
+	rc = open_tls(server, config, err);
+	rc = rc ? rc : store_open(config->data, &server->api.store, err);
+	rc = rc ? rc : persist_load(&server->api.model, server->api.store, err);
+	if (rc)
+		return rc;
+	server->api.base = event_base_new();
+	if (!server->api.base || open_events(server))
+		return json_fail(err, NULL, "cannot make the event loop");
+	return open_http(server, config, err);
+}
+
+static void free_event(struct event *event)
+{
+	if (event)
+		event_free(event);
+}
+
+static void server_close(struct server *server)
+{
+	api_watch_close(&server->api);
+	if (server->http)
+		evhttp_free(server->http);
+	free_event(server->term);
+	free_event(server->intr);
+	free_event(server->second);
+	free_event(server->expire);
+	if (server->api.base)
+		event_base_free(server->api.base);
+	SSL_CTX_free(server->tls);
+	model_free(&server->api.model);
+	store_close(server->api.store);
+}
+
+int server_run(const struct config *config, struct json_error *err)
+{
+	struct server server = { 0 };
+	int rc;
+
+	memset(err, 0, sizeof(*err));
+	signal(SIGPIPE, SIG_IGN);
+	rc = server_open(&server, config, err);
+	if (!rc) {
+		log_info("listening on %s%s, data in %s", config->listen,
+			 server.tls ? " (TLS)" : "", config->data);
+		notify_ready();
+		rc = event_base_dispatch(server.api.base) < 0 ? -EIO : 0;
+	}
+	server_close(&server);
+	return rc;
+}

@@ -1,0 +1,412 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps/staleness.h"
+
+#include <string.h>
+#include <utlist.h>
+
+/* Beyond so many changed policies all of the networks concerned are marked instead of the overlaps. */
+#define OVERLAPS_MAX 128
+/* Beyond so many endpoints the whole network's floor is raised instead of each one's. */
+#define ENDPOINT_FLOORS_MAX 1024
+
+static void raise_sequence(struct txn *txn, struct object *obj)
+{
+	uint64_t revision = txn_raise(txn, obj->net);
+
+	txn_touch(txn, obj);
+	obj->sequence = revision;
+}
+
+static void raise_floor(struct txn *txn, struct object *obj)
+{
+	uint64_t revision = txn_raise(txn, obj->net);
+
+	txn_touch(txn, obj);
+	obj->floor = revision;
+}
+
+static void raise_network_floor(struct txn *txn, struct network *net)
+{
+	net->o.floor = txn_raise(txn, net);
+}
+
+/* Could one endpoint be meant by both? Groups and whole networks: in doubt, yes. */
+static bool selectors_overlap(const struct selector *a, const struct selector *b)
+{
+	if (a->any || b->any)
+		return true;
+	if (a->net != b->net)
+		return false;
+	if (!a->groups.n && a->ids.n && !b->groups.n && b->ids.n)
+		return idset_meets(&a->ids, &b->ids);
+	return true;
+}
+
+static bool policies_overlap(const struct policy_spec *a, const struct policy_spec *b)
+{
+	struct flow_box both;
+
+	return flow_meet(&a->match, &b->match, &both) && selectors_overlap(&a->from, &b->from) &&
+	       selectors_overlap(&a->to, &b->to);
+}
+
+/* Does it do more than let pass what others may decide as well? */
+static bool is_effective(const struct policy_spec *p)
+{
+	return !p->allow || p->path.n || p->final;
+}
+
+static bool selectors_equal(const struct selector *a, const struct selector *b)
+{
+	return a->any == b->any && a->net == b->net && idset_equal(&a->ids, &b->ids) &&
+	       idset_equal(&a->group_ids, &b->group_ids);
+}
+
+static bool paths_equal(const struct names *a, const struct names *b)
+{
+	if (a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->v[i], b->v[i]))
+			return false;
+	return true;
+}
+
+static bool same_requirements(const struct policy_spec *a, const struct policy_spec *b)
+{
+	return a->allow == b->allow && a->final == b->final && a->reply == b->reply &&
+	       a->priority == b->priority && flow_equal(&a->match, &b->match) &&
+	       selectors_equal(&a->from, &b->from) && selectors_equal(&a->to, &b->to) &&
+	       paths_equal(&a->path, &b->path);
+}
+
+/* Sequences of what a policy overlaps */
+
+static void mark_overlaps_in(struct txn *txn, struct network *net, const struct object *but,
+			     const struct policy_spec *spec)
+{
+	struct object *obj;
+
+	DL_FOREACH(net->policies, obj)
+		if (obj != but && policies_overlap(&obj->spec->u.policy, spec))
+			raise_sequence(txn, obj);
+}
+
+/*
+ * In its own network, and in those whose traffic with it the policy may
+ * decide; a network's default decides none of that.
+ */
+static void mark_overlaps(struct txn *txn, struct network *net, const struct policy_spec *spec)
+{
+	mark_overlaps_in(txn, net, NULL, spec);
+	for (size_t i = 0; i < net->n_joints; i++) {
+		struct network *other = net->joints[i].other;
+
+		if ((spec->from.any || spec->from.net == other) ||
+		    (spec->to.any || spec->to.net == other))
+			mark_overlaps_in(txn, other, &other->fallback->o, spec);
+	}
+}
+
+static void mark_all(struct txn *txn, struct network *net)
+{
+	struct object *obj;
+
+	DL_FOREACH(net->policies, obj)
+		raise_sequence(txn, obj);
+}
+
+/* Floors of what a policy lets packets reach */
+
+static void raise_endpoint_floors(struct txn *txn, const struct selector *to)
+{
+	unsigned int raised = 0;
+	struct object *obj;
+
+	DL_FOREACH(to->net->endpoints, obj) {
+		if (!idset_has(&to->ids, obj->id) &&
+		    !idset_meets(&to->group_ids, &((struct endpoint *)obj)->groups))
+			continue;
+		if (++raised > ENDPOINT_FLOORS_MAX) {
+			raise_network_floor(txn, to->net);
+			return;
+		}
+		raise_floor(txn, obj);
+	}
+}
+
+/*
+ * own: packets into the policy's network may be decided otherwise though they
+ * carry another policy's id. cross: so may packets into another network, which
+ * never carry this one's.
+ */
+static void raise_destinations(struct txn *txn, struct network *net, const struct policy_spec *spec,
+			       bool own, bool cross)
+{
+	const struct selector *to = &spec->to;
+	bool leaves = spec->from.any || spec->from.net == net;
+
+	if (to->any && own)
+		raise_network_floor(txn, net);
+	if (to->any && cross && leaves)
+		for (size_t i = 0; i < net->n_joints; i++)
+			raise_network_floor(txn, net->joints[i].other);
+	if (to->any || !(to->net == net ? own : cross))
+		return;
+	if (to->ids.n || to->group_ids.n)
+		raise_endpoint_floors(txn, to);
+	else
+		raise_network_floor(txn, to->net);
+}
+
+/* The two networks were joined by this content of a policy and are not any more: nothing may pass. */
+static void raise_parted(struct txn *txn, struct network *net, const struct policy_spec *before)
+{
+	const struct selector *sides[] = { &before->from, &before->to };
+
+	for (int i = 0; i < 2; i++) {
+		struct network *other = sides[i]->net;
+
+		if (sides[i]->any || other == net || model_joined(net, other))
+			continue;
+		raise_network_floor(txn, net);
+		raise_network_floor(txn, other);
+	}
+}
+
+static const struct policy_spec *policy_of(const struct spec *spec)
+{
+	return spec ? &spec->u.policy : NULL;
+}
+
+static void policy_changed(struct txn *txn, struct change *change, bool many)
+{
+	const struct policy_spec *before = policy_of(change->before);
+	const struct policy_spec *after = policy_of(change->after);
+	struct network *net = change->obj->net;
+	bool kept = before && after && same_requirements(before, after);
+
+	raise_sequence(txn, change->obj);
+	if (before && !many)
+		mark_overlaps(txn, net, before);
+	if (after && !many)
+		mark_overlaps(txn, net, after);
+	if (kept)
+		return;
+	raise_floor(txn, change->obj);
+	if (before) {
+		raise_destinations(txn, net, before, is_effective(before), true);
+		raise_parted(txn, net, before);
+	}
+	if (after)
+		raise_destinations(txn, net, after, is_effective(after),
+				   before || is_effective(after));
+}
+
+static void fallback_changed(struct txn *txn, struct change *change)
+{
+	raise_sequence(txn, change->obj);
+	raise_floor(txn, change->obj);
+}
+
+/* Endpoints */
+
+static bool addresses_equal(const struct endpoint_spec *a, const struct endpoint_spec *b)
+{
+	return a->n_addresses == b->n_addresses &&
+	       (!a->n_addresses ||
+		!memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses)));
+}
+
+/* The policies, of any network, that have this service in their path. */
+static void mark_users(struct txn *txn, const char *service)
+{
+	struct object *obj;
+
+	for (obj = txn->m->by_key[KIND_POLICY]; obj; obj = obj->hh.next) {
+		const struct names *path = &obj->spec->u.policy.path;
+
+		for (size_t i = 0; i < path->n; i++)
+			if (!strcmp(path->v[i], service))
+				raise_sequence(txn, obj);
+	}
+}
+
+static void mark_instance(struct txn *txn, const struct endpoint *ep)
+{
+	struct object *obj;
+
+	for (obj = txn->m->by_key[KIND_SERVICE]; obj; obj = obj->hh.next)
+		if (idset_has(&obj->spec->u.service.ids, ep->o.id))
+			mark_users(txn, obj->key);
+}
+
+static void endpoint_changed(struct txn *txn, struct change *change)
+{
+	const struct spec *before = change->before, *after = change->after;
+
+	if (!after)
+		return;
+	raise_sequence(txn, change->obj);
+	if (!before || !addresses_equal(&before->u.endpoint, &after->u.endpoint))
+		raise_floor(txn, change->obj);
+	if (before)
+		mark_instance(txn, (struct endpoint *)change->obj);
+}
+
+static void host_changed(struct txn *txn, struct host *host)
+{
+	struct endpoint *ep;
+
+	DL_FOREACH(host->endpoints, ep)
+		staleness_moved(txn, ep, true);
+}
+
+void staleness_moved(struct txn *txn, struct endpoint *ep, bool moved)
+{
+	if (!moved)
+		return;
+	raise_sequence(txn, &ep->o);
+	mark_instance(txn, ep);
+}
+
+/* Groups */
+
+struct group_hits {
+	bool from_lost, from_won, to;
+};
+
+static void hit_side(const struct selector *sel, const struct regroup *entry, bool *lost, bool *won)
+{
+	const struct idset *now = &entry->ep->groups;
+
+	if (sel->any || sel->net != entry->ep->o.net)
+		return;
+	for (uint32_t i = 0; i < sel->group_ids.n; i++) {
+		bool was = idset_has(&entry->before, sel->group_ids.v[i]);
+		bool is = idset_has(now, sel->group_ids.v[i]);
+
+		*lost |= was && !is;
+		*won |= is && !was;
+	}
+}
+
+static void hit_policy(struct txn *txn, const struct policy_spec *spec, struct group_hits *hits)
+{
+	for (size_t i = 0; i < txn->regroups.n; i++) {
+		const struct regroup *entry = txn->regroups.v[i];
+
+		hit_side(&spec->from, entry, &hits->from_lost, &hits->from_won);
+		hit_side(&spec->to, entry, &hits->to, &hits->to);
+	}
+}
+
+static void group_users_changed(struct txn *txn, struct object *obj)
+{
+	const struct policy_spec *spec = &obj->spec->u.policy;
+	struct group_hits hits = { 0 };
+
+	if (!spec->from.group_ids.n && !spec->to.group_ids.n)
+		return;
+	hit_policy(txn, spec, &hits);
+	if (!hits.from_lost && !hits.from_won && !hits.to)
+		return;
+	raise_sequence(txn, obj);
+	mark_overlaps(txn, obj->net, spec);
+	if (hits.from_lost)
+		raise_floor(txn, obj);
+	if (hits.from_lost || hits.from_won)
+		raise_destinations(txn, obj->net, spec, is_effective(spec),
+				   hits.from_lost || is_effective(spec));
+}
+
+/* Forget those that are new in this commit: nobody can have an answer about them. */
+static void drop_new(struct txn *txn)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < txn->regroups.n; i++) {
+		struct regroup *entry = txn->regroups.v[i];
+
+		if (entry->ep->o.made_by == txn->serial) {
+			idset_free(&entry->before);
+			free(entry);
+			continue;
+		}
+		txn->regroups.v[kept++] = entry;
+	}
+	txn->regroups.n = kept;
+}
+
+static void groups_changed(struct txn *txn)
+{
+	struct object *obj;
+
+	drop_new(txn);
+	if (!txn->regroups.n)
+		return;
+	for (size_t i = 0; i < txn->regroups.n; i++) {
+		struct object *ep = &((struct regroup *)txn->regroups.v[i])->ep->o;
+
+		raise_sequence(txn, ep);
+		raise_floor(txn, ep);
+	}
+	for (obj = txn->m->by_key[KIND_POLICY]; obj; obj = obj->hh.next)
+		group_users_changed(txn, obj);
+}
+
+/* All policies of the networks that the changed ones belong to or may concern. */
+static void mark_widely(struct txn *txn)
+{
+	struct object *obj;
+
+	for (obj = txn->m->by_key[KIND_NETWORK]; obj; obj = obj->hh.next) {
+		struct network *net = (struct network *)obj;
+		bool concerned = obj->touched_by == txn->serial;
+
+		for (size_t i = 0; i < net->n_joints; i++)
+			concerned |= net->joints[i].other->o.touched_by == txn->serial;
+		if (concerned)
+			mark_all(txn, net);
+	}
+}
+
+static void one_changed(struct txn *txn, struct change *change, bool many)
+{
+	struct object *obj = change->obj;
+
+	switch (obj->kind) {
+	case KIND_POLICY:
+		if (obj == &obj->net->fallback->o)
+			fallback_changed(txn, change);
+		else
+			policy_changed(txn, change, many);
+		break;
+	case KIND_ENDPOINT:
+		endpoint_changed(txn, change);
+		break;
+	case KIND_SERVICE:
+		mark_users(txn, obj->key);
+		break;
+	case KIND_HOST:
+		host_changed(txn, (struct host *)obj);
+		break;
+	case KIND_NETWORK:
+	case KIND_GROUP:
+	case KIND_COUNT:
+		break;
+	}
+}
+
+void staleness_apply(struct txn *txn)
+{
+	size_t policies = 0;
+
+	for (size_t i = 0; i < txn->changes.n; i++)
+		policies += ((struct change *)txn->changes.v[i])->obj->kind == KIND_POLICY;
+	if (policies > OVERLAPS_MAX)
+		mark_widely(txn);
+	for (size_t i = 0; i < txn->changes.n; i++)
+		one_changed(txn, txn->changes.v[i], policies > OVERLAPS_MAX);
+	groups_changed(txn);
+}

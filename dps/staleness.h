@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rules of docs/staleness.md: which sequences and floors a commit raises.
+ * Runs when the new contents are in place and linked, before they are stored.
+ */
+#ifndef DPS_STALENESS_H
+#define DPS_STALENESS_H
+
+#include "dps/commit.h"
+
+void staleness_apply(struct txn *txn);
+
+/* staleness_moved() - an endpoint's place changed; moved: it is on another host, or none, now. */
+void staleness_moved(struct txn *txn, struct endpoint *ep, bool moved);
+
+#endif

@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps/watch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <utlist.h>
+
+#include "dps/resolve.h"
+
+/* What a commit did to one network. */
+struct network_news {
+	const struct network *net;
+	char *policies;		/* JSON list, the same for every host */
+	struct ptrs endpoints;	/* touched */
+	struct network_news *next;
+};
+
+struct watch_news {
+	const struct txn *txn;
+	char *hosts; /* the frame, NULL: none */
+	bool moves;  /* a host may begin or end to serve a network */
+	struct network_news *networks;
+};
+
+static cJSON *addresses_json(const struct ip_addr *addresses, size_t n)
+{
+	cJSON *list = cJSON_CreateArray();
+	char text[IP_TEXT];
+
+	for (size_t i = 0; i < n; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&addresses[i], text)));
+	return list;
+}
+
+cJSON *watch_host_json(const struct host *host)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "id", host->o.id);
+	cJSON_AddStringToObject(out, "name", host->o.key);
+	cJSON_AddItemToObject(out, "addresses",
+			      addresses_json(host->o.spec->u.host.addresses,
+					     host->o.spec->u.host.n_addresses));
+	return out;
+}
+
+static cJSON *policy_json(const struct object *obj)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "id", obj->id);
+	cJSON_AddStringToObject(out, "name", strchr(obj->key, '/') + 1);
+	cJSON_AddNumberToObject(out, "sequence", obj->sequence);
+	cJSON_AddNumberToObject(out, "floor", obj->floor);
+	cJSON_AddBoolToObject(out, "deleted", !obj->spec);
+	return out;
+}
+
+static cJSON *endpoint_json(const struct endpoint *ep)
+{
+	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
+	cJSON *out = cJSON_CreateObject();
+	char mac[MAC_TEXT];
+
+	cJSON_AddNumberToObject(out, "id", ep->o.id);
+	cJSON_AddStringToObject(out, "name", ep->o.spec->name);
+	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
+	cJSON_AddItemToObject(out, "addresses", addresses_json(spec->addresses, spec->n_addresses));
+	cJSON_AddNumberToObject(out, "sequence", ep->o.sequence);
+	cJSON_AddNumberToObject(out, "floor", ep->o.floor);
+	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
+	return out;
+}
+
+static cJSON *gone_json(const struct model *m, const struct gone *gone)
+{
+	const struct endpoint *ep = model_endpoint(m, gone->endpoint);
+	const struct host *host = ep ? ep->place.host : NULL;
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "id", gone->endpoint);
+	cJSON_AddItemToObject(out, "addresses", addresses_json(gone->addresses, gone->n_addresses));
+	if (host) {
+		cJSON_AddStringToObject(out, "host", host->o.key);
+		cJSON_AddItemToObject(out, "host_addresses",
+				      addresses_json(host->o.spec->u.host.addresses,
+						     host->o.spec->u.host.n_addresses));
+	} else {
+		cJSON_AddNullToObject(out, "host");
+		cJSON_AddItemToObject(out, "host_addresses", cJSON_CreateArray());
+	}
+	cJSON_AddNumberToObject(out, "revision", ep ? ep->place.revision : gone->revision);
+	return out;
+}
+
+static struct host *host_of(const struct model *m, const char *name)
+{
+	return (struct host *)model_find(m, KIND_HOST, name);
+}
+
+/* The networks that it has, or lately had, endpoints of. */
+static void find_served(const struct model *m, const struct host *host, struct idset *out)
+{
+	const struct endpoint *ep;
+	const struct gone *gone;
+
+	if (!host)
+		return;
+	DL_FOREACH(host->endpoints, ep)
+		idset_add(out, ep->o.net->o.id);
+	DL_FOREACH(m->gone, gone)
+		if (gone->host == host)
+			idset_add(out, gone->vnid);
+}
+
+static cJSON *network_json(const struct model *m, const struct network *net,
+			   const struct host *host)
+{
+	cJSON *out = cJSON_CreateObject(), *list;
+	const struct endpoint *ep;
+	const struct object *obj;
+	const struct gone *gone;
+
+	cJSON_AddNumberToObject(out, "vnid", net->o.id);
+	cJSON_AddStringToObject(out, "name", net->o.key);
+	cJSON_AddNumberToObject(out, "revision", net->revision);
+	cJSON_AddNumberToObject(out, "floor", net->o.floor);
+	list = cJSON_AddArrayToObject(out, "policies");
+	DL_FOREACH(net->policies, obj)
+		cJSON_AddItemToArray(list, policy_json(obj));
+	DL_FOREACH(net->tombstones, obj)
+		cJSON_AddItemToArray(list, policy_json(obj));
+	list = cJSON_AddArrayToObject(out, "endpoints");
+	DL_FOREACH(host->endpoints, ep)
+		if (ep->o.net == net)
+			cJSON_AddItemToArray(list, endpoint_json(ep));
+	list = cJSON_AddArrayToObject(out, "gone");
+	DL_FOREACH(m->gone, gone)
+		if (gone->host == host && gone->vnid == net->o.id)
+			cJSON_AddItemToArray(list, gone_json(m, gone));
+	return out;
+}
+
+static void emit(struct watch *watch, cJSON *frame)
+{
+	char *line = cJSON_PrintUnformatted(frame);
+
+	cJSON_Delete(frame);
+	watch->emit(line, watch->arg);
+	free(line);
+}
+
+static cJSON *new_frame(const char *type)
+{
+	cJSON *frame = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(frame, "type", type);
+	return frame;
+}
+
+static cJSON *hosts_json(const struct model *m)
+{
+	cJSON *list = cJSON_CreateArray();
+	const struct object *obj;
+
+	for (obj = m->by_key[KIND_HOST]; obj; obj = obj->hh.next)
+		cJSON_AddItemToArray(list, watch_host_json((const struct host *)obj));
+	return list;
+}
+
+void watch_start(struct watch *watch, const struct model *m)
+{
+	const struct host *host = host_of(m, watch->host);
+	cJSON *frame = new_frame("snapshot"), *list;
+
+	cJSON_AddItemToObject(frame, "hosts", hosts_json(m));
+	list = cJSON_AddArrayToObject(frame, "networks");
+	find_served(m, host, &watch->served);
+	for (uint32_t i = 0; i < watch->served.n; i++)
+		cJSON_AddItemToArray(list,
+				     network_json(m, model_network(m, watch->served.v[i]), host));
+	emit(watch, frame);
+}
+
+void watch_stop(struct watch *watch)
+{
+	idset_free(&watch->served);
+}
+
+void watch_progress(struct watch *watch, const struct model *m)
+{
+	cJSON *frame = new_frame("progress");
+	cJSON *list = cJSON_AddArrayToObject(frame, "networks");
+
+	for (uint32_t i = 0; i < watch->served.n; i++) {
+		const struct network *net = model_network(m, watch->served.v[i]);
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddNumberToObject(item, "vnid", net->o.id);
+		cJSON_AddNumberToObject(item, "revision", net->revision);
+		cJSON_AddItemToArray(list, item);
+	}
+	emit(watch, frame);
+}
+
+/* Making the news */
+
+static char *hosts_frame(const struct txn *txn)
+{
+	cJSON *frame = new_frame("hosts");
+	cJSON *hosts = cJSON_AddArrayToObject(frame, "hosts");
+	cJSON *gone = cJSON_AddArrayToObject(frame, "gone");
+	char *line;
+
+	for (size_t i = 0; i < txn->changes.n; i++) {
+		const struct change *change = txn->changes.v[i];
+
+		if (change->obj->kind != KIND_HOST)
+			continue;
+		if (change->after)
+			cJSON_AddItemToArray(hosts, watch_host_json((struct host *)change->obj));
+		else
+			cJSON_AddItemToArray(gone, cJSON_CreateNumber(change->obj->id));
+	}
+	line = cJSON_PrintUnformatted(frame);
+	cJSON_Delete(frame);
+	return line;
+}
+
+static struct network_news *news_of(const struct watch_news *news, const struct network *net)
+{
+	struct network_news *entry;
+
+	LL_SEARCH_SCALAR(news->networks, entry, net, net);
+	return entry;
+}
+
+static void add_networks(struct watch_news *news)
+{
+	for (size_t i = 0; i < news->txn->saved.n; i++) {
+		const struct saved *saved = news->txn->saved.v[i];
+		struct network_news *entry;
+
+		if (saved->placed)
+			news->moves = true;
+		if (saved->obj->kind != KIND_NETWORK)
+			continue;
+		entry = mem_alloc(sizeof(*entry));
+		entry->net = (const struct network *)saved->obj;
+		LL_PREPEND(news->networks, entry);
+	}
+}
+
+static char *policies_text(const struct txn *txn, const struct network *net)
+{
+	cJSON *list = cJSON_CreateArray();
+	char *text;
+
+	for (size_t i = 0; i < txn->saved.n; i++) {
+		const struct object *obj = ((const struct saved *)txn->saved.v[i])->obj;
+
+		if (obj->kind == KIND_POLICY && obj->net == net)
+			cJSON_AddItemToArray(list, policy_json(obj));
+	}
+	text = cJSON_PrintUnformatted(list);
+	cJSON_Delete(list);
+	return text;
+}
+
+struct watch_news *watch_news(const struct txn *txn)
+{
+	struct watch_news *news = mem_alloc(sizeof(*news));
+	struct network_news *entry;
+
+	news->txn = txn;
+	news->moves = txn->gone.n || txn->ended.n;
+	if (txn->hosts)
+		news->hosts = hosts_frame(txn);
+	add_networks(news);
+	LL_FOREACH(news->networks, entry)
+		entry->policies = policies_text(txn, entry->net);
+	for (size_t i = 0; i < txn->saved.n; i++) {
+		struct object *obj = ((const struct saved *)txn->saved.v[i])->obj;
+
+		if (obj->kind == KIND_ENDPOINT)
+			ptrs_push(&news_of(news, obj->net)->endpoints, obj);
+	}
+	return news;
+}
+
+void watch_news_free(struct watch_news *news)
+{
+	struct network_news *entry, *tmp;
+
+	LL_FOREACH_SAFE(news->networks, entry, tmp) {
+		free(entry->policies);
+		ptrs_free(&entry->endpoints);
+		free(entry);
+	}
+	free(news->hosts);
+	free(news);
+}
+
+/* Telling it to one host */
+
+static bool touched(const struct network_news *entry, uint32_t endpoint)
+{
+	for (size_t i = 0; i < entry->endpoints.n; i++)
+		if (((const struct object *)entry->endpoints.v[i])->id == endpoint)
+			return true;
+	return false;
+}
+
+static cJSON *commit_frame(const struct model *m, const struct network_news *entry,
+			   const struct host *host)
+{
+	cJSON *frame = new_frame("commit"), *list;
+	const struct gone *gone;
+
+	cJSON_AddNumberToObject(frame, "vnid", entry->net->o.id);
+	cJSON_AddNumberToObject(frame, "revision", entry->net->revision);
+	cJSON_AddNumberToObject(frame, "floor", entry->net->o.floor);
+	cJSON_AddRawToObject(frame, "policies", entry->policies);
+	list = cJSON_AddArrayToObject(frame, "endpoints");
+	for (size_t i = 0; i < entry->endpoints.n; i++) {
+		const struct endpoint *ep = entry->endpoints.v[i];
+
+		if (ep->o.spec && ep->place.host == host)
+			cJSON_AddItemToArray(list, endpoint_json(ep));
+	}
+	list = cJSON_AddArrayToObject(frame, "gone");
+	DL_FOREACH(m->gone, gone)
+		if (gone->host == host && gone->vnid == entry->net->o.id &&
+		    touched(entry, gone->endpoint))
+			cJSON_AddItemToArray(list, gone_json(m, gone));
+	return frame;
+}
+
+static void emit_forget(struct watch *watch, uint32_t vnid)
+{
+	cJSON *frame = new_frame("forget");
+
+	cJSON_AddNumberToObject(frame, "vnid", vnid);
+	emit(watch, frame);
+}
+
+static void emit_network(struct watch *watch, const struct model *m, const struct network *net,
+			 const struct host *host)
+{
+	cJSON *frame = new_frame("network");
+
+	cJSON_AddItemToObject(frame, "network", network_json(m, net, host));
+	emit(watch, frame);
+}
+
+/* Networks that the host begins or ends to serve. */
+static void tell_served(struct watch *watch, const struct watch_news *news, const struct host *host)
+{
+	struct idset before = watch->served, now = { 0 };
+
+	find_served(news->txn->m, host, &now);
+	watch->served = now;
+	for (uint32_t i = 0; i < before.n; i++)
+		if (!idset_has(&now, before.v[i]))
+			emit_forget(watch, before.v[i]);
+	for (uint32_t i = 0; i < now.n; i++)
+		if (!idset_has(&before, now.v[i]))
+			emit_network(watch, news->txn->m, model_network(news->txn->m, now.v[i]),
+				     host);
+	idset_free(&before);
+}
+
+static void copy_set(const struct idset *from, struct idset *to)
+{
+	for (uint32_t i = 0; i < from->n; i++)
+		idset_add(to, from->v[i]);
+
+}
+
+void watch_tell(struct watch *watch, const struct watch_news *news)
+{
+	const struct host *host = host_of(news->txn->m, watch->host);
+	const struct network_news *entry;
+	struct idset before = { 0 };
+
+	if (news->hosts)
+		watch->emit(news->hosts, watch->arg);
+	copy_set(&watch->served, &before);
+	if (news->moves)
+		tell_served(watch, news, host);
+	LL_FOREACH(news->networks, entry)
+		if (host && idset_has(&before, entry->net->o.id) &&
+		    idset_has(&watch->served, entry->net->o.id))
+			emit(watch, commit_frame(news->txn->m, entry, host));
+	idset_free(&before);
+}
