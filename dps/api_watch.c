@@ -99,7 +99,7 @@ void api_watch(struct api_call *call)
 	evhttp_add_header(evhttp_request_get_output_headers(call->req), "Content-Type",
 			  "application/x-ndjson");
 	evhttp_send_reply_start(call->req, HTTP_OK, NULL);
-	watch_start(&w->watch, &call->api->model);
+	watch_start(&w->watch, &call->api->model, call->api->lifetime);
 }
 
 void api_watch_committed(const struct txn *txn, void *arg)

@@ -169,11 +169,12 @@ static cJSON *hosts_json(const struct model *m)
 	return list;
 }
 
-void watch_start(struct watch *watch, const struct model *m)
+void watch_start(struct watch *watch, const struct model *m, unsigned int lifetime)
 {
 	const struct host *host = host_of(m, watch->host);
 	cJSON *frame = new_frame("snapshot"), *list;
 
+	cJSON_AddNumberToObject(frame, "lifetime", lifetime);
 	cJSON_AddItemToObject(frame, "hosts", hosts_json(m));
 	list = cJSON_AddArrayToObject(frame, "networks");
 	find_served(m, host, &watch->served);

@@ -15,8 +15,8 @@ struct watch {
 	void *arg;
 };
 
-/* watch_start() - the snapshot. The host must exist. */
-void watch_start(struct watch *watch, const struct model *m);
+/* watch_start() - the snapshot; lifetime: the longest that an answer holds, in seconds. */
+void watch_start(struct watch *watch, const struct model *m, unsigned int lifetime);
 void watch_stop(struct watch *watch);
 
 /* A commit's frames are made once for all watches. */

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <argp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ctl/commands.h"
+#include "lib/cleanup.h"
+
+#define DEFAULT_URL "http://127.0.0.1:6083"
+#define EXIT_USAGE 2
+
+enum option_key {
+	OPT_DPS = 256,
+	OPT_CERT,
+	OPT_KEY,
+	OPT_CA,
+	OPT_JSON,
+	OPT_NETWORK,
+	OPT_FROM,
+	OPT_TO,
+	OPT_PROTO,
+	OPT_PORT,
+	OPT_FROM_PORT,
+};
+
+/* Options that every command takes, before or after its name. */
+static const struct argp_option common_options[] = {
+	{ "dps", OPT_DPS, "URL", 0, "the service ($DOVE_DPS, or " DEFAULT_URL ")", 0 },
+	{ "tls-cert", OPT_CERT, "FILE", 0, "our certificate, PEM", 0 },
+	{ "tls-key", OPT_KEY, "FILE", 0, "its key, PEM", 0 },
+	{ "tls-ca", OPT_CA, "FILE", 0, "who signs the service's certificate", 0 },
+	{ "json", OPT_JSON, NULL, 0, "print JSON", 0 },
+	{ 0 },
+};
+
+static const struct argp_option file_options[] = {
+	{ "file", 'f', "FILE", 0, "a JSON list of objects; - is standard input", 0 },
+	{ 0 },
+};
+
+static const struct argp_option pair_options[] = {
+	{ "network", OPT_NETWORK, "NAME", 0, "the sender's network", 0 },
+	{ "from", OPT_FROM, "VM", 0, "the sender", 0 },
+	{ "to", OPT_TO, "VM", 0, "the receiver; NETWORK/VM in another network", 0 },
+	{ "proto", OPT_PROTO, "PROTO", 0, "name or number (tcp where a port is given)", 0 },
+	{ "port", OPT_PORT, "PORT", 0, "destination port", 0 },
+	{ "from-port", OPT_FROM_PORT, "PORT", 0, "source port", 0 },
+	{ 0 },
+};
+
+static error_t parse_common(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case OPT_DPS:
+		o->client.url = arg;
+		return 0;
+	case OPT_CERT:
+		o->client.tls_cert = arg;
+		return 0;
+	case OPT_KEY:
+		o->client.tls_key = arg;
+		return 0;
+	case OPT_CA:
+		o->client.tls_ca = arg;
+		return 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static error_t parse_special(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+
+	switch (key) {
+	case 'f':
+		o->file = arg;
+		return 0;
+	case OPT_NETWORK:
+		o->network = arg;
+		return 0;
+	case OPT_FROM:
+		o->from = arg;
+		return 0;
+	case OPT_TO:
+		o->to = arg;
+		return 0;
+	case OPT_PROTO:
+		o->proto = arg;
+		return 0;
+	case OPT_PORT:
+		o->port = arg;
+		return 0;
+	case OPT_FROM_PORT:
+		o->from_port = arg;
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp common_argp = { common_options, parse_common, NULL, NULL, NULL, NULL, NULL };
+
+/* One command's own line: which options and how many arguments it takes. */
+struct command_line {
+	struct options *options;
+	const struct command *command;
+};
+
+static error_t parse_command(int key, char *arg, struct argp_state *state)
+{
+	struct command_line *line = state->input;
+	struct options *o = line->options;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = o;
+		if (line->command->takes)
+			state->child_inputs[1] = o;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (o->n_args == line->command->max_args)
+			argp_error(state, "unexpected argument '%s'", arg);
+		o->args[o->n_args++] = arg;
+		return 0;
+	case ARGP_KEY_END:
+		if (o->n_args < line->command->min_args)
+			argp_error(state, "it takes %s", line->command->usage);
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int run_command(const struct command *command, int argc, char **argv, struct options *o)
+{
+	const struct argp special = { command->takes & TAKES_FILE ? file_options : pair_options,
+				      parse_special, NULL, NULL, NULL, NULL, NULL };
+	const struct argp_child children[] = {
+		{ &common_argp, 0, NULL, 0 },
+		{ command->takes ? &special : NULL, 0, NULL, 0 },
+		{ 0 },
+	};
+	const struct argp argp = { NULL, parse_command, command->usage, command->help, children,
+				   NULL, NULL };
+	struct command_line line = { .options = o, .command = command };
+	char name[64];
+
+	snprintf(name, sizeof(name), "dovectl %s", command->name);
+	argv[0] = name;
+	argp_parse(&argp, argc, argv, 0, NULL, &line);
+	return command->run(o);
+}
+
+/* Before the command: the common options, then the command's name ends the parse. */
+struct first_line {
+	struct options *options;
+	int command; /* its index in argv */
+};
+
+static error_t parse_first(int key, char *arg, struct argp_state *state)
+{
+	struct first_line *line = state->input;
+
+	switch (key) {
+	case ARGP_KEY_INIT:
+		state->child_inputs[0] = line->options;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (!command_find(arg))
+			argp_error(state, "no such command '%s'", arg);
+		line->command = state->next - 1;
+		state->next = state->argc;
+		return 0;
+	case ARGP_KEY_NO_ARGS:
+		argp_error(state, "which command?");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+/* The help's list of commands, from their table. */
+static char *make_doc(void)
+{
+	char *doc = NULL;
+	size_t len;
+	FILE *out = open_memstream(&doc, &len);
+
+	if (!out)
+		return NULL;
+	fputs("The administrators' tool of DOVE.\n\nCommands:\n", out);
+	for (const struct command *c = commands; c->name; c++)
+		fprintf(out, "  %-9s%s\n", c->name, c->help);
+	fputs("\v'dovectl COMMAND --help' tells more of each.", out);
+	fclose(out);
+	return doc;
+}
+
+int main(int argc, char **argv)
+{
+	_free_ char *doc = make_doc();
+	const struct argp_child children[] = { { &common_argp, 0, NULL, 0 }, { 0 } };
+	const struct argp argp = { NULL, parse_first, "COMMAND ...", doc, children, NULL, NULL };
+	struct options options = { 0 };
+	struct first_line line = { .options = &options };
+	const char *url = getenv("DOVE_DPS");
+
+	options.client.url = url && *url ? url : DEFAULT_URL;
+	argp_err_exit_status = EXIT_USAGE;
+	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
+	return run_command(command_find(argv[line.command]), argc - line.command,
+			   argv + line.command, &options);
+}
