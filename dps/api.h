@@ -12,7 +12,6 @@
 #include "dps/commit.h"
 #include "dps/config.h"
 
-#define API_VERSION "0.1"
 #define BODY_MAX (1 << 20)	   /* of a request */
 #define APPLY_BODY_MAX (64 << 20)  /* of an apply */
 #define HEADERS_MAX (16 << 10)

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "dps/api.h"
-#include "dps/watch.h"
+#include "dps/feed.h"
 #include "lib/cleanup.h"
 
 static int make_host_spec(const struct api_call *call, const cJSON *json, struct spec **out,
@@ -46,7 +46,7 @@ void api_put_host(struct api_call *call)
 		return;
 	}
 	api_reply(call, HTTP_OK,
-		  watch_host_json((struct host *)model_find(&call->api->model, KIND_HOST,
+		  feed_host_json((struct host *)model_find(&call->api->model, KIND_HOST,
 							    call->args[0])));
 }
 

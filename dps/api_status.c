@@ -31,7 +31,7 @@ void api_status(struct api_call *call)
 	cJSON *out = cJSON_CreateObject(), *revisions;
 	const struct object *net;
 
-	cJSON_AddStringToObject(out, "version", API_VERSION);
+	cJSON_AddStringToObject(out, "version", DOVE_VERSION);
 	cJSON_AddNumberToObject(out, "uptime", uptime(api));
 	cJSON_AddNumberToObject(out, "networks", count(api, KIND_NETWORK));
 	cJSON_AddNumberToObject(out, "endpoints", count(api, KIND_ENDPOINT));

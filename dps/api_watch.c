@@ -8,12 +8,12 @@
 #include <utlist.h>
 
 #include "dps/api.h"
-#include "dps/watch.h"
+#include "dps/feed.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
 struct api_watcher {
-	struct watch watch;
+	struct feed feed;
 	struct api *api;
 	struct evhttp_request *req;
 	bool slow; /* to be dropped */
@@ -47,7 +47,7 @@ static void forget(struct api_watcher *w)
 {
 	DL_DELETE(w->api->watchers, w);
 	w->api->n_watchers--;
-	watch_stop(&w->watch);
+	feed_stop(&w->feed);
 	free(w);
 }
 
@@ -61,7 +61,7 @@ static void drop(struct api_watcher *w)
 {
 	struct evhttp_connection *conn = evhttp_request_get_connection(w->req);
 
-	log_warn("the watcher of host %s does not keep up: dropped", w->watch.host);
+	log_warn("the watcher of host %s does not keep up: dropped", w->feed.host);
 	evhttp_connection_set_closecb(conn, NULL, NULL);
 	forget(w);
 	evhttp_connection_free(conn);
@@ -90,30 +90,30 @@ void api_watch(struct api_call *call)
 	w = mem_alloc(sizeof(*w));
 	w->api = call->api;
 	w->req = call->req;
-	w->watch.emit = emit;
-	w->watch.arg = w;
-	snprintf(w->watch.host, sizeof(w->watch.host), "%s", host);
+	w->feed.emit = emit;
+	w->feed.arg = w;
+	snprintf(w->feed.host, sizeof(w->feed.host), "%s", host);
 	DL_APPEND(w->api->watchers, w);
 	w->api->n_watchers++;
 	evhttp_connection_set_closecb(evhttp_request_get_connection(call->req), closed, w);
 	evhttp_add_header(evhttp_request_get_output_headers(call->req), "Content-Type",
 			  "application/x-ndjson");
 	evhttp_send_reply_start(call->req, HTTP_OK, NULL);
-	watch_start(&w->watch, &call->api->model, call->api->lifetime);
+	feed_start(&w->feed, &call->api->model, call->api->lifetime);
 }
 
 void api_watch_committed(const struct txn *txn, void *arg)
 {
 	struct api *api = arg;
-	struct watch_news *news;
+	struct feed_news *news;
 	struct api_watcher *w;
 
 	if (!api->watchers)
 		return;
-	news = watch_news(txn);
+	news = feed_news(txn);
 	DL_FOREACH(api->watchers, w)
-		watch_tell(&w->watch, news);
-	watch_news_free(news);
+		feed_tell(&w->feed, news);
+	feed_news_free(news);
 }
 
 void api_watch_progress(struct api *api)
@@ -121,7 +121,7 @@ void api_watch_progress(struct api *api)
 	struct api_watcher *w;
 
 	DL_FOREACH(api->watchers, w)
-		watch_progress(&w->watch, &api->model);
+		feed_progress(&w->feed, &api->model);
 	drop_slow(api);
 }
 

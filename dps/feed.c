@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dps/watch.h"
+#include "dps/feed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ struct network_news {
 	struct network_news *next;
 };
 
-struct watch_news {
+struct feed_news {
 	const struct txn *txn;
 	char *hosts; /* the frame, NULL: none */
 	bool moves;  /* a host may begin or end to serve a network */
@@ -33,7 +33,7 @@ static cJSON *addresses_json(const struct ip_addr *addresses, size_t n)
 	return list;
 }
 
-cJSON *watch_host_json(const struct host *host)
+cJSON *feed_host_json(const struct host *host)
 {
 	cJSON *out = cJSON_CreateObject();
 
@@ -142,12 +142,12 @@ static cJSON *network_json(const struct model *m, const struct network *net,
 	return out;
 }
 
-static void emit(struct watch *watch, cJSON *frame)
+static void emit(struct feed *feed, cJSON *frame)
 {
 	char *line = cJSON_PrintUnformatted(frame);
 
 	cJSON_Delete(frame);
-	watch->emit(line, watch->arg);
+	feed->emit(line, feed->arg);
 	free(line);
 }
 
@@ -165,44 +165,44 @@ static cJSON *hosts_json(const struct model *m)
 	const struct object *obj;
 
 	for (obj = m->by_key[KIND_HOST]; obj; obj = obj->hh.next)
-		cJSON_AddItemToArray(list, watch_host_json((const struct host *)obj));
+		cJSON_AddItemToArray(list, feed_host_json((const struct host *)obj));
 	return list;
 }
 
-void watch_start(struct watch *watch, const struct model *m, unsigned int lifetime)
+void feed_start(struct feed *feed, const struct model *m, unsigned int lifetime)
 {
-	const struct host *host = host_of(m, watch->host);
+	const struct host *host = host_of(m, feed->host);
 	cJSON *frame = new_frame("snapshot"), *list;
 
 	cJSON_AddNumberToObject(frame, "lifetime", lifetime);
 	cJSON_AddItemToObject(frame, "hosts", hosts_json(m));
 	list = cJSON_AddArrayToObject(frame, "networks");
-	find_served(m, host, &watch->served);
-	for (uint32_t i = 0; i < watch->served.n; i++)
+	find_served(m, host, &feed->served);
+	for (uint32_t i = 0; i < feed->served.n; i++)
 		cJSON_AddItemToArray(list,
-				     network_json(m, model_network(m, watch->served.v[i]), host));
-	emit(watch, frame);
+				     network_json(m, model_network(m, feed->served.v[i]), host));
+	emit(feed, frame);
 }
 
-void watch_stop(struct watch *watch)
+void feed_stop(struct feed *feed)
 {
-	idset_free(&watch->served);
+	idset_free(&feed->served);
 }
 
-void watch_progress(struct watch *watch, const struct model *m)
+void feed_progress(struct feed *feed, const struct model *m)
 {
 	cJSON *frame = new_frame("progress");
 	cJSON *list = cJSON_AddArrayToObject(frame, "networks");
 
-	for (uint32_t i = 0; i < watch->served.n; i++) {
-		const struct network *net = model_network(m, watch->served.v[i]);
+	for (uint32_t i = 0; i < feed->served.n; i++) {
+		const struct network *net = model_network(m, feed->served.v[i]);
 		cJSON *item = cJSON_CreateObject();
 
 		cJSON_AddNumberToObject(item, "vnid", net->o.id);
 		cJSON_AddNumberToObject(item, "revision", net->revision);
 		cJSON_AddItemToArray(list, item);
 	}
-	emit(watch, frame);
+	emit(feed, frame);
 }
 
 /* Making the news */
@@ -220,7 +220,7 @@ static char *hosts_frame(const struct txn *txn)
 		if (change->obj->kind != KIND_HOST)
 			continue;
 		if (change->after)
-			cJSON_AddItemToArray(hosts, watch_host_json((struct host *)change->obj));
+			cJSON_AddItemToArray(hosts, feed_host_json((struct host *)change->obj));
 		else
 			cJSON_AddItemToArray(gone, cJSON_CreateNumber(change->obj->id));
 	}
@@ -229,7 +229,7 @@ static char *hosts_frame(const struct txn *txn)
 	return line;
 }
 
-static struct network_news *news_of(const struct watch_news *news, const struct network *net)
+static struct network_news *news_of(const struct feed_news *news, const struct network *net)
 {
 	struct network_news *entry;
 
@@ -237,7 +237,7 @@ static struct network_news *news_of(const struct watch_news *news, const struct 
 	return entry;
 }
 
-static void add_networks(struct watch_news *news)
+static void add_networks(struct feed_news *news)
 {
 	for (size_t i = 0; i < news->txn->saved.n; i++) {
 		const struct saved *saved = news->txn->saved.v[i];
@@ -269,9 +269,9 @@ static char *policies_text(const struct txn *txn, const struct network *net)
 	return text;
 }
 
-struct watch_news *watch_news(const struct txn *txn)
+struct feed_news *feed_news(const struct txn *txn)
 {
-	struct watch_news *news = mem_alloc(sizeof(*news));
+	struct feed_news *news = mem_alloc(sizeof(*news));
 	struct network_news *entry;
 
 	news->txn = txn;
@@ -290,7 +290,7 @@ struct watch_news *watch_news(const struct txn *txn)
 	return news;
 }
 
-void watch_news_free(struct watch_news *news)
+void feed_news_free(struct feed_news *news)
 {
 	struct network_news *entry, *tmp;
 
@@ -338,36 +338,36 @@ static cJSON *commit_frame(const struct model *m, const struct network_news *ent
 	return frame;
 }
 
-static void emit_forget(struct watch *watch, uint32_t vnid)
+static void emit_forget(struct feed *feed, uint32_t vnid)
 {
 	cJSON *frame = new_frame("forget");
 
 	cJSON_AddNumberToObject(frame, "vnid", vnid);
-	emit(watch, frame);
+	emit(feed, frame);
 }
 
-static void emit_network(struct watch *watch, const struct model *m, const struct network *net,
+static void emit_network(struct feed *feed, const struct model *m, const struct network *net,
 			 const struct host *host)
 {
 	cJSON *frame = new_frame("network");
 
 	cJSON_AddItemToObject(frame, "network", network_json(m, net, host));
-	emit(watch, frame);
+	emit(feed, frame);
 }
 
 /* Networks that the host begins or ends to serve. */
-static void tell_served(struct watch *watch, const struct watch_news *news, const struct host *host)
+static void tell_served(struct feed *feed, const struct feed_news *news, const struct host *host)
 {
-	struct idset before = watch->served, now = { 0 };
+	struct idset before = feed->served, now = { 0 };
 
 	find_served(news->txn->m, host, &now);
-	watch->served = now;
+	feed->served = now;
 	for (uint32_t i = 0; i < before.n; i++)
 		if (!idset_has(&now, before.v[i]))
-			emit_forget(watch, before.v[i]);
+			emit_forget(feed, before.v[i]);
 	for (uint32_t i = 0; i < now.n; i++)
 		if (!idset_has(&before, now.v[i]))
-			emit_network(watch, news->txn->m, model_network(news->txn->m, now.v[i]),
+			emit_network(feed, news->txn->m, model_network(news->txn->m, now.v[i]),
 				     host);
 	idset_free(&before);
 }
@@ -379,20 +379,20 @@ static void copy_set(const struct idset *from, struct idset *to)
 
 }
 
-void watch_tell(struct watch *watch, const struct watch_news *news)
+void feed_tell(struct feed *feed, const struct feed_news *news)
 {
-	const struct host *host = host_of(news->txn->m, watch->host);
+	const struct host *host = host_of(news->txn->m, feed->host);
 	const struct network_news *entry;
 	struct idset before = { 0 };
 
 	if (news->hosts)
-		watch->emit(news->hosts, watch->arg);
-	copy_set(&watch->served, &before);
+		feed->emit(news->hosts, feed->arg);
+	copy_set(&feed->served, &before);
 	if (news->moves)
-		tell_served(watch, news, host);
+		tell_served(feed, news, host);
 	LL_FOREACH(news->networks, entry)
 		if (host && idset_has(&before, entry->net->o.id) &&
-		    idset_has(&watch->served, entry->net->o.id))
-			emit(watch, commit_frame(news->txn->m, entry, host));
+		    idset_has(&feed->served, entry->net->o.id))
+			emit(feed, commit_frame(news->txn->m, entry, host));
 	idset_free(&before);
 }

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a host must know to judge packets, as lines of JSON: one snapshot, then
+ * what each commit changed. Knows no connection: lines go to emit().
+ */
+#ifndef DPS_FEED_H
+#define DPS_FEED_H
+
+#include "dps/commit.h"
+
+struct feed {
+	char host[NAME_MAX_LEN + 1];
+	struct idset served; /* VNIDs of the networks that the host serves, as it was told */
+	void (*emit)(const char *line, void *arg); /* one frame, no newline */
+	void *arg;
+};
+
+/* feed_start() - the snapshot; lifetime: the longest that an answer holds, in seconds. */
+void feed_start(struct feed *feed, const struct model *m, unsigned int lifetime);
+void feed_stop(struct feed *feed);
+
+/* A commit's frames are made once for all watches. */
+struct feed_news;
+struct feed_news *feed_news(const struct txn *txn);
+void feed_news_free(struct feed_news *news);
+
+/* feed_tell() - what of the news concerns this host. */
+void feed_tell(struct feed *feed, const struct feed_news *news);
+
+void feed_progress(struct feed *feed, const struct model *m);
+
+/* feed_host_json() - HOST of docs/api.md; the tree is the caller's. */
+cJSON *feed_host_json(const struct host *host);
+
+#endif
