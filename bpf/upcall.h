@@ -11,25 +11,24 @@
 #define EVENT_INTERVAL_NS (100ull * 1000 * 1000)
 
 /*
- * A port may give the agent so many bytes at once and so many a second; what
+ * A device may give the agent so many bytes at once and so many a second; what
  * is above that costs only itself. A lost race for the bucket counts as no
  * room: two CPUs of one port at its limit.
  */
 static __always_inline bool budget_allows(const struct packet *p, __u32 bytes)
 {
-	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p->ifindex);
 	struct dove_budget *budget = bpf_map_lookup_elem(&dove_budgets, &p->ifindex);
 	__u64 now = bpf_ktime_get_ns();
 	__u64 used, from;
 
-	if (!port || !budget)
+	if (!budget)
 		return false;
 	for (int i = 0; i < 3; i++) {
 		used = budget->used_until;
 		from = newest(used, now);
-		if (from - now > port->hold_burst_ns)
+		if (from - now > budget->burst_ns)
 			return false;
-		from += bytes * port->hold_ns_per_kib >> 10;
+		from += bytes * budget->ns_per_kib >> 10;
 		if (__sync_val_compare_and_swap(&budget->used_until, used, from) == used)
 			return true;
 	}
@@ -42,7 +41,7 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 {
 	struct dove_held *held;
 
-	if (p->hook != HOOK_NIC_INGRESS && !budget_allows(p, room))
+	if (!budget_allows(p, room))
 		return -DOVE_MISS_LIMITED;
 	held = bpf_ringbuf_reserve(&dove_packets, sizeof(*held) + room, 0);
 	if (!held)
@@ -131,6 +130,9 @@ static __always_inline void event_report(__u32 type, const struct packet *p, con
 		.vnid = p->vnid,
 		.policy = p->policy,
 		.source = p->source,
+		.from_port = p->from_port,
+		.to_port = p->to_port,
+		.proto = p->l4_proto,
 		.processed = processed,
 	};
 	bpf_ringbuf_submit(event, 0);

@@ -46,17 +46,17 @@ struct dove_port {
 	__u8 kind;     /* enum dove_port_kind */
 	__u8 delivery; /* enum dove_delivery */
 	__u8 mac[6];   /* what it must send from */
-	__u64 hold_ns_per_kib; /* what a KiB given to the agent costs of the port's budget */
-	__u64 hold_burst_ns;   /* how far ahead of its budget the port may run */
 };
 
 /*
- * dove_budgets: ifindex -> the time until which that port's share of the way
- * to the agent is used up (a leaky bucket as in ITU-T I.371's GCRA, in bytes).
- * Created by the agent with the port, written by the programs.
+ * dove_budgets: ifindex of a port or NIC -> its share of the way to the agent,
+ * a leaky bucket (ITU-T I.371, GCRA) in bytes. The agent makes the entry and
+ * sets the limits, the programs move used_until.
  */
 struct dove_budget {
 	__u64 used_until;
+	__u64 ns_per_kib; /* what a KiB given to the agent costs */
+	__u64 burst_ns;	  /* how far ahead of its budget the device may run */
 };
 
 /* dove_addrs: who may speak with which address at which port. Writer: agent. Reader: egress. */
@@ -229,8 +229,11 @@ struct dove_event {
 	__u32 vnid;
 	__u32 policy;
 	__u32 source; /* endpoint id of the sender */
-	__u32 processed; /* 1: the packet was delivered all the same */
-	__u32 pad;
+	__u16 from_port;
+	__u16 to_port;
+	__u8 proto;
+	__u8 processed; /* 1: the packet was delivered all the same */
+	__u8 pad[2];
 };
 
 struct dove_event_key {

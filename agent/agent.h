@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The daemon of one host, and its rooms:
+ *
+ *   control.c   the control socket: commands in, JSON out
+ *   nics.c      the underlay's devices; registers the host under their addresses
+ *   ports.c     VMs' interfaces: claim the place, fill the maps, attach
+ *   watch.c     what the service says of our networks -> sequences and floors
+ *   underlay.c  other hosts and the next hops to them
+ *   miss.c      packets that wait: ask once, install, send on in order
+ *   install.c   an answer of the service -> entries of dove_cache and dove_denied
+ *   events.c    stale, refused, moved ...: log them, and act on them
+ *   hint.c      the control message between agents
+ *   dps.c       HTTP to the policy service
+ *
+ * One thread, one event loop. Each room has its state behind its own pointer
+ * in struct agent and is reached by its functions only.
+ */
+#ifndef DOVE_AGENT_H
+#define DOVE_AGENT_H
+
+#include <cjson/cJSON.h>
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/addr.h"
+#include "lib/error.h"
+#include "loader/loader.h"
+#include <linux/types.h>
+
+#include "maps/maps.h"
+
+#define AGENT_DEFAULT_RUN_DIR "/run/dove"
+
+struct agent_config {
+	const char *host; /* our name at the service */
+	const char *dps;  /* its URL */
+	const char *run_dir;
+	const char *pin_dir;
+	const char *tls_cert, *tls_key, *tls_ca;
+	bool origin_check;
+	bool refuse_stale;
+	bool tcx;
+	bool hints;		/* tell an origin that its policy is stale */
+	uint32_t cache_entries; /* 0: default */
+	uint32_t hold_rate;	/* bytes a second that a device's packets for the agent may have */
+	uint32_t hold_burst;	/* bytes at once */
+};
+
+struct agent {
+	struct agent_config config;
+	struct event_base *base;
+	struct loader *loader;
+	const struct loader_maps *maps;
+	struct dps *dps;
+	struct control *control;
+	struct nics *nics;
+	struct ports *ports;
+	struct watch *watch;
+	struct underlay *underlay;
+	struct miss *miss;
+	struct events *events;
+	struct hint *hint;
+	struct state *state;
+};
+
+/* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */
+static inline struct dove_ip to_dove_ip(const struct ip_addr *addr)
+{
+	struct dove_ip ip;
+
+	__builtin_memcpy(ip.b, addr->b, sizeof(ip.b));
+	return ip;
+}
+
+static inline struct ip_addr from_dove_ip(const struct dove_ip *ip)
+{
+	struct ip_addr addr;
+
+	__builtin_memcpy(addr.b, ip->b, sizeof(addr.b));
+	return addr;
+}
+
+/* clock_now() - nanoseconds of CLOCK_MONOTONIC, the clock of the maps. */
+uint64_t clock_now(void);
+#define SECOND_NS 1000000000ull
+
+/* agent_run() - be the daemon until SIGTERM or SIGINT; the process's exit status. */
+int agent_run(const struct agent_config *config);
+
+/* agent_forget_translations() - empty dove_cache and dove_denied; returns how many entries there were. */
+int agent_forget_translations(struct agent *a);
+
+/* agent_set_budget() - a device's share of the way to the agent, as configured. */
+void agent_set_budget(const struct agent *a, uint32_t ifindex);
+
+/* map_clear() - delete every entry for which `keep` (NULL: none) says false; returns how many. */
+int map_clear(int map_fd, uint32_t key_size, bool (*keep)(const void *key, void *arg), void *arg);
+
+#endif

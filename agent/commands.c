@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "commands.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "events.h"
+#include "hint.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "miss.h"
+#include "nics.h"
+#include "ports.h"
+#include "underlay.h"
+#include "watch.h"
+
+/* More than the cache has by default; a guard, and a bound of what one answer may become. */
+#define CACHE_SHOW_MAX 100000
+
+static const char *arg_str(const cJSON *json, const char *name)
+{
+	const char *text = cJSON_GetStringValue(json_get(json, name));
+
+	return text ? text : "";
+}
+
+static void do_attach(struct agent *a, const cJSON *json, struct request *rq)
+{
+	const char *mode = arg_str(json, "ingress");
+
+	nics_attach(a->nics, arg_str(json, "device"),
+		    !strcmp(mode, "xdp") ? LOADER_INGRESS_XDP :
+		    !strcmp(mode, "tc")	 ? LOADER_INGRESS_TC :
+					   LOADER_INGRESS_AUTO,
+		    rq);
+}
+
+static void do_detach(struct agent *a, const cJSON *json, struct request *rq)
+{
+	nics_detach(a->nics, arg_str(json, "device"), rq);
+}
+
+static void do_port_add(struct agent *a, const cJSON *json, struct request *rq)
+{
+	ports_add(a->ports, arg_str(json, "device"), arg_str(json, "network"), arg_str(json, "endpoint"), rq);
+}
+
+static void do_port_del(struct agent *a, const cJSON *json, struct request *rq)
+{
+	ports_del(a->ports, arg_str(json, "device"), rq);
+}
+
+static void do_port_list(struct agent *a, const cJSON *json, struct request *rq)
+{
+	control_done(rq, ports_show(a->ports));
+}
+
+static void do_status(struct agent *a, const cJSON *json, struct request *rq)
+{
+	cJSON *s = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(s, "host", a->config.host);
+	cJSON_AddStringToObject(s, "version", DOVE_VERSION);
+	cJSON_AddStringToObject(s, "dps", a->config.dps);
+	cJSON_AddBoolToObject(s, "connected", watch_connected(a->watch));
+	cJSON_AddStringToObject(s, "pin_dir", a->config.pin_dir);
+	cJSON_AddItemToObject(s, "nics", nics_show(a->nics));
+	cJSON_AddNumberToObject(s, "ports", ports_count(a->ports));
+	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
+	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
+	control_done(rq, s);
+}
+
+/* ---- stats ---- */
+
+static uint64_t stat_sum(struct agent *a, uint32_t index)
+{
+	int cpus = loader_possible_cpus();
+	_free_ struct dove_stats *values = calloc(cpus, sizeof(*values));
+	uint64_t sum = 0;
+
+	if (!values || bpf_map_lookup_elem(a->maps->stats, &index, values))
+		return 0;
+	for (int i = 0; i < cpus; i++)
+		sum += values[i].packets;
+	return sum;
+}
+
+static cJSON *policy_stats(struct agent *a)
+{
+	int cpus = loader_possible_cpus();
+	_free_ struct dove_policy_stats *values = calloc(cpus, sizeof(*values));
+	struct dove_policy_key key, next;
+	cJSON *list = cJSON_CreateArray();
+	void *at = NULL;
+
+	while (!bpf_map_get_next_key(a->maps->policy_stats, at, &next)) {
+		struct dove_policy_stats sum = {};
+		cJSON *one;
+
+		key = next;
+		at = &key;
+		if (bpf_map_lookup_elem(a->maps->policy_stats, &key, values))
+			continue;
+		for (int i = 0; i < cpus; i++) {
+			sum.packets += values[i].packets;
+			sum.bytes += values[i].bytes;
+			sum.denied += values[i].denied;
+		}
+		one = cJSON_CreateObject();
+		cJSON_AddStringToObject(one, "network", watch_network_name(a->watch, key.vnid));
+		cJSON_AddNumberToObject(one, "vnid", key.vnid);
+		cJSON_AddNumberToObject(one, "policy", key.policy);
+		cJSON_AddStringToObject(one, "name", watch_policy_name(a->watch, key.vnid, key.policy));
+		cJSON_AddNumberToObject(one, "packets", sum.packets);
+		cJSON_AddNumberToObject(one, "bytes", sum.bytes);
+		cJSON_AddNumberToObject(one, "denied", sum.denied);
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
+static const char *const reason_names[] = {
+#define X(NAME, name, class, text) [DOVE_##NAME] = #name,
+	DOVE_REASONS(X)
+#undef X
+};
+
+static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
+{
+	const struct miss_counters *m = miss_counters(a->miss);
+	const struct hint_counters *h = hint_counters(a->hint);
+	cJSON *s = cJSON_CreateObject();
+	cJSON *reasons = cJSON_AddObjectToObject(s, "reasons"), *sub;
+
+	for (uint32_t i = 0; i < ARRAY_SIZE(reason_names); i++)
+		cJSON_AddNumberToObject(reasons, reason_names[i], stat_sum(a, i));
+	cJSON_AddNumberToObject(s, "hits", stat_sum(a, DOVE_COUNT_HITS));
+	cJSON_AddNumberToObject(s, "misses", stat_sum(a, DOVE_COUNT_MISSES));
+	cJSON_AddNumberToObject(s, "questions", m->questions);
+	cJSON_AddNumberToObject(s, "stale", stat_sum(a, DOVE_COUNT_STALE));
+	cJSON_AddNumberToObject(s, "newer", stat_sum(a, DOVE_COUNT_NEWER));
+	cJSON_AddNumberToObject(s, "events_lost", stat_sum(a, DOVE_COUNT_EVENTS_LOST));
+	sub = cJSON_AddObjectToObject(s, "agent");
+	cJSON_AddNumberToObject(sub, "requests", m->requests);
+	cJSON_AddNumberToObject(sub, "requests_failed", m->failed);
+	cJSON_AddNumberToObject(sub, "refreshed", m->refreshed);
+	cJSON_AddNumberToObject(sub, "waiting", miss_waiting(a->miss));
+	cJSON_AddNumberToObject(sub, "sent_on", m->sent_on);
+	cJSON_AddNumberToObject(sub, "dropped_bound", m->dropped_bound);
+	cJSON_AddNumberToObject(sub, "dropped_late", m->dropped_late);
+	cJSON_AddNumberToObject(sub, "dropped_size", m->dropped_size);
+	sub = cJSON_AddObjectToObject(s, "hints");
+	cJSON_AddNumberToObject(sub, "sent", h->sent);
+	cJSON_AddNumberToObject(sub, "received", h->received);
+	cJSON_AddNumberToObject(sub, "useless", h->useless);
+	cJSON_AddNumberToObject(sub, "refused", h->refused);
+	cJSON_AddNumberToObject(sub, "limited", h->limited);
+	cJSON_AddItemToObject(s, "policies", policy_stats(a));
+	control_done(rq, s);
+}
+
+/* ---- cache ---- */
+
+static const char *const verdict_names[] = {
+	[DOVE_VERDICT_ALLOW] = "allow",		    [DOVE_VERDICT_DENY] = "deny",
+	[DOVE_VERDICT_NO_ENDPOINT] = "no_endpoint", [DOVE_VERDICT_NO_PLACE] = "no_place",
+	[DOVE_VERDICT_NO_SERVICE] = "no_service",
+};
+
+static const char *verdict_name(uint8_t verdict)
+{
+	return verdict < ARRAY_SIZE(verdict_names) ? verdict_names[verdict] : "?";
+}
+
+static cJSON *range_json(uint16_t lo, uint16_t hi)
+{
+	const int range[2] = { lo, hi };
+
+	return cJSON_CreateIntArray(range, 2);
+}
+
+static void rules_json(cJSON *one, const struct dove_translation *t)
+{
+	cJSON *list;
+
+	if (!t->n_rules)
+		return;
+	list = cJSON_AddArrayToObject(one, "rules");
+	for (int i = 0; i < t->n_rules && i < DOVE_RULES_MAX; i++) {
+		const struct dove_rule *r = &t->rules[i];
+		cJSON *rule = cJSON_CreateObject();
+
+		cJSON_AddNumberToObject(rule, "proto", r->proto);
+		cJSON_AddItemToObject(rule, "from_port", range_json(r->from_lo, r->from_hi));
+		cJSON_AddItemToObject(rule, "to_port", range_json(r->to_lo, r->to_hi));
+		cJSON_AddStringToObject(rule, "verdict", verdict_name(r->verdict));
+		cJSON_AddNumberToObject(rule, "policy", r->policy);
+		cJSON_AddItemToArray(list, rule);
+	}
+}
+
+static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, const struct dove_translation *t)
+{
+	struct ip_addr dst = from_dove_ip(&key->dst), host = from_dove_ip(&t->host);
+	cJSON *one = cJSON_CreateObject();
+	char text[IP_TEXT], mac[MAC_TEXT];
+	double left = ((double)t->expires - clock_now()) / SECOND_NS;
+
+	cJSON_AddNumberToObject(one, "source", key->source);
+	cJSON_AddStringToObject(one, "to", ip_format(&dst, text));
+	if (key->exact) {
+		cJSON_AddNumberToObject(one, "proto", key->proto);
+		cJSON_AddNumberToObject(one, "from_port", key->from_port);
+		cJSON_AddNumberToObject(one, "to_port", key->to_port);
+	}
+	cJSON_AddNumberToObject(one, "vnid", t->vnid);
+	cJSON_AddStringToObject(one, "network", watch_network_name(a->watch, t->vnid));
+	cJSON_AddStringToObject(one, "verdict",
+				t->scope ? (t->n_rules ? "by rules" : "by exact entry") : verdict_name(t->verdict));
+	cJSON_AddNumberToObject(one, "policy", t->policy);
+	cJSON_AddNumberToObject(one, "sequence", t->revision);
+	cJSON_AddStringToObject(one, "state", t->state == DOVE_PENDING ? "pending" : "active");
+	cJSON_AddNumberToObject(one, "expires_in", left > 0 ? (int64_t)left : 0);
+	cJSON_AddStringToObject(one, "mac", mac_format((const struct mac_addr *)t->mac, mac));
+	cJSON_AddBoolToObject(one, "local", t->local);
+	if (t->local || memcmp(&t->host, &(struct dove_ip){}, sizeof(t->host)))
+		cJSON_AddStringToObject(one, "host", t->local ? a->config.host : underlay_name(a->underlay, &host));
+	rules_json(one, t);
+	return one;
+}
+
+static void entries_json(struct agent *a, int map_fd, cJSON *list)
+{
+	struct dove_cache_key key, next;
+	struct dove_translation t;
+	void *at = NULL;
+
+	for (int i = 0; i < CACHE_SHOW_MAX && !bpf_map_get_next_key(map_fd, at, &next); i++) {
+		key = next;
+		at = &key;
+		if (!bpf_map_lookup_elem(map_fd, &key, &t))
+			cJSON_AddItemToArray(list, entry_json(a, &key, &t));
+	}
+}
+
+static void do_cache(struct agent *a, const cJSON *json, struct request *rq)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	entries_json(a, a->maps->cache, list);
+	entries_json(a, a->maps->denied, list);
+	control_done(rq, list);
+}
+
+static void do_flush(struct agent *a, const cJSON *json, struct request *rq)
+{
+	cJSON *result = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(result, "flushed", agent_forget_translations(a));
+	control_done(rq, result);
+}
+
+static void do_events(struct agent *a, const cJSON *json, struct request *rq)
+{
+	if (cJSON_IsTrue(json_get(json, "follow")))
+		control_follow(rq);
+	else
+		control_done(rq, events_show(a->events));
+}
+
+static const struct {
+	const char *name;
+	void (*run)(struct agent *a, const cJSON *json, struct request *rq);
+} commands[] = {
+	{ "attach", do_attach },     { "detach", do_detach },	    { "port add", do_port_add },
+	{ "port del", do_port_del }, { "port list", do_port_list }, { "status", do_status },
+	{ "stats", do_stats },	     { "cache", do_cache },	    { "events", do_events },
+	{ "flush", do_flush },
+};
+
+void commands_run(struct agent *a, const cJSON *json, struct request *rq)
+{
+	const char *name = arg_str(json, "command");
+
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (!strcmp(name, commands[i].name)) {
+			commands[i].run(a, json, rq);
+			return;
+		}
+	control_fail(rq, "'%s' is no command of this agent", name);
+}

@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps.h"
+
+#include <curl/curl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+
+#define CONNECT_TIMEOUT_MS 2000L
+#define CALL_TIMEOUT_MS 5000L
+/* The largest answer: a watch's snapshot of a large network, in one line. */
+#define BODY_MAX (256u << 20)
+
+/* A stream speaks every second; silent for so long it is dead. */
+#define STREAM_SILENT_S 5L
+
+struct call {
+	struct call *next;
+	struct dps *dps;
+	CURL *easy;
+	struct curl_slist *headers;
+	char *body;
+	char *data; /* of the reply; a stream keeps only its unfinished line */
+	size_t len, room;
+	char error[CURL_ERROR_SIZE];
+	dps_done done;
+	void (*line)(const cJSON *json, void *arg);
+	void *arg;
+};
+
+struct dps {
+	struct agent *agent;
+	CURLM *multi;
+	struct event *timer;
+	struct call *calls; /* list of those under way */
+};
+
+static void call_free(struct call *c)
+{
+	curl_easy_cleanup(c->easy);
+	curl_slist_free_all(c->headers);
+	free(c->body);
+	free(c->data);
+	free(c);
+}
+
+static void call_unlink(struct call *c)
+{
+	for (struct call **at = &c->dps->calls; *at; at = &(*at)->next) {
+		if (*at != c)
+			continue;
+		*at = c->next;
+		return;
+	}
+}
+
+/* The service says in the body what is wrong; without one libcurl or the status must do. */
+static void reply_error(struct dps_reply *r, const struct call *c, CURLcode code)
+{
+	const cJSON *text = cJSON_GetObjectItemCaseSensitive(r->json, "error");
+	const char *url = c->dps->agent->config.dps;
+
+	if (code != CURLE_OK) {
+		r->status = 0;
+		snprintf(r->error, sizeof(r->error), "policy service at %s: %s", url,
+			 c->error[0] ? c->error : curl_easy_strerror(code));
+	} else if (cJSON_IsString(text)) {
+		snprintf(r->error, sizeof(r->error), "%s", text->valuestring);
+	} else if (!dps_ok(r)) {
+		snprintf(r->error, sizeof(r->error), "policy service at %s: HTTP status %ld", url, r->status);
+	}
+}
+
+static void call_finish(struct call *c, CURLcode code)
+{
+	struct dps_reply reply = {};
+	cJSON *json = c->len ? cJSON_ParseWithLength(c->data, c->len) : NULL;
+
+	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &reply.status);
+	reply.json = json;
+	reply_error(&reply, c, code);
+	call_unlink(c);
+	c->done(&reply, c->arg);
+	cJSON_Delete(json);
+	call_free(c);
+}
+
+static void reap(struct dps *d)
+{
+	CURLMsg *msg;
+	int left;
+
+	while ((msg = curl_multi_info_read(d->multi, &left))) {
+		struct call *c;
+		CURLcode code = msg->data.result;
+		CURL *easy = msg->easy_handle;
+
+		if (msg->msg != CURLMSG_DONE)
+			continue;
+		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
+		curl_multi_remove_handle(d->multi, easy);
+		call_finish(c, code);
+	}
+}
+
+/* ---- libcurl on libevent ---- */
+
+static void on_socket(evutil_socket_t fd, short what, void *arg)
+{
+	struct dps *d = arg;
+	int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
+	int running;
+
+	curl_multi_socket_action(d->multi, fd, action, &running);
+	reap(d);
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct dps *d = arg;
+	int running;
+
+	curl_multi_socket_action(d->multi, CURL_SOCKET_TIMEOUT, 0, &running);
+	reap(d);
+}
+
+static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socketp)
+{
+	struct dps *d = arg;
+	struct event *ev = socketp;
+	short events = EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0);
+
+	if (ev)
+		event_free(ev);
+	ev = NULL;
+	if (what != CURL_POLL_REMOVE) {
+		ev = event_new(d->agent->base, fd, events, on_socket, d);
+		event_add(ev, NULL);
+	}
+	curl_multi_assign(d->multi, fd, ev);
+	return 0;
+}
+
+static int want_timer(CURLM *multi, long ms, void *arg)
+{
+	struct dps *d = arg;
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	if (ms < 0)
+		evtimer_del(d->timer);
+	else
+		evtimer_add(d->timer, &tv);
+	return 0;
+}
+
+/* ---- data ---- */
+
+/* Hand out the whole lines, keep the rest. */
+static void stream_lines(struct call *c)
+{
+	char *start = c->data, *end = c->data + c->len, *nl;
+
+	while ((nl = memchr(start, '\n', end - start))) {
+		cJSON *json = cJSON_ParseWithLength(start, nl - start);
+
+		if (json)
+			c->line(json, c->arg);
+		else if (nl > start)
+			log_warn("watch: a line that is not JSON");
+		cJSON_Delete(json);
+		start = nl + 1;
+	}
+	c->len = end - start;
+	memmove(c->data, start, c->len);
+}
+
+static size_t on_data(char *data, size_t size, size_t n, void *arg)
+{
+	struct call *c = arg;
+	size_t len = size * n;
+	long status = 0;
+
+	if (c->len + len > BODY_MAX)
+		return 0;
+	if (c->len + len > c->room) {
+		size_t room = (c->len + len) * 2;
+		char *more = realloc(c->data, room);
+
+		if (!more)
+			return 0;
+		c->data = more;
+		c->room = room;
+	}
+	memcpy(c->data + c->len, data, len);
+	c->len += len;
+	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (c->line && status == 200)
+		stream_lines(c);
+	return len;
+}
+
+/* ---- calls ---- */
+
+static void set_tls(CURL *easy, const struct agent_config *config)
+{
+	if (config->tls_ca)
+		curl_easy_setopt(easy, CURLOPT_CAINFO, config->tls_ca);
+	if (config->tls_cert)
+		curl_easy_setopt(easy, CURLOPT_SSLCERT, config->tls_cert);
+	if (config->tls_key)
+		curl_easy_setopt(easy, CURLOPT_SSLKEY, config->tls_key);
+}
+
+static struct call *call_new(struct dps *d, const char *method, const char *path)
+{
+	struct call *c = calloc(1, sizeof(*c));
+	char url[2048];
+
+	if (!c)
+		abort(); /* an agent without memory for a question can't go on */
+	snprintf(url, sizeof(url), "%s%s", d->agent->config.dps, path);
+	c->dps = d;
+	c->easy = curl_easy_init();
+	curl_easy_setopt(c->easy, CURLOPT_URL, url);
+	curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, method);
+	curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c);
+	curl_easy_setopt(c->easy, CURLOPT_ERRORBUFFER, c->error);
+	curl_easy_setopt(c->easy, CURLOPT_WRITEFUNCTION, on_data);
+	curl_easy_setopt(c->easy, CURLOPT_WRITEDATA, c);
+	curl_easy_setopt(c->easy, CURLOPT_NOSIGNAL, 1L);
+	curl_easy_setopt(c->easy, CURLOPT_NOPROXY, "*");
+	curl_easy_setopt(c->easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
+	set_tls(c->easy, &d->agent->config);
+	c->next = d->calls;
+	d->calls = c;
+	return c;
+}
+
+void dps_call(struct dps *d, const char *method, const char *path, cJSON *body, dps_done done, void *arg)
+{
+	struct call *c = call_new(d, method, path);
+
+	c->done = done;
+	c->arg = arg;
+	curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
+	if (body) {
+		c->body = cJSON_PrintUnformatted(body);
+		cJSON_Delete(body);
+		c->headers = curl_slist_append(c->headers, "Content-Type: application/json");
+		c->headers = curl_slist_append(c->headers, "Expect:");
+		curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
+		curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->body);
+	}
+	curl_multi_add_handle(d->multi, c->easy);
+}
+
+void dps_stream(struct dps *d, const char *path, void (*line)(const cJSON *json, void *arg), dps_done end,
+		void *arg)
+{
+	struct call *c = call_new(d, "GET", path);
+
+	c->done = end;
+	c->line = line;
+	c->arg = arg;
+	/* A connection of its own: nothing waits behind an endless answer. */
+	curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
+	curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
+	curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+	curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_TIME, STREAM_SILENT_S);
+	curl_multi_add_handle(d->multi, c->easy);
+}
+
+char *dps_escape(const char *text)
+{
+	char *escaped = curl_easy_escape(NULL, text, 0);
+	char *copy = escaped ? strdup(escaped) : NULL;
+
+	curl_free(escaped);
+	return copy;
+}
+
+int dps_open(struct agent *a, struct dps **out, struct error *err)
+{
+	struct dps *d = calloc(1, sizeof(*d));
+
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	d->agent = a;
+	d->multi = curl_multi_init();
+	d->timer = evtimer_new(a->base, on_timer, d);
+	curl_multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
+	curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
+	curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, want_timer);
+	curl_multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
+	*out = d;
+	return 0;
+}
+
+void dps_close(struct dps *d)
+{
+	if (!d)
+		return;
+	while (d->calls) {
+		struct call *c = d->calls;
+
+		d->calls = c->next;
+		curl_multi_remove_handle(d->multi, c->easy);
+		call_free(c);
+	}
+	curl_multi_cleanup(d->multi);
+	event_free(d->timer);
+	free(d);
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control message between agents, UDP port 6082: "what you sent me was
+ * sent under an old policy". One datagram, CBOR (RFC 8949), a map:
+ *
+ *   1 version (1)         5 sequence seen          9 the packet was delivered (bool)
+ *   2 reason, a text      6 least that will do    10 protocol
+ *   3 VNID                7 destination (16 bytes) 11 source port
+ *   4 policy id           8 source endpoint id    12 destination port
+ *
+ * Unsigned, it is a hint and nothing more: it can make the receiver ask the
+ * service for a translation that it holds and that is older than "least that
+ * will do". It is taken from known hosts only, and only so many a second.
+ */
+#ifndef DOVE_HINT_H
+#define DOVE_HINT_H
+
+#include "agent.h"
+
+struct hint_counters {
+	uint64_t sent, received, useless, refused, limited;
+};
+
+int hint_open(struct agent *a, struct hint **out, struct error *err);
+void hint_close(struct hint *h);
+
+/* hint_send() - tell the origin of a packet; nothing for packets of this host, or where hints are off. */
+void hint_send(struct hint *h, const struct dove_event *ev);
+
+const struct hint_counters *hint_counters(const struct hint *h);
+
+/* hint_parse() - a datagram's content; -EINVAL when it is not exactly such a map. */
+int hint_parse(const void *data, size_t len, struct dove_event *out);
+
+#endif

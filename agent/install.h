@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An answer of the service (docs/api.md, ANSWER) -> entries of dove_cache and dove_denied. */
+#ifndef DOVE_INSTALL_H
+#define DOVE_INSTALL_H
+
+#include "agent.h"
+#include "lib/json.h"
+
+/* How long a refusal is remembered before the service is asked again. */
+#define REFUSAL_LIFETIME_S 5
+
+/* What an answer led to: the entry that decides, to be made active when nobody waits any more. */
+struct installed {
+	struct dove_cache_key key;
+	struct dove_translation t;
+	struct ip_addr host; /* where packets go, when there is a host to go to */
+	bool has_host;
+};
+
+/*
+ * install_answer() - write the pair's entry and, where the pair depends on
+ * ports and its rules do not fit into the entry, the exact one for `asked`.
+ *
+ * pending: packets wait for it, see enum dove_state. -EINVAL: the answer can't
+ * be read, err says why; nothing was written.
+ */
+int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache_key *asked, bool pending,
+		   struct installed *out, struct json_error *err);
+
+/* install_activate() - let packets pass by it from now on. */
+void install_activate(struct agent *a, struct installed *in);
+
+#endif

@@ -1,0 +1,653 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "miss.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+#include <utlist.h>
+
+#include "checksum.h"
+#include "dps.h"
+#include "install.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "underlay.h"
+#include "watch.h"
+
+/* Bounds of what waits. One pair's first packets are few; a port may have many pairs; the host has some memory. */
+#define QUESTION_PACKETS_MAX 128
+#define PORT_QUESTIONS_MAX 8192
+#define PORT_BYTES_MAX (4u << 20)
+#define ALL_BYTES_MAX (64u << 20)
+/* Keys in one request, and requests under way: what is above waits its turn, port by port. */
+#define REQUEST_KEYS_MAX 64
+#define REQUESTS_MAX 4
+/* A packet waits so long for an answer or a next hop; then its sender had better try again. */
+#define WAIT_NS (3 * SECOND_NS)
+/* An answered question is remembered for those of its packets that were on their way up. */
+#define LINGER_NS (SECOND_NS / 2)
+#define RETRY_MS 200
+#define TICK_MS 100
+/* The answer to a packet may need a second question (its ports), seldom a third (a change meanwhile). */
+#define TRIES_MAX 4
+/* Packets from the underlay that wait for /v1/check. */
+#define CHECKS_MAX 64
+/* Translations asked for ahead of their expiry in one go. */
+#define REFRESH_AT_ONCE 256
+#define SCAN_BATCH 512
+
+struct packet {
+	struct packet *prev, *next;
+	struct dove_cache_key key;
+	uint64_t since;
+	uint32_t ifindex;
+	uint32_t len;
+	uint8_t data[];
+};
+
+enum question_state {
+	QUEUED,	  /* waits for its port's turn */
+	ASKED,	  /* the service has it */
+	NEXT_HOP, /* answered; the way to the host is not open yet */
+	ANSWERED, /* lingers for stragglers */
+};
+
+struct pair {
+	struct dove_ip dst;
+	uint32_t source;
+};
+
+struct question {
+	struct pair pair;
+	enum question_state state;
+	struct dove_cache_key asked; /* the packet that it is asked for */
+	struct packet *waiting;
+	uint32_t n_waiting, tries;
+	uint64_t changed; /* when it came to its state */
+	struct installed in;
+	struct port_queue *port;
+	struct question *prev, *next; /* in its port's queue, while QUEUED */
+	UT_hash_handle hh;
+};
+
+/* What one port has waiting. */
+struct port_queue {
+	uint32_t ifindex;
+	uint32_t n_questions, bytes;
+	struct question *queued;
+	UT_hash_handle hh;
+};
+
+struct request_keys {
+	struct miss *miss;
+	struct question *at[REQUEST_KEYS_MAX];
+	int n;
+};
+
+struct miss {
+	struct agent *agent;
+	struct ring_buffer *ring;
+	struct event *readable, *tick, *retry, *scan;
+	struct question *questions;
+	struct port_queue *ports, *turn;
+	struct miss_counters counters;
+	uint64_t bytes, lifetime;
+	int requests, checks;
+	bool consuming, held_back, stragglers;
+};
+
+struct check {
+	struct miss *miss;
+	uint32_t vnid, len, ifindex;
+	uint8_t data[];
+};
+
+const struct miss_counters *miss_counters(const struct miss *m)
+{
+	return &m->counters;
+}
+
+uint32_t miss_waiting(const struct miss *m)
+{
+	uint32_t n = 0;
+	struct question *q, *tmp;
+
+	HASH_ITER(hh, m->questions, q, tmp)
+		n += q->n_waiting;
+	return n;
+}
+
+/* ---- questions and the packets that wait for them ---- */
+
+static struct port_queue *port_queue(struct miss *m, uint32_t ifindex)
+{
+	struct port_queue *p;
+
+	HASH_FIND(hh, m->ports, &ifindex, sizeof(ifindex), p);
+	if (p)
+		return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		abort();
+	p->ifindex = ifindex;
+	HASH_ADD(hh, m->ports, ifindex, sizeof(p->ifindex), p);
+	return p;
+}
+
+static void question_state(struct question *q, enum question_state state)
+{
+	if (q->state == QUEUED && state != QUEUED)
+		DL_DELETE(q->port->queued, q);
+	else if (q->state != QUEUED && state == QUEUED)
+		DL_APPEND(q->port->queued, q);
+	q->state = state;
+	q->changed = clock_now();
+}
+
+static struct question *question_find(const struct miss *m, const struct dove_cache_key *key)
+{
+	struct pair pair = { .dst = key->dst, .source = key->source };
+	struct question *q;
+
+	HASH_FIND(hh, m->questions, &pair, sizeof(pair), q);
+	return q;
+}
+
+static struct question *question_new(struct miss *m, const struct dove_cache_key *key, uint32_t ifindex)
+{
+	struct port_queue *port = port_queue(m, ifindex);
+	struct question *q;
+
+	if (port->n_questions >= PORT_QUESTIONS_MAX)
+		return NULL;
+	q = calloc(1, sizeof(*q));
+	if (!q)
+		return NULL;
+	q->pair = (struct pair){ .dst = key->dst, .source = key->source };
+	q->asked = *key;
+	q->port = port;
+	q->changed = clock_now();
+	port->n_questions++;
+	DL_APPEND(port->queued, q);
+	HASH_ADD(hh, m->questions, pair, sizeof(q->pair), q);
+	return q;
+}
+
+static void packet_drop(struct miss *m, struct question *q, struct packet *p)
+{
+	DL_DELETE(q->waiting, p);
+	q->n_waiting--;
+	q->port->bytes -= p->len;
+	m->bytes -= p->len;
+	free(p);
+}
+
+static void question_free(struct miss *m, struct question *q)
+{
+	while (q->waiting)
+		packet_drop(m, q, q->waiting);
+	if (q->state == QUEUED)
+		DL_DELETE(q->port->queued, q);
+	q->port->n_questions--;
+	HASH_DEL(m->questions, q);
+	free(q);
+}
+
+static bool packet_wait(struct miss *m, struct question *q, const struct dove_held *held)
+{
+	struct packet *p;
+
+	if (q->n_waiting >= QUESTION_PACKETS_MAX || q->port->bytes + held->len > PORT_BYTES_MAX ||
+	    m->bytes + held->len > ALL_BYTES_MAX)
+		return false;
+	p = malloc(sizeof(*p) + held->len);
+	if (!p)
+		return false;
+	p->key = held->key;
+	p->since = clock_now();
+	p->ifindex = held->ifindex;
+	p->len = held->len;
+	/* The ring's memory is read-only, and the checksum may have to be written. */
+	memcpy(p->data, held->data, held->len);
+	checksum_repair(p->data, p->len);
+	DL_APPEND(q->waiting, p);
+	q->n_waiting++;
+	q->port->bytes += p->len;
+	m->bytes += p->len;
+	return true;
+}
+
+/* ---- sending on ---- */
+
+/* Ask again, for this packet: the answer that is there does not decide it. */
+static void question_again(struct miss *m, struct question *q, struct packet *p)
+{
+	q->asked = p->key;
+	if (++q->tries < TRIES_MAX) {
+		question_state(q, QUEUED);
+		return;
+	}
+	log_warn("a packet to be asked for again and again: dropped (%u waiting)", q->n_waiting);
+	m->counters.dropped_late += q->n_waiting;
+	while (q->waiting)
+		packet_drop(m, q, q->waiting);
+}
+
+/* True when the packet is done with, whichever way its way ended. */
+static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
+{
+	int reason = loader_inject(m->agent->loader, p->ifindex, p->data, p->len, false);
+
+	if (reason == DOVE_HELD_MISS) {
+		question_again(m, q, p);
+		return false;
+	}
+	if (reason == DOVE_HELD_NEXT_HOP) {
+		if (q->in.has_host && underlay_need(m->agent->underlay, &q->in.host))
+			return packet_send_on(m, q, p);
+		question_state(q, NEXT_HOP);
+		return false;
+	}
+	if (reason == -EMSGSIZE)
+		m->counters.dropped_size++;
+	else if (reason < 0)
+		log_warn("sending a packet on: %s", strerror(-reason));
+	else
+		m->counters.sent_on++;
+	packet_drop(m, q, p);
+	return true;
+}
+
+static void ring_drain(struct miss *m);
+
+/*
+ * In order: those that wait, those that came up meanwhile, and only then may
+ * new ones pass in the kernel.
+ */
+static void question_release(struct miss *m, struct question *q)
+{
+	for (int round = 0; round < 2; round++) {
+		while (q->waiting)
+			if (!packet_send_on(m, q, q->waiting))
+				return;
+		if (!round)
+			ring_drain(m);
+	}
+	if (q->in.t.state == DOVE_PENDING)
+		install_activate(m->agent, &q->in);
+	q->tries = 0;
+	question_state(q, ANSWERED);
+}
+
+void miss_next_hop(struct miss *m)
+{
+	struct question *q, *tmp;
+
+	if (!m)
+		return;
+	HASH_ITER(hh, m->questions, q, tmp)
+		if (q->state == NEXT_HOP)
+			question_release(m, q);
+}
+
+/* ---- asking ---- */
+
+static cJSON *key_json(const struct dove_cache_key *key)
+{
+	struct ip_addr dst = from_dove_ip(&key->dst);
+	cJSON *json = cJSON_CreateObject();
+	char text[IP_TEXT];
+
+	cJSON_AddNumberToObject(json, "source", key->source);
+	cJSON_AddStringToObject(json, "to", ip_format(&dst, text));
+	if (key->proto) {
+		cJSON_AddNumberToObject(json, "proto", key->proto);
+		cJSON_AddNumberToObject(json, "from_port", key->from_port);
+		cJSON_AddNumberToObject(json, "to_port", key->to_port);
+	}
+	return json;
+}
+
+static void ask_queued(struct miss *m);
+
+static void question_answered(struct miss *m, struct question *q, const cJSON *answer)
+{
+	struct json_error err = {};
+
+	if (install_answer(m->agent, answer, &q->asked, q->waiting, &q->in, &err)) {
+		log_warn("an answer that can't be used: %s: %s", err.field, err.text);
+		m->counters.dropped_late += q->n_waiting;
+		question_free(m, q);
+		return;
+	}
+	if (q->in.has_host)
+		underlay_need(m->agent->underlay, &q->in.host);
+	if (q->in.t.verdict == DOVE_VERDICT_ALLOW)
+		m->lifetime = (q->in.t.expires - clock_now()) / SECOND_NS + 1;
+	question_state(q, ANSWERED);
+	question_release(m, q);
+}
+
+static void retry_later(struct miss *m)
+{
+	struct timeval tv = { .tv_usec = RETRY_MS * 1000 };
+
+	m->held_back = true;
+	evtimer_add(m->retry, &tv);
+}
+
+static void on_answers(const struct dps_reply *r, void *arg)
+{
+	_free_ struct request_keys *keys = arg;
+	struct miss *m = keys->miss;
+	const cJSON *answers = json_get(r->json, "answers");
+	bool good = dps_ok(r) && cJSON_GetArraySize(answers) == keys->n;
+	const cJSON *answer = good ? answers->child : NULL;
+
+	m->requests--;
+	if (!good) {
+		if (!m->counters.failed++ || !m->held_back)
+			log_warn("asking for translations: %s", r->error[0] ? r->error : "an answer that can't be used");
+		retry_later(m);
+	}
+	for (int i = 0; i < keys->n; i++) {
+		if (good)
+			question_answered(m, keys->at[i], answer);
+		else
+			question_state(keys->at[i], QUEUED);
+		answer = answer ? answer->next : NULL;
+	}
+	ask_queued(m);
+}
+
+/* The next question, the ports taking turns. */
+static struct question *next_question(struct miss *m)
+{
+	unsigned int ports = HASH_COUNT(m->ports);
+
+	for (unsigned int i = 0; i < ports; i++) {
+		struct port_queue *p = m->turn ? m->turn : m->ports;
+
+		m->turn = p->hh.next;
+		if (p->queued)
+			return p->queued;
+	}
+	return NULL;
+}
+
+static void ask_some(struct miss *m)
+{
+	struct request_keys *keys = calloc(1, sizeof(*keys));
+	cJSON *body, *list;
+	struct question *q;
+
+	if (!keys)
+		return;
+	keys->miss = m;
+	body = cJSON_CreateObject();
+	cJSON_AddStringToObject(body, "host", m->agent->config.host);
+	list = cJSON_AddArrayToObject(body, "keys");
+	while (keys->n < REQUEST_KEYS_MAX && (q = next_question(m))) {
+		question_state(q, ASKED);
+		if (!q->waiting)
+			m->counters.refreshed++;
+		keys->at[keys->n++] = q;
+		cJSON_AddItemToArray(list, key_json(&q->asked));
+	}
+	m->counters.questions += keys->n;
+	m->counters.requests++;
+	m->requests++;
+	dps_call(m->agent->dps, "POST", "/v1/resolve", body, on_answers, keys);
+}
+
+static bool anything_queued(const struct miss *m)
+{
+	for (struct port_queue *p = m->ports; p; p = p->hh.next)
+		if (p->queued)
+			return true;
+	return false;
+}
+
+static void ask_queued(struct miss *m)
+{
+	while (!m->held_back && m->requests < REQUESTS_MAX && anything_queued(m))
+		ask_some(m);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct miss *m = arg;
+
+	m->held_back = false;
+	ask_queued(m);
+}
+
+/* ---- packets from the underlay whose policy is not known here ---- */
+
+static void on_checked(const struct dps_reply *r, void *arg)
+{
+	_free_ struct check *c = arg;
+	struct miss *m = c->miss;
+
+	m->checks--;
+	if (!dps_ok(r)) {
+		m->counters.dropped_late++;
+		return;
+	}
+	watch_policy(m->agent->watch, c->vnid, json_get(r->json, "policy"));
+	if (cJSON_IsTrue(json_get(r->json, "current")))
+		loader_inject(m->agent->loader, c->ifindex, c->data, c->len, true);
+	else
+		m->counters.dropped_late++;
+}
+
+static void check_packet(struct miss *m, const struct dove_held *held)
+{
+	struct check *c;
+	cJSON *body;
+
+	if (m->checks >= CHECKS_MAX || held->len > LOADER_INJECT_MAX) {
+		m->counters.dropped_bound++;
+		return;
+	}
+	c = malloc(sizeof(*c) + held->len);
+	if (!c)
+		return;
+	*c = (struct check){ .miss = m, .vnid = held->vnid, .len = held->len, .ifindex = held->ifindex };
+	memcpy(c->data, held->data, held->len);
+	body = key_json(&held->key);
+	cJSON_AddNumberToObject(body, "vnid", held->vnid);
+	cJSON_AddNumberToObject(body, "policy", held->policy);
+	cJSON_AddNumberToObject(body, "sequence", held->sequence);
+	m->checks++;
+	m->counters.questions++;
+	m->counters.requests++;
+	dps_call(m->agent->dps, "POST", "/v1/check", body, on_checked, c);
+}
+
+/* ---- the ring ---- */
+
+static int on_held(void *arg, void *data, size_t size)
+{
+	struct miss *m = arg;
+	const struct dove_held *held = data;
+	struct question *q;
+
+	if (size < sizeof(*held) || held->len > size - sizeof(*held))
+		return 0;
+	if (held->reason == DOVE_HELD_UNKNOWN) {
+		check_packet(m, held);
+		return 0;
+	}
+	q = question_find(m, &held->key);
+	if (!q)
+		q = question_new(m, &held->key, held->ifindex);
+	if (!q || !packet_wait(m, q, held)) {
+		m->counters.dropped_bound++;
+		return 0;
+	}
+	if (q->state == ANSWERED)
+		m->stragglers = true;
+	return 0;
+}
+
+static void ring_drain(struct miss *m)
+{
+	if (m->consuming)
+		return;
+	m->consuming = true;
+	ring_buffer__consume(m->ring);
+	m->consuming = false;
+}
+
+/* Packets that were on their way up when their question was answered. */
+static void stragglers_release(struct miss *m)
+{
+	struct question *q, *tmp;
+
+	if (!m->stragglers)
+		return;
+	m->stragglers = false;
+	HASH_ITER(hh, m->questions, q, tmp)
+		if (q->state == ANSWERED && q->waiting)
+			question_release(m, q);
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct miss *m = arg;
+
+	ring_drain(m);
+	stragglers_release(m);
+	ask_queued(m);
+}
+
+/* ---- time ---- */
+
+static void packets_expire(struct miss *m, struct question *q, uint64_t now)
+{
+	while (q->waiting && now - q->waiting->since > WAIT_NS) {
+		m->counters.dropped_late++;
+		packet_drop(m, q, q->waiting);
+	}
+}
+
+static void on_tick(evutil_socket_t fd, short what, void *arg)
+{
+	struct miss *m = arg;
+	uint64_t now = clock_now();
+	struct question *q, *tmp;
+
+	HASH_ITER(hh, m->questions, q, tmp) {
+		packets_expire(m, q, now);
+		if (q->waiting || q->state == ASKED)
+			continue;
+		if (q->state == NEXT_HOP)
+			install_activate(m->agent, &q->in);
+		if (now - q->changed > LINGER_NS)
+			question_free(m, q);
+	}
+}
+
+void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted)
+{
+	struct question *q = question_find(m, key);
+
+	if (!q) {
+		question_new(m, key, 0);
+	} else if (q->state == ANSWERED && q->in.t.revision < wanted) {
+		q->asked = *key;
+		question_state(q, QUEUED);
+	}
+	ask_queued(m);
+}
+
+/* Spread over the last fifth of the lifetime, the same for an entry each time it is looked at. */
+static bool is_due(const struct dove_cache_key *key, const struct dove_translation *t, uint64_t now, uint64_t lifetime)
+{
+	uint64_t span = lifetime * SECOND_NS / 5;
+	uint32_t spread;
+
+	memcpy(&spread, key->dst.b + 12, sizeof(spread));
+	spread = (spread ^ key->source) * 2654435761u;
+	return t->expires < now + span / 2 + span / 2 * (spread >> 16) / 65536;
+}
+
+/* Walk the cache, ask ahead for what will soon expire. */
+static void on_scan(evutil_socket_t fd, short what, void *arg)
+{
+	static struct dove_cache_key keys[SCAN_BATCH];
+	static struct dove_translation values[SCAN_BATCH];
+	struct miss *m = arg;
+	uint64_t now = clock_now();
+	uint32_t at, n, due = 0;
+	bool more = true;
+	void *from = NULL;
+	struct timeval tv;
+
+	while (more && due < REFRESH_AT_ONCE) {
+		n = SCAN_BATCH;
+		more = !bpf_map_lookup_batch(m->agent->maps->cache, from, &at, keys, values, &n, NULL);
+		if (!more && errno != ENOENT)
+			break;
+		from = &at;
+		for (uint32_t i = 0; i < n && due < REFRESH_AT_ONCE; i++) {
+			if (!is_due(&keys[i], &values[i], now, m->lifetime) || values[i].expires <= now)
+				continue;
+			miss_refresh(m, &keys[i], values[i].revision + 1);
+			due++;
+		}
+	}
+	tv = (struct timeval){ .tv_sec = m->lifetime / 40 < 1 ? 1 : m->lifetime / 40 > 60 ? 60 : m->lifetime / 40 };
+	evtimer_add(m->scan, &tv);
+}
+
+int miss_open(struct agent *a, struct miss **out, struct error *err)
+{
+	struct miss *m = calloc(1, sizeof(*m));
+	struct timeval tick = { .tv_usec = TICK_MS * 1000 };
+
+	if (!m)
+		return error_set(err, -ENOMEM, "out of memory");
+	m->agent = a;
+	m->lifetime = 3600;
+	m->ring = ring_buffer__new(a->maps->packets, on_held, m, NULL);
+	if (!m->ring) {
+		free(m);
+		return error_set(err, -errno, "dove_packets: %m");
+	}
+	m->readable = event_new(a->base, ring_buffer__epoll_fd(m->ring), EV_READ | EV_PERSIST, on_readable, m);
+	m->tick = event_new(a->base, -1, EV_PERSIST, on_tick, m);
+	m->retry = evtimer_new(a->base, on_retry, m);
+	m->scan = evtimer_new(a->base, on_scan, m);
+	event_add(m->readable, NULL);
+	event_add(m->tick, &tick);
+	event_add(m->scan, &tick);
+	*out = m;
+	return 0;
+}
+
+void miss_close(struct miss *m)
+{
+	struct question *q, *tmp;
+	struct port_queue *p, *ptmp;
+
+	if (!m)
+		return;
+	HASH_ITER(hh, m->questions, q, tmp)
+		question_free(m, q);
+	HASH_ITER(hh, m->ports, p, ptmp) {
+		HASH_DEL(m->ports, p);
+		free(p);
+	}
+	event_free(m->readable);
+	event_free(m->tick);
+	event_free(m->retry);
+	event_free(m->scan);
+	ring_buffer__free(m->ring);
+	free(m);
+}

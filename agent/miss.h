@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The miss path. A packet for which the kernel has no usable translation
+ * comes up whole, and waits; its pair (source endpoint, destination address)
+ * is asked for once, however many wait; the answer goes into the maps; the
+ * waiting ones go through the data path in the order in which they came; then
+ * the entry is opened to those that follow.
+ *
+ * Everything is bounded, by key, port and in all, and what is over a bound is
+ * dropped and counted. Ports take turns in asking.
+ */
+#ifndef DOVE_MISS_H
+#define DOVE_MISS_H
+
+#include "agent.h"
+
+struct miss_counters {
+	uint64_t questions;	/* keys sent to the service */
+	uint64_t requests;	/* HTTP requests that carried them */
+	uint64_t failed;	/* requests without an answer */
+	uint64_t refreshed;	/* questions without a packet: ahead of expiry, or after a stale event */
+	uint64_t sent_on;	/* packets that waited and went on their way */
+	uint64_t dropped_bound; /* packets over a bound */
+	uint64_t dropped_late;	/* packets that waited in vain */
+	uint64_t dropped_size;	/* packets too large to be sent on from here */
+};
+
+int miss_open(struct agent *a, struct miss **out, struct error *err);
+void miss_close(struct miss *m);
+
+/* miss_next_hop() - the way to some host has opened: packets that waited for one may go. */
+void miss_next_hop(struct miss *m);
+
+/*
+ * miss_refresh() - ask anew for a translation that is in use and known to be
+ * old. `wanted`: the least revision that helps; one that is newer already, or
+ * being asked for, makes this nothing.
+ */
+void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted);
+
+const struct miss_counters *miss_counters(const struct miss *m);
+uint32_t miss_waiting(const struct miss *m);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The command line: one table of commands and one of options make parser and help. */
+#ifndef DOVE_OPTIONS_H
+#define DOVE_OPTIONS_H
+
+#include "agent.h"
+
+struct options {
+	struct agent_config config;
+	const char *config_file;
+	const char *device;  /* DEV */
+	const char *network; /* --network */
+	const char *endpoint;
+	const char *ingress; /* "auto", "xdp" or "tc" */
+	bool json, follow, verbose;
+};
+
+/* Which of the options a command takes. */
+enum option_set {
+	OPT_RUN = 0x1,	   /* what `run` takes */
+	OPT_SHOW = 0x2,	   /* --json */
+	OPT_DEVICE = 0x4,  /* DEV, required */
+	OPT_INGRESS = 0x8, /* --ingress */
+	OPT_PORT = 0x10,   /* --network, --endpoint, required */
+	OPT_FOLLOW = 0x20, /* -f */
+};
+
+/*
+ * options_parse() - parse what follows the command's name. argv[0] is the name
+ * for messages. Ends the process on --help (0) and on a usage error (2).
+ */
+void options_parse(int argc, char **argv, unsigned int set, const char *doc, struct options *out);
+
+/* options_config_file() - what the file says, where the command line says nothing. One line and exit 1 on errors. */
+void options_config_file(struct options *o);
+
+#endif

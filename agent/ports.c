@@ -1,0 +1,733 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "ports.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+
+#include "dps.h"
+#include "events.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "loader/rtnl.h"
+#include "nics.h"
+#include "state.h"
+#include "watch.h"
+
+#define PORTS_MAX 4096
+#define ADDRS_MAX 4096
+/* How long a new port waits for the service's watch to cover its network. */
+#define WATCH_WAIT_MS 5000
+
+enum port_state {
+	PORT_CLAIMING, /* asking the service for the place */
+	PORT_STARTING, /* attached, waiting for the watch */
+	PORT_UP,
+	PORT_LOST, /* the endpoint is elsewhere now, or no more */
+};
+
+struct port {
+	struct port *next;
+	struct ports *ports;
+	enum port_state state;
+	int ifindex;
+	char device[IF_NAMESIZE];
+	char network[64], endpoint[64];
+	uint32_t vnid, id;
+	char claim[64];
+	struct mac_addr mac;
+	struct ip_addr *addrs; /* those entered in the maps */
+	int n_addrs;
+	uint8_t kind, delivery;
+	uint64_t place_before; /* revision of the place before our claim */
+	struct request *rq;    /* the `port add` that waits */
+	struct event *timeout;
+	bool closed_member;
+};
+
+struct ports {
+	struct agent *agent;
+	struct port *list;
+	bool peer_redirect; /* the kernel's is fit for use */
+};
+
+static const char *const state_names[] = {
+	[PORT_CLAIMING] = "claiming",
+	[PORT_STARTING] = "starting",
+	[PORT_UP] = "up",
+	[PORT_LOST] = "lost",
+};
+
+static struct port *port_find(const struct ports *p, int ifindex)
+{
+	for (struct port *port = p->list; port; port = port->next)
+		if (port->ifindex == ifindex)
+			return port;
+	return NULL;
+}
+
+static struct port *port_by_endpoint(const struct ports *p, uint32_t id)
+{
+	for (struct port *port = p->list; port; port = port->next)
+		if (port->id == id && port->state != PORT_CLAIMING)
+			return port;
+	return NULL;
+}
+
+bool ports_have(const struct ports *p, int ifindex)
+{
+	return port_find(p, ifindex);
+}
+
+int ports_count(const struct ports *p)
+{
+	int n = 0;
+
+	for (struct port *port = p->list; port; port = port->next)
+		n++;
+	return n;
+}
+
+/* ---- the maps ---- */
+
+static void port_row_store(struct port *port)
+{
+	const struct agent *a = port->ports->agent;
+	uint32_t key = port->ifindex;
+	struct dove_port row = {
+		.vnid = port->vnid,
+		.endpoint = port->id,
+		.kind = port->kind,
+		.delivery = port->delivery,
+	};
+
+	memcpy(row.mac, port->mac.b, sizeof(row.mac));
+	agent_set_budget(a, key);
+	if (bpf_map_update_elem(a->maps->ports, &key, &row, BPF_ANY))
+		log_error("dove_ports: %s: %s", port->device, strerror(errno));
+}
+
+static void addr_store(struct port *port, const struct ip_addr *addr, const struct watch_endpoint *e)
+{
+	const struct loader_maps *maps = port->ports->agent->maps;
+	struct dove_addr_key key = { .addr = to_dove_ip(addr), .vnid = port->vnid, .ifindex = port->ifindex };
+	struct dove_place_key place = { .addr = key.addr, .vnid = port->vnid };
+	struct dove_addr may = { .endpoint = port->id };
+	struct dove_local local = { .sequence = e->sequence, .floor = e->floor, .ifindex = port->ifindex,
+				    .endpoint = port->id, .delivery = port->delivery };
+
+	memcpy(may.mac, e->mac.b, sizeof(may.mac));
+	memcpy(local.mac, e->mac.b, sizeof(local.mac));
+	if (bpf_map_update_elem(maps->addrs, &key, &may, BPF_ANY) ||
+	    bpf_map_update_elem(maps->local, &place, &local, BPF_ANY))
+		log_error("%s: entering an address: %s", port->device, strerror(errno));
+	bpf_map_delete_elem(maps->moved, &place);
+}
+
+static void addr_remove(struct port *port, const struct ip_addr *addr)
+{
+	const struct loader_maps *maps = port->ports->agent->maps;
+	struct dove_addr_key key = { .addr = to_dove_ip(addr), .vnid = port->vnid, .ifindex = port->ifindex };
+	struct dove_place_key place = { .addr = key.addr, .vnid = port->vnid };
+	struct dove_local local;
+
+	bpf_map_delete_elem(maps->addrs, &key);
+	/* The address may be another port's by now. */
+	if (!bpf_map_lookup_elem(maps->local, &place, &local) && local.ifindex == (uint32_t)port->ifindex)
+		bpf_map_delete_elem(maps->local, &place);
+}
+
+static bool has_addr(const struct ip_addr *list, int n, const struct ip_addr *addr)
+{
+	for (int i = 0; i < n; i++)
+		if (ip_equal(&list[i], addr))
+			return true;
+	return false;
+}
+
+/* Mute: nothing the VM sends has a sender, nothing to it finds it. */
+static void port_silence(struct port *port)
+{
+	for (int i = 0; i < port->n_addrs; i++)
+		addr_remove(port, &port->addrs[i]);
+	free(port->addrs);
+	port->addrs = NULL;
+	port->n_addrs = 0;
+}
+
+/* Enter what the watch says of the port's endpoint: addresses, MAC, numbers. */
+static void port_speak(struct port *port, const struct watch_endpoint *e)
+{
+	struct ip_addr *now = calloc(e->n_addrs ? e->n_addrs : 1, sizeof(*now));
+
+	if (!now)
+		abort();
+	memcpy(now, e->addrs, e->n_addrs * sizeof(*now));
+	if (memcmp(&port->mac, &e->mac, sizeof(port->mac))) {
+		port->mac = e->mac;
+		port_row_store(port);
+	}
+	for (int i = 0; i < e->n_addrs; i++)
+		addr_store(port, &now[i], e);
+	for (int i = 0; i < port->n_addrs; i++)
+		if (!has_addr(now, e->n_addrs, &port->addrs[i]))
+			addr_remove(port, &port->addrs[i]);
+	free(port->addrs);
+	port->addrs = now;
+	port->n_addrs = e->n_addrs;
+}
+
+/* ---- life ---- */
+
+static void port_free(struct port *port)
+{
+	struct port **at = &port->ports->list;
+
+	while (*at && *at != port)
+		at = &(*at)->next;
+	if (*at)
+		*at = port->next;
+	if (port->timeout)
+		event_free(port->timeout);
+	free(port->addrs);
+	free(port);
+}
+
+static void place_path(const struct port *port, char *path, size_t size)
+{
+	_free_ char *network = dps_escape(port->network), *endpoint = dps_escape(port->endpoint);
+
+	snprintf(path, size, "/v1/endpoints/%s/%s/place", network, endpoint);
+}
+
+static void on_released(const struct dps_reply *r, void *arg)
+{
+	if (!dps_ok(r) && r->status != 409 && r->status != 404)
+		log_warn("giving up a place: %s", r->error);
+}
+
+static void place_release(const struct port *port)
+{
+	char path[512];
+	size_t len;
+
+	place_path(port, path, sizeof(path));
+	len = strlen(path);
+	snprintf(path + len, sizeof(path) - len, "?claim=%s", port->claim);
+	dps_call(port->ports->agent->dps, "DELETE", path, NULL, on_released, NULL);
+}
+
+/* Take the port apart, in the order in which nothing slips through: mute, detach, forget. */
+static void port_remove(struct port *port, bool release)
+{
+	struct agent *a = port->ports->agent;
+	uint32_t key = port->ifindex;
+
+	port_silence(port);
+	loader_detach(a->loader, port->ifindex);
+	bpf_map_delete_elem(a->maps->ports, &key);
+	bpf_map_delete_elem(a->maps->budgets, &key);
+	if (port->closed_member)
+		rtnl_bridge_member_set(port->ifindex, false);
+	if (release && port->claim[0] && port->state != PORT_LOST)
+		place_release(port);
+	port_free(port);
+	state_save(a);
+}
+
+static void port_fail(struct port *port, const char *why)
+{
+	if (port->rq)
+		control_fail(port->rq, "%s", why);
+	port->rq = NULL;
+	if (port->state == PORT_CLAIMING)
+		port_free(port);
+	else
+		port_remove(port, true);
+}
+
+/* ---- port add, step by step ---- */
+
+static cJSON *port_json(const struct port *port)
+{
+	cJSON *one = cJSON_CreateObject(), *list;
+	char text[IP_TEXT], mac[MAC_TEXT];
+
+	cJSON_AddStringToObject(one, "device", port->device);
+	cJSON_AddNumberToObject(one, "ifindex", port->ifindex);
+	cJSON_AddStringToObject(one, "network", port->network);
+	cJSON_AddNumberToObject(one, "vnid", port->vnid);
+	cJSON_AddStringToObject(one, "endpoint", port->endpoint);
+	cJSON_AddNumberToObject(one, "id", port->id);
+	cJSON_AddStringToObject(one, "mac", mac_format(&port->mac, mac));
+	list = cJSON_AddArrayToObject(one, "addresses");
+	for (int i = 0; i < port->n_addrs; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&port->addrs[i], text)));
+	cJSON_AddStringToObject(one, "kind", port->kind == DOVE_PORT_BRIDGED ? "bridged" : "vm");
+	cJSON_AddStringToObject(one, "state", state_names[port->state]);
+	return one;
+}
+
+static void port_up(struct port *port)
+{
+	struct request *rq = port->rq;
+
+	port->state = PORT_UP;
+	port->rq = NULL;
+	if (port->timeout)
+		event_free(port->timeout);
+	port->timeout = NULL;
+	state_save(port->ports->agent);
+	if (rq)
+		control_done(rq, port_json(port));
+}
+
+static void port_try_up(struct port *port)
+{
+	const struct watch_endpoint *e = watch_find(port->ports->agent->watch, port->vnid, port->id);
+
+	if (!e || port->state == PORT_LOST || port->state == PORT_CLAIMING)
+		return;
+	port_speak(port, e);
+	if (port->state == PORT_STARTING)
+		port_up(port);
+	else
+		state_save(port->ports->agent);
+}
+
+static void on_watch_timeout(evutil_socket_t fd, short what, void *arg)
+{
+	struct port *port = arg;
+
+	event_free(port->timeout);
+	port->timeout = NULL;
+	port_fail(port, "the policy service's watch does not answer");
+}
+
+static bool cached_for(const void *key, void *arg)
+{
+	const struct dove_cache_key *k = key;
+	const struct watch_endpoint *e = arg;
+	struct ip_addr dst = from_dove_ip(&k->dst);
+
+	return !has_addr(e->addrs, e->n_addrs, &dst);
+}
+
+/*
+ * Own translations may still lead to where the VM was. One that never was
+ * anywhere has none.
+ */
+static void forget_old_ways(const struct port *port, struct ip_addr *addrs, int n)
+{
+	const struct loader_maps *maps = port->ports->agent->maps;
+	struct watch_endpoint e = { .addrs = addrs, .n_addrs = n };
+
+	if (!port->place_before)
+		return;
+	map_clear(maps->cache, sizeof(struct dove_cache_key), cached_for, &e);
+	map_clear(maps->denied, sizeof(struct dove_cache_key), cached_for, &e);
+}
+
+static uint8_t delivery_for(const struct ports *p, const struct rtnl_link *link)
+{
+	bool peer = !strcmp(link->kind, "veth") && link->peer_elsewhere && p->peer_redirect;
+
+	return peer ? DOVE_DELIVER_PEER : DOVE_DELIVER_REDIRECT;
+}
+
+static uint8_t kind_for(const struct ports *p, const struct rtnl_link *link)
+{
+	bool bridged = link->master && nics_member_of(p->agent->nics, link->master);
+
+	return bridged ? DOVE_PORT_BRIDGED : DOVE_PORT_VM;
+}
+
+static int port_attach(struct port *port, struct error *err)
+{
+	struct rtnl_link link;
+	int rc = rtnl_link_by_index(port->ifindex, &link);
+
+	if (rc)
+		return error_set(err, rc, "%s: the device went away", port->device);
+	port->delivery = delivery_for(port->ports, &link);
+	port->kind = kind_for(port->ports, &link);
+	if (port->kind == DOVE_PORT_BRIDGED) {
+		rc = rtnl_bridge_member_set(port->ifindex, true);
+		if (rc)
+			return error_set(err, rc, "%s: closing it off on its bridge: %m", port->device);
+		port->closed_member = true;
+	}
+	port_row_store(port);
+	return loader_attach_port(port->ports->agent->loader, port->ifindex, err);
+}
+
+/* What the service says of the endpoint whose place is ours now. */
+static int placed_parse(struct port *port, const cJSON *json, struct json_error *err)
+{
+	uint64_t vnid, id;
+	const char *mac, *claim;
+	const cJSON *addrs, *one;
+	struct ip_addr list[64];
+	int n = 0;
+
+	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) || json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
+	    json_str(json, "mac", &mac, err) || json_str(json, "claim", &claim, err) ||
+	    json_list(json, "addresses", ADDRS_MAX, &addrs, err))
+		return -EINVAL;
+	if (mac_parse(mac, &port->mac) || strlen(claim) >= sizeof(port->claim))
+		return json_fail(err, "mac", "not a MAC address");
+	port->vnid = vnid;
+	port->id = id;
+	snprintf(port->claim, sizeof(port->claim), "%s", claim);
+	cJSON_ArrayForEach(one, addrs)
+		if (n < (int)ARRAY_SIZE(list) && !ip_parse(cJSON_GetStringValue(one), &list[n]))
+			n++;
+	forget_old_ways(port, list, n);
+	return 0;
+}
+
+static void on_placed(const struct dps_reply *r, void *arg)
+{
+	struct port *port = arg;
+	struct timeval wait = { .tv_sec = WATCH_WAIT_MS / 1000 };
+	struct json_error json_err = {};
+	struct error err;
+
+	if (!dps_ok(r) || !r->json) {
+		port_fail(port, r->error[0] ? r->error : "the policy service gave no answer");
+		return;
+	}
+	if (placed_parse(port, r->json, &json_err)) {
+		port_fail(port, json_err.text);
+		return;
+	}
+	port->state = PORT_STARTING;
+	if (port_attach(port, &err)) {
+		port_fail(port, err.text);
+		return;
+	}
+	state_save(port->ports->agent);
+	port->timeout = evtimer_new(port->ports->agent->base, on_watch_timeout, port);
+	evtimer_add(port->timeout, &wait);
+	port_try_up(port);
+}
+
+static void on_place_read(const struct dps_reply *r, void *arg)
+{
+	struct port *port = arg;
+	struct json_error err = {};
+	char path[512];
+	cJSON *body;
+
+	if (!dps_ok(r) || !r->json || json_uint(r->json, "revision", 0, JSON_INT_MAX, &port->place_before, &err)) {
+		port_fail(port, r->error[0] ? r->error : err.text);
+		return;
+	}
+	body = cJSON_CreateObject();
+	cJSON_AddStringToObject(body, "host", port->ports->agent->config.host);
+	cJSON_AddNumberToObject(body, "revision", port->place_before);
+	place_path(port, path, sizeof(path));
+	dps_call(port->ports->agent->dps, "PUT", path, body, on_placed, port);
+}
+
+/* A bridge carries one network: its members have nothing else that keeps two apart. */
+static const struct port *other_network_on(const struct ports *p, const struct rtnl_link *link, const char *network)
+{
+	struct rtnl_link other;
+
+	for (const struct port *port = p->list; link->master && port; port = port->next)
+		if (strcmp(port->network, network) && !rtnl_link_by_index(port->ifindex, &other) &&
+		    other.master == link->master)
+			return port;
+	return NULL;
+}
+
+static bool port_add_refused(const struct ports *p, const char *device, const char *network,
+			     const char *endpoint, struct rtnl_link *link, struct request *rq)
+{
+	const struct port *port;
+
+	if (rtnl_link_by_name(device, link)) {
+		control_fail(rq, "%s: no such device", device);
+		return true;
+	}
+	if (nics_have(p->agent->nics, link->ifindex)) {
+		control_fail(rq, "%s: is attached as an underlay device", device);
+		return true;
+	}
+	port = port_find(p, link->ifindex);
+	if (port) {
+		control_fail(rq, "%s: is the port of %s/%s already", device, port->network, port->endpoint);
+		return true;
+	}
+	for (port = p->list; port; port = port->next)
+		if (!strcmp(port->network, network) && !strcmp(port->endpoint, endpoint)) {
+			control_fail(rq, "%s/%s: is at port %s of this host already", network, endpoint, port->device);
+			return true;
+		}
+	port = other_network_on(p, link, network);
+	if (port) {
+		control_fail(rq, "%s: its bridge carries network %s (port %s); one bridge, one network", device,
+			     port->network, port->device);
+		return true;
+	}
+	if (ports_count(p) >= PORTS_MAX) {
+		control_fail(rq, "%s: this host has %d ports already", device, PORTS_MAX);
+		return true;
+	}
+	return false;
+}
+
+void ports_add(struct ports *p, const char *device, const char *network, const char *endpoint, struct request *rq)
+{
+	struct rtnl_link link;
+	struct port *port;
+	char path[512];
+
+	if (port_add_refused(p, device, network, endpoint, &link, rq))
+		return;
+	port = calloc(1, sizeof(*port));
+	if (!port)
+		abort();
+	*port = (struct port){ .ports = p, .ifindex = link.ifindex, .rq = rq, .next = p->list };
+	snprintf(port->device, sizeof(port->device), "%s", device);
+	snprintf(port->network, sizeof(port->network), "%s", network);
+	snprintf(port->endpoint, sizeof(port->endpoint), "%s", endpoint);
+	p->list = port;
+	place_path(port, path, sizeof(path));
+	dps_call(p->agent->dps, "GET", path, NULL, on_place_read, port);
+}
+
+void ports_del(struct ports *p, const char *device, struct request *rq)
+{
+	for (struct port *port = p->list; port; port = port->next) {
+		if (strcmp(port->device, device))
+			continue;
+		if (port->rq) {
+			control_fail(rq, "%s: is being added", device);
+			return;
+		}
+		port_remove(port, true);
+		control_done(rq, cJSON_CreateObject());
+		return;
+	}
+	control_fail(rq, "%s: %s", device, if_nametoindex(device) ? "is not a port" : "no such device");
+}
+
+/* ---- what others report ---- */
+
+void ports_numbers(struct ports *p, uint32_t vnid)
+{
+	struct port *next;
+
+	for (struct port *port = p->list; port; port = next) {
+		next = port->next;
+		if (port->vnid == vnid)
+			port_try_up(port);
+	}
+}
+
+void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host)
+{
+	struct port *port = port_by_endpoint(p, endpoint);
+
+	if (!port || port->state == PORT_LOST)
+		return;
+	log_warn("%s: %s/%s is %s%s now", port->device, port->network, port->endpoint,
+		 new_host ? "on host " : "removed", new_host ? new_host : "");
+	port_silence(port);
+	port->state = PORT_LOST;
+	if (port->rq) {
+		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
+		port->rq = NULL;
+	}
+	state_save(p->agent);
+}
+
+static void on_renewed(const struct dps_reply *r, void *arg)
+{
+	struct ports *p = arg;
+	const char *error = r->error;
+
+	if (r->status == 409 || r->status == 404)
+		log_warn("renewing a claim: %s", error);
+	(void)p;
+}
+
+void ports_claim(struct ports *p)
+{
+	for (struct port *port = p->list; port; port = port->next) {
+		cJSON *body;
+		char path[512];
+
+		if (port->state != PORT_UP)
+			continue;
+		body = cJSON_CreateObject();
+		cJSON_AddStringToObject(body, "host", p->agent->config.host);
+		cJSON_AddStringToObject(body, "claim", port->claim);
+		place_path(port, path, sizeof(path));
+		dps_call(p->agent->dps, "PUT", path, body, on_renewed, p);
+	}
+}
+
+void ports_device_changed(struct ports *p, int ifindex)
+{
+	struct port *port = port_find(p, ifindex);
+	struct rtnl_link link;
+	uint8_t delivery;
+
+	if (!port || port->state == PORT_CLAIMING || rtnl_link_by_index(ifindex, &link))
+		return;
+	delivery = delivery_for(p, &link);
+	if (delivery == port->delivery)
+		return;
+	port->delivery = delivery;
+	port_row_store(port);
+	port_try_up(port);
+}
+
+void ports_device_gone(struct ports *p, int ifindex)
+{
+	struct port *port = port_find(p, ifindex);
+
+	if (!port)
+		return;
+	log_warn("%s: the device of %s/%s is gone", port->device, port->network, port->endpoint);
+	port->closed_member = false;
+	if (port->rq || port->state == PORT_CLAIMING)
+		port->ifindex = -1; /* the claim under way will find no device, and undo itself */
+	else
+		port_remove(port, true);
+}
+
+/* ---- showing and keeping ---- */
+
+cJSON *ports_show(const struct ports *p)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (struct port *port = p->list; port; port = port->next)
+		cJSON_AddItemToArray(list, port_json(port));
+	return list;
+}
+
+cJSON *ports_save(const struct ports *p)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (struct port *port = p->list; port; port = port->next) {
+		cJSON *one;
+
+		if (port->state == PORT_CLAIMING)
+			continue;
+		one = port_json(port);
+		cJSON_AddStringToObject(one, "claim", port->claim);
+		cJSON_AddBoolToObject(one, "closed_member", port->closed_member);
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
+static int port_parse(struct port *port, const cJSON *json, struct json_error *err)
+{
+	const char *device, *network, *endpoint, *mac, *claim, *state;
+	const cJSON *addrs, *one;
+	uint64_t ifindex, vnid, id;
+
+	if (json_str(json, "device", &device, err) || json_str(json, "network", &network, err) ||
+	    json_str(json, "endpoint", &endpoint, err) || json_str(json, "mac", &mac, err) ||
+	    json_str(json, "claim", &claim, err) || json_str(json, "state", &state, err) ||
+	    json_uint(json, "ifindex", 1, INT32_MAX, &ifindex, err) ||
+	    json_uint(json, "vnid", 1, 0xffffff, &vnid, err) || json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
+	    json_list(json, "addresses", ADDRS_MAX, &addrs, err) ||
+	    json_bool_opt(json, "closed_member", &port->closed_member, err) || mac_parse(mac, &port->mac))
+		return -EINVAL;
+	snprintf(port->device, sizeof(port->device), "%s", device);
+	snprintf(port->network, sizeof(port->network), "%s", network);
+	snprintf(port->endpoint, sizeof(port->endpoint), "%s", endpoint);
+	snprintf(port->claim, sizeof(port->claim), "%s", claim);
+	port->ifindex = ifindex;
+	port->vnid = vnid;
+	port->id = id;
+	port->state = strcmp(state, state_names[PORT_LOST]) ? PORT_UP : PORT_LOST;
+	port->addrs = calloc(cJSON_GetArraySize(addrs) + 1, sizeof(*port->addrs));
+	cJSON_ArrayForEach(one, addrs)
+		if (!ip_parse(cJSON_GetStringValue(one), &port->addrs[port->n_addrs]))
+			port->n_addrs++;
+	return 0;
+}
+
+/* A port whose device or program has gone meanwhile is taken apart; the place is given up. */
+static void port_restore(struct ports *p, const cJSON *json)
+{
+	struct port *port = calloc(1, sizeof(*port));
+	struct json_error err = {};
+	struct rtnl_link link;
+
+	if (!port)
+		abort();
+	port->ports = p;
+	if (port_parse(port, json, &err)) {
+		log_error("state.json: a port is not readable (%s %s)", err.field, err.text);
+		free(port->addrs);
+		free(port);
+		return;
+	}
+	port->next = p->list;
+	p->list = port;
+	if (rtnl_link_by_index(port->ifindex, &link) || strcmp(link.name, port->device) ||
+	    !loader_is_attached(p->agent->loader, port->ifindex, LOADER_PORT)) {
+		log_warn("%s: the device of %s/%s went away while no agent ran", port->device, port->network,
+			 port->endpoint);
+		port->closed_member = false;
+		port_remove(port, true);
+		return;
+	}
+	port->delivery = delivery_for(p, &link);
+	port->kind = kind_for(p, &link);
+}
+
+void ports_restore(struct ports *p, const cJSON *saved)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach(one, saved)
+		port_restore(p, one);
+}
+
+/* Linux 6.1's bpf_redirect_peer() loses what it should keep; from 6.6 on it is fit for use. */
+static bool kernel_at_least(int major, int minor)
+{
+	struct utsname name;
+	int a, b;
+
+	return !uname(&name) && sscanf(name.release, "%d.%d", &a, &b) == 2 &&
+	       (a > major || (a == major && b >= minor));
+}
+
+int ports_open(struct agent *a, struct ports **out, struct error *err)
+{
+	struct ports *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return error_set(err, -ENOMEM, "out of memory");
+	p->agent = a;
+	p->peer_redirect = kernel_at_least(6, 6);
+	*out = p;
+	return 0;
+}
+
+void ports_close(struct ports *p)
+{
+	if (!p)
+		return;
+	while (p->list) {
+		p->list->rq = NULL;
+		port_free(p->list);
+	}
+	free(p);
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * VMs' interfaces. Adding one claims the endpoint's place at the service,
+ * attaches the egress program, waits until the service's watch covers the
+ * network, and only then lets the VM speak and be spoken to.
+ */
+#ifndef DOVE_PORTS_H
+#define DOVE_PORTS_H
+
+#include "agent.h"
+#include "control.h"
+
+int ports_open(struct agent *a, struct ports **out, struct error *err);
+void ports_close(struct ports *p);
+
+/* ports_add(), ports_del() - the commands; they answer the request. */
+void ports_add(struct ports *p, const char *device, const char *network, const char *endpoint, struct request *rq);
+void ports_del(struct ports *p, const char *device, struct request *rq);
+
+/* ports_numbers() - the watch has something new of a network; enter it for the ports that are in it. */
+void ports_numbers(struct ports *p, uint32_t vnid);
+
+/*
+ * ports_gone() - the service says that an endpoint is not here any more. Its
+ * port keeps its program, and stays mute; the claim is not fought for.
+ */
+void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host);
+
+/* ports_claim() - renew all claims, after the service was away or the agent restarted. */
+void ports_claim(struct ports *p);
+
+void ports_device_changed(struct ports *p, int ifindex);
+void ports_device_gone(struct ports *p, int ifindex);
+
+bool ports_have(const struct ports *p, int ifindex);
+int ports_count(const struct ports *p);
+cJSON *ports_show(const struct ports *p);
+
+/* ports_save(), ports_restore() - as kept in the run directory. */
+cJSON *ports_save(const struct ports *p);
+void ports_restore(struct ports *p, const cJSON *saved);
+
+#endif

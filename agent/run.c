@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "agent.h"
+#include "control.h"
+#include "dps.h"
+#include "events.h"
+#include "hint.h"
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "loader/rtnl.h"
+#include "miss.h"
+#include "nics.h"
+#include "ports.h"
+#include "state.h"
+#include "underlay.h"
+#include "watch.h"
+
+uint64_t clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+int map_clear(int map_fd, uint32_t key_size, bool (*keep)(const void *key, void *arg), void *arg)
+{
+	_free_ char *key = malloc(key_size), *next = malloc(key_size);
+	int n = 0;
+	bool have;
+
+	if (!key || !next)
+		return 0;
+	have = !bpf_map_get_next_key(map_fd, NULL, next);
+	while (have) {
+		memcpy(key, next, key_size);
+		/* Step on before the key goes: from one that is gone the walk would begin anew. */
+		have = !bpf_map_get_next_key(map_fd, key, next);
+		if (keep && keep(key, arg))
+			continue;
+		n += !bpf_map_delete_elem(map_fd, key);
+	}
+	return n;
+}
+
+int agent_forget_translations(struct agent *a)
+{
+	return map_clear(a->maps->cache, sizeof(struct dove_cache_key), NULL, NULL) +
+	       map_clear(a->maps->denied, sizeof(struct dove_cache_key), NULL, NULL);
+}
+
+void agent_set_budget(const struct agent *a, uint32_t ifindex)
+{
+	struct dove_budget budget = {
+		.ns_per_kib = SECOND_NS * 1024 / a->config.hold_rate,
+		.burst_ns = SECOND_NS * a->config.hold_burst / a->config.hold_rate,
+	};
+
+	if (bpf_map_update_elem(a->maps->budgets, &ifindex, &budget, BPF_ANY))
+		log_error("dove_budgets: %s", strerror(errno));
+}
+
+/* ---- what the kernel says ---- */
+
+static void on_change(enum rtnl_change what, int ifindex, void *arg)
+{
+	struct agent *a = arg;
+
+	switch (what) {
+	case RTNL_LINK:
+		ports_device_changed(a->ports, ifindex);
+		underlay_refresh(a->underlay);
+		break;
+	case RTNL_LINK_GONE:
+		ports_device_gone(a->ports, ifindex);
+		nics_device_gone(a->nics, ifindex);
+		underlay_refresh(a->underlay);
+		break;
+	case RTNL_PATH:
+		nics_changed(a->nics);
+		underlay_refresh(a->underlay);
+		break;
+	}
+}
+
+static void on_rtnl(evutil_socket_t fd, short what, void *arg)
+{
+	rtnl_monitor_read(fd, on_change, arg);
+}
+
+/* ---- life ---- */
+
+static void on_stop(evutil_socket_t signal, short what, void *arg)
+{
+	event_base_loopbreak(arg);
+}
+
+/* sd_notify(3), without its library: one datagram to the socket that systemd named. */
+static void notify_ready(void)
+{
+	const char *path = getenv("NOTIFY_SOCKET");
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	_close_ int fd = -1;
+
+	if (!path || strlen(path) >= sizeof(addr.sun_path))
+		return;
+	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	strcpy(addr.sun_path, path);
+	if (path[0] == '@')
+		addr.sun_path[0] = '\0';
+	sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&addr,
+	       offsetof(struct sockaddr_un, sun_path) + strlen(path));
+}
+
+static int run_dir_lock(const char *dir, struct error *err)
+{
+	char path[4096];
+	_close_ int fd = -1;
+
+	if (mkdir(dir, 0700) && errno != EEXIST)
+		return error_set(err, -errno, "%s: %m", dir);
+	snprintf(path, sizeof(path), "%s/agent.lock", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (fd < 0)
+		return error_set(err, -errno, "%s: %m", path);
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return error_set(err, -EBUSY, "%s: an agent runs with this run directory already", dir);
+	return take_fd(fd);
+}
+
+static int rooms_open(struct agent *a, struct error *err)
+{
+	int rc = dps_open(a, &a->dps, err);
+
+	if (!rc)
+		rc = nics_open(a, &a->nics, err);
+	if (!rc)
+		rc = ports_open(a, &a->ports, err);
+	if (!rc)
+		rc = underlay_open(a, &a->underlay, err);
+	if (!rc)
+		rc = watch_open(a, &a->watch, err);
+	if (!rc)
+		rc = miss_open(a, &a->miss, err);
+	if (!rc)
+		rc = hint_open(a, &a->hint, err);
+	if (!rc)
+		rc = control_open(a, &a->control, err);
+	if (!rc)
+		rc = events_open(a, &a->events, err);
+	return rc;
+}
+
+static void rooms_close(struct agent *a)
+{
+	events_close(a->events);
+	control_close(a->control);
+	dps_close(a->dps);
+	hint_close(a->hint);
+	miss_close(a->miss);
+	watch_close(a->watch);
+	underlay_close(a->underlay);
+	ports_close(a->ports);
+	nics_close(a->nics);
+}
+
+static void adopt(struct agent *a)
+{
+	cJSON *state = state_load(a);
+
+	nics_restore(a->nics);
+	ports_restore(a->ports, cJSON_GetObjectItemCaseSensitive(state, "ports"));
+	cJSON_Delete(state);
+	if (nics_count(a->nics) || ports_count(a->ports))
+		log_info("adopted %d underlay devices and %d ports", nics_count(a->nics), ports_count(a->ports));
+}
+
+static void serve(struct agent *a, int rtnl_fd)
+{
+	struct event *term = evsignal_new(a->base, SIGTERM, on_stop, a->base);
+	struct event *intr = evsignal_new(a->base, SIGINT, on_stop, a->base);
+	struct event *rtnl = event_new(a->base, rtnl_fd, EV_READ | EV_PERSIST, on_rtnl, a);
+
+	event_add(term, NULL);
+	event_add(intr, NULL);
+	event_add(rtnl, NULL);
+	adopt(a);
+	watch_start(a->watch);
+	log_info("host %s, policy service %s: ready", a->config.host, a->config.dps);
+	notify_ready();
+	event_base_dispatch(a->base);
+	event_free(rtnl);
+	event_free(intr);
+	event_free(term);
+}
+
+/* With nothing attached there is nothing to keep for a next agent. */
+static void leave_nothing(struct agent *a)
+{
+	char path[4096];
+
+	if (nics_count(a->nics) || ports_count(a->ports))
+		return;
+	loader_unpin(a->loader);
+	snprintf(path, sizeof(path), "%s/state.json", a->config.run_dir);
+	unlink(path);
+}
+
+static int agent_start(struct agent *a, struct error *err)
+{
+	struct loader_config loader = { .pin_dir = a->config.pin_dir,
+					.origin_check = a->config.origin_check,
+					.refuse_stale = a->config.refuse_stale,
+					.tcx = a->config.tcx,
+					.cache_entries = a->config.cache_entries };
+	int rc = loader_prepare_pin_dir(a->config.pin_dir, err);
+
+	if (!rc)
+		rc = loader_open(&loader, &a->loader, err);
+	if (rc)
+		return rc;
+	a->maps = loader_maps(a->loader);
+	return rooms_open(a, err);
+}
+
+int agent_run(const struct agent_config *config)
+{
+	struct agent a = { .config = *config };
+	_close_ int lock = -1, rtnl_fd = -1;
+	struct error err = {};
+	int rc;
+
+	signal(SIGPIPE, SIG_IGN);
+	lock = run_dir_lock(config->run_dir, &err);
+	rc = lock < 0 ? lock : 0;
+	a.base = event_base_new();
+	if (!rc)
+		rc = agent_start(&a, &err);
+	if (!rc) {
+		rtnl_fd = rtnl_monitor_open();
+		rc = rtnl_fd < 0 ? error_set(&err, rtnl_fd, "rtnetlink: %m") : 0;
+	}
+	if (rc) {
+		log_error("%s", err.text);
+	} else {
+		serve(&a, rtnl_fd);
+		leave_nothing(&a);
+		log_info("stopped; what is attached goes on");
+	}
+	rooms_close(&a);
+	loader_close(a.loader);
+	event_base_free(a.base);
+	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
+}

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "underlay.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "lib/cleanup.h"
+#include "lib/log.h"
+#include "loader/rtnl.h"
+#include "maps/wire.h"
+#include "miss.h"
+#include "nics.h"
+
+/* Changes of routes and neighbours come in bursts: look once after this. */
+#define REFRESH_DELAY_MS 5
+/* A neighbour that does not answer is tried again. */
+#define RETRY_MS 500
+
+struct host {
+	struct ip_addr addr; /* key */
+	uint32_t id;
+	char name[64];
+	bool self;
+	bool needed;
+	bool seen; /* between underlay_begin() and underlay_end() */
+	struct dove_host row; /* as it stands in the map */
+	UT_hash_handle hh;
+};
+
+struct underlay {
+	struct agent *agent;
+	struct host *hosts; /* by address */
+	struct event *refresh;
+};
+
+static struct host *host_find(const struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h;
+
+	HASH_FIND(hh, u->hosts, addr, sizeof(*addr), h);
+	return h;
+}
+
+static struct host *host_make(struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h = host_find(u, addr);
+
+	if (h)
+		return h;
+	h = calloc(1, sizeof(*h));
+	if (!h)
+		abort();
+	h->addr = *addr;
+	HASH_ADD(hh, u->hosts, addr, sizeof(h->addr), h);
+	return h;
+}
+
+static void host_store(struct underlay *u, struct host *h)
+{
+	struct dove_ip key = to_dove_ip(&h->addr);
+
+	h->row.id = h->id;
+	h->row.flags = (h->row.flags & ~DOVE_HOST_SELF) | (h->self ? DOVE_HOST_SELF : 0);
+	if (bpf_map_update_elem(u->agent->maps->hosts, &key, &h->row, BPF_ANY))
+		log_error("dove_hosts: %s: %s", h->name, strerror(errno));
+}
+
+static void host_remove(struct underlay *u, struct host *h)
+{
+	struct dove_ip key = to_dove_ip(&h->addr);
+
+	bpf_map_delete_elem(u->agent->maps->hosts, &key);
+	HASH_DEL(u->hosts, h);
+	free(h);
+}
+
+/* ---- next hops ---- */
+
+/*
+ * The device that frames really leave by: the route may lead to a bridge, of
+ * which one of our NICs is a member.
+ */
+static int leaving_device(const struct underlay *u, int ifindex)
+{
+	int nic = nics_member_of(u->agent->nics, ifindex);
+
+	return nic ? nic : ifindex;
+}
+
+static int next_hop_find(struct underlay *u, const struct host *h, struct dove_host *row)
+{
+	struct rtnl_route route;
+	struct rtnl_link link;
+	struct mac_addr mac;
+	int rc = rtnl_route_get(&h->addr, &route);
+
+	if (!rc)
+		rc = rtnl_link_by_index(route.ifindex, &link);
+	if (rc)
+		return rc;
+	*row = (struct dove_host){ .source = to_dove_ip(&route.source),
+				   .ifindex = leaving_device(u, route.ifindex),
+				   .mtu = link.mtu > DOVE_OVERHEAD_V4 ? link.mtu - DOVE_OVERHEAD_V4 : 0 };
+	memcpy(row->src_mac, link.mac.b, sizeof(row->src_mac));
+	rc = rtnl_neigh_get(route.ifindex, &route.next_hop, &mac);
+	if (rc == -EAGAIN) {
+		int kept = rtnl_neigh_keep(route.ifindex, &route.next_hop);
+
+		return kept ? kept : rtnl_neigh_get(route.ifindex, &route.next_hop, &mac);
+	}
+	if (rc)
+		return rc;
+	memcpy(row->dst_mac, mac.b, sizeof(row->dst_mac));
+	row->flags = DOVE_HOST_REACHABLE;
+	return 0;
+}
+
+static void refresh_in(struct underlay *u, long ms)
+{
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	if (!evtimer_pending(u->refresh, NULL))
+		evtimer_add(u->refresh, &tv);
+}
+
+/* A way that was good stays in use while its neighbour is merely being asked again. */
+static void host_look(struct underlay *u, struct host *h)
+{
+	struct dove_host row = {};
+	bool was = h->row.flags & DOVE_HOST_REACHABLE;
+	int rc = next_hop_find(u, h, &row);
+
+	if (rc == -EAGAIN && was)
+		return;
+	row.id = h->id;
+	if (memcmp(&row, &h->row, sizeof(row))) {
+		h->row = row;
+		host_store(u, h);
+		log_debug("host %s: %s", h->name, rc ? strerror(-rc) : "reachable");
+	}
+	if (!rc && !was)
+		miss_next_hop(u->agent->miss);
+	if (rc)
+		refresh_in(u, RETRY_MS);
+}
+
+static void on_refresh(evutil_socket_t fd, short what, void *arg)
+{
+	struct underlay *u = arg;
+	struct host *h, *tmp;
+
+	HASH_ITER(hh, u->hosts, h, tmp)
+		if (h->needed && !h->self)
+			host_look(u, h);
+}
+
+void underlay_refresh(struct underlay *u)
+{
+	evtimer_del(u->refresh);
+	refresh_in(u, REFRESH_DELAY_MS);
+}
+
+bool underlay_need(struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h = host_make(u, addr);
+
+	if (!h->needed || !(h->row.flags & DOVE_HOST_REACHABLE)) {
+		h->needed = true;
+		host_look(u, h);
+	}
+	return h->row.flags & DOVE_HOST_REACHABLE;
+}
+
+/* ---- who is there ---- */
+
+void underlay_host(struct underlay *u, uint32_t id, const char *name, const struct ip_addr *addr)
+{
+	struct host *h = host_make(u, addr);
+
+	h->seen = true;
+	if (h->id == id && !strcmp(h->name, name))
+		return;
+	h->id = id;
+	snprintf(h->name, sizeof(h->name), "%s", name);
+	host_store(u, h);
+}
+
+void underlay_begin(struct underlay *u)
+{
+	struct host *h, *tmp;
+
+	HASH_ITER(hh, u->hosts, h, tmp)
+		h->seen = h->self;
+}
+
+static bool host_is_listed(const void *key, void *arg)
+{
+	struct ip_addr addr = from_dove_ip(key);
+
+	return host_find(arg, &addr);
+}
+
+void underlay_end(struct underlay *u)
+{
+	struct host *h, *tmp;
+
+	HASH_ITER(hh, u->hosts, h, tmp)
+		if (!h->seen)
+			host_remove(u, h);
+	/* Rows of an earlier process that nobody names any more. */
+	map_clear(u->agent->maps->hosts, sizeof(struct dove_ip), host_is_listed, u);
+}
+
+void underlay_gone(struct underlay *u, uint32_t id)
+{
+	struct host *h, *tmp;
+
+	HASH_ITER(hh, u->hosts, h, tmp)
+		if (h->id == id && !h->self)
+			host_remove(u, h);
+}
+
+void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n)
+{
+	struct host *h, *tmp;
+
+	HASH_ITER(hh, u->hosts, h, tmp)
+		h->seen = false;
+	for (int i = 0; i < n; i++) {
+		h = host_make(u, &addrs[i]);
+		h->seen = h->self = true;
+		snprintf(h->name, sizeof(h->name), "%s", u->agent->config.host);
+		host_store(u, h);
+	}
+	HASH_ITER(hh, u->hosts, h, tmp)
+		if (h->self && !h->seen)
+			host_remove(u, h);
+}
+
+bool underlay_is_self(const struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h = host_find(u, addr);
+
+	return h && h->self;
+}
+
+bool underlay_knows(const struct underlay *u, const struct ip_addr *addr)
+{
+	return host_find(u, addr);
+}
+
+const char *underlay_name(const struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h = host_find(u, addr);
+
+	return h && h->name[0] ? h->name : "?";
+}
+
+cJSON *underlay_show(const struct underlay *u)
+{
+	cJSON *list = cJSON_CreateArray();
+	struct host *h, *tmp;
+
+	HASH_ITER(hh, u->hosts, h, tmp) {
+		cJSON *one = cJSON_CreateObject();
+		char text[IP_TEXT], mac[MAC_TEXT], dev[IF_NAMESIZE] = "";
+
+		cJSON_AddStringToObject(one, "name", h->name);
+		cJSON_AddNumberToObject(one, "id", h->id);
+		cJSON_AddStringToObject(one, "address", ip_format(&h->addr, text));
+		cJSON_AddBoolToObject(one, "self", h->self);
+		cJSON_AddBoolToObject(one, "reachable", h->row.flags & DOVE_HOST_REACHABLE);
+		if (h->row.flags & DOVE_HOST_REACHABLE) {
+			if_indextoname(h->row.ifindex, dev);
+			cJSON_AddStringToObject(one, "device", dev);
+			cJSON_AddStringToObject(one, "next_hop",
+						mac_format((const struct mac_addr *)h->row.dst_mac, mac));
+			cJSON_AddNumberToObject(one, "mtu", h->row.mtu);
+		}
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
+/*
+ * What an earlier process knew stays in use until the service has spoken:
+ * an agent that restarts while the service is down must not forget who is there.
+ */
+static void adopt_rows(struct underlay *u)
+{
+	struct dove_ip key, next;
+	struct dove_host row;
+	void *at = NULL;
+
+	while (!bpf_map_get_next_key(u->agent->maps->hosts, at, &next)) {
+		key = next;
+		at = &key;
+		if (!bpf_map_lookup_elem(u->agent->maps->hosts, &key, &row)) {
+			struct ip_addr addr = from_dove_ip(&key);
+			struct host *h = host_make(u, &addr);
+
+			h->id = row.id;
+			h->row = row;
+			h->self = row.flags & DOVE_HOST_SELF;
+			h->needed = row.flags & DOVE_HOST_REACHABLE;
+		}
+	}
+}
+
+int underlay_open(struct agent *a, struct underlay **out, struct error *err)
+{
+	struct underlay *u = calloc(1, sizeof(*u));
+
+	if (!u)
+		return error_set(err, -ENOMEM, "out of memory");
+	u->agent = a;
+	u->refresh = evtimer_new(a->base, on_refresh, u);
+	adopt_rows(u);
+	refresh_in(u, REFRESH_DELAY_MS);
+	*out = u;
+	return 0;
+}
+
+void underlay_close(struct underlay *u)
+{
+	struct host *h, *tmp;
+
+	if (!u)
+		return;
+	HASH_ITER(hh, u->hosts, h, tmp) {
+		HASH_DEL(u->hosts, h);
+		free(h);
+	}
+	event_free(u->refresh);
+	free(u);
+}

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The hosts of the underlay: who is known (dove_hosts, which ingress holds
+ * senders to), and, for those that we send to, the next hop: device, source,
+ * neighbour, kept current by rtnetlink.
+ */
+#ifndef DOVE_UNDERLAY_H
+#define DOVE_UNDERLAY_H
+
+#include "agent.h"
+
+int underlay_open(struct agent *a, struct underlay **out, struct error *err);
+void underlay_close(struct underlay *u);
+
+/* underlay_host() - a host that the service names, under one of its addresses. */
+void underlay_host(struct underlay *u, uint32_t id, const char *name, const struct ip_addr *addr);
+
+/* underlay_begin(), underlay_end(): the hosts named between the two are all there are; the rest go. */
+void underlay_begin(struct underlay *u);
+void underlay_end(struct underlay *u);
+
+/* underlay_gone() - the service has removed a host, or an address moved to another. */
+void underlay_gone(struct underlay *u, uint32_t id);
+
+/* underlay_self() - our own underlay addresses, all of them; what was ours before goes. */
+void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n);
+
+/*
+ * underlay_need() - find the next hop to a host and keep it; true when packets
+ * can go there now. Where not yet, miss_next_hop() is told when they can.
+ */
+bool underlay_need(struct underlay *u, const struct ip_addr *addr);
+
+/* underlay_refresh() - look at all next hops again, soon: something about the underlay changed. */
+void underlay_refresh(struct underlay *u);
+
+bool underlay_is_self(const struct underlay *u, const struct ip_addr *addr);
+bool underlay_knows(const struct underlay *u, const struct ip_addr *addr);
+
+/* underlay_name() - of the host with that address, "?" when not known. */
+const char *underlay_name(const struct underlay *u, const struct ip_addr *addr);
+
+/* underlay_show() - the hosts as a JSON list, the caller's. */
+cJSON *underlay_show(const struct underlay *u);
+
+#endif

@@ -1,0 +1,593 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "watch.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "dps.h"
+#include "events.h"
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "nics.h"
+#include "ports.h"
+#include "underlay.h"
+
+/* design: a watch silent for more than 5 s can't be judged by any more. */
+#define ALIVE_NS (5 * SECOND_NS)
+/* Longest that the service lets an answer hold, where it does not say. */
+#define DEFAULT_LIFETIME_S 3600
+#define RECONNECT_MIN_MS 100
+#define RECONNECT_MAX_MS 5000
+/* How long an address that has left this host is answered with "moved". */
+#define MOVED_NS (60 * SECOND_NS)
+#define LIST_MAX (1u << 24)
+
+struct policy {
+	uint32_t id;
+	char name[64];
+	bool seen;
+	UT_hash_handle hh;
+};
+
+struct endpoint {
+	struct watch_endpoint e;
+	UT_hash_handle hh;
+};
+
+struct network {
+	uint32_t vnid;
+	char name[64];
+	struct dove_network row;
+	struct policy *policies;
+	struct endpoint *endpoints;
+	bool seen;
+	UT_hash_handle hh;
+};
+
+struct watch {
+	struct agent *agent;
+	struct network *networks;
+	struct event *retry;
+	long retry_ms;
+	uint64_t lifetime; /* seconds */
+	bool connected;
+};
+
+static struct network *network_find(const struct watch *w, uint32_t vnid)
+{
+	struct network *n;
+
+	HASH_FIND(hh, w->networks, &vnid, sizeof(vnid), n);
+	return n;
+}
+
+bool watch_connected(const struct watch *w)
+{
+	return w->connected;
+}
+
+const char *watch_network_name(const struct watch *w, uint32_t vnid)
+{
+	struct network *n = network_find(w, vnid);
+
+	return n ? n->name : "?";
+}
+
+const char *watch_policy_name(const struct watch *w, uint32_t vnid, uint32_t id)
+{
+	struct network *n = network_find(w, vnid);
+	struct policy *p = NULL;
+
+	if (n)
+		HASH_FIND(hh, n->policies, &id, sizeof(id), p);
+	return p ? p->name : "";
+}
+
+const struct watch_endpoint *watch_find(const struct watch *w, uint32_t vnid, uint32_t id)
+{
+	struct network *n = network_find(w, vnid);
+	struct endpoint *e = NULL;
+
+	if (n)
+		HASH_FIND(hh, n->endpoints, &id, sizeof(id), e);
+	return e ? &e->e : NULL;
+}
+
+/* ---- the maps ---- */
+
+static void network_store(struct watch *w, struct network *n)
+{
+	uint64_t now = clock_now();
+
+	n->row.alive_until = now + ALIVE_NS;
+	n->row.judge_until = now + ALIVE_NS + w->lifetime * SECOND_NS;
+	if (bpf_map_update_elem(w->agent->maps->networks, &n->vnid, &n->row, BPF_ANY))
+		log_error("dove_networks: %s: %s", n->name, strerror(errno));
+}
+
+static void endpoint_drop(struct network *n, struct endpoint *e)
+{
+	HASH_DEL(n->endpoints, e);
+	free(e->e.addrs);
+	free(e);
+}
+
+static void policy_drop(struct watch *w, struct network *n, struct policy *p)
+{
+	struct dove_policy_key key = { .vnid = n->vnid, .policy = p->id };
+
+	bpf_map_delete_elem(w->agent->maps->policies, &key);
+	HASH_DEL(n->policies, p);
+	free(p);
+}
+
+static void network_drop(struct watch *w, struct network *n)
+{
+	struct policy *p, *ptmp;
+	struct endpoint *e, *etmp;
+
+	bpf_map_delete_elem(w->agent->maps->networks, &n->vnid);
+	HASH_ITER(hh, n->policies, p, ptmp)
+		policy_drop(w, n, p);
+	HASH_ITER(hh, n->endpoints, e, etmp)
+		endpoint_drop(n, e);
+	HASH_DEL(w->networks, n);
+	free(n);
+}
+
+/* ---- one item of a frame each ---- */
+
+static int host_item(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	const cJSON *addrs, *one;
+	const char *name;
+	struct ip_addr addr;
+	uint64_t id;
+
+	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) || json_str(json, "name", &name, err) ||
+	    json_list(json, "addresses", LIST_MAX, &addrs, err))
+		return -EINVAL;
+	cJSON_ArrayForEach(one, addrs)
+		if (!ip_parse(cJSON_GetStringValue(one), &addr) &&
+		    !underlay_is_self(w->agent->underlay, &addr))
+			underlay_host(w->agent->underlay, id, name, &addr);
+	return 0;
+}
+
+static int policy_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
+{
+	struct dove_policy_key key = { .vnid = n->vnid };
+	struct dove_policy row = {};
+	uint64_t id, sequence, floor;
+	const char *name = "";
+	bool deleted = false;
+	struct policy *p;
+
+	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
+	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||
+	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err) || json_str_opt(json, "name", &name, err) ||
+	    json_bool_opt(json, "deleted", &deleted, err))
+		return -EINVAL;
+	key.policy = id;
+	row = (struct dove_policy){ .sequence = sequence, .floor = floor, .deleted = deleted };
+	if (bpf_map_update_elem(w->agent->maps->policies, &key, &row, BPF_ANY))
+		log_error("dove_policies: %s/%s: %s", n->name, name, strerror(errno));
+	HASH_FIND(hh, n->policies, &key.policy, sizeof(key.policy), p);
+	if (!p) {
+		p = calloc(1, sizeof(*p));
+		p->id = id;
+		HASH_ADD(hh, n->policies, id, sizeof(p->id), p);
+	}
+	p->seen = true;
+	snprintf(p->name, sizeof(p->name), "%s", name);
+	return 0;
+}
+
+static int addrs_item(const cJSON *json, struct ip_addr **out, int *n_out, struct json_error *err)
+{
+	const cJSON *list, *one;
+	struct ip_addr *addrs;
+	int n = 0;
+
+	if (json_list(json, "addresses", LIST_MAX, &list, err))
+		return -EINVAL;
+	addrs = calloc(cJSON_GetArraySize(list) + 1, sizeof(*addrs));
+	cJSON_ArrayForEach(one, list)
+		if (!ip_parse(cJSON_GetStringValue(one), &addrs[n]))
+			n++;
+	*out = addrs;
+	*n_out = n;
+	return 0;
+}
+
+static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
+{
+	uint64_t id, sequence, floor;
+	const char *mac;
+	struct endpoint *e;
+	struct mac_addr parsed;
+	struct ip_addr *addrs;
+	uint32_t id32;
+	int n_addrs;
+
+	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) || json_str(json, "mac", &mac, err) ||
+	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||
+	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err) || mac_parse(mac, &parsed) ||
+	    addrs_item(json, &addrs, &n_addrs, err))
+		return -EINVAL;
+	id32 = id;
+	HASH_FIND(hh, n->endpoints, &id32, sizeof(id32), e);
+	if (!e) {
+		e = calloc(1, sizeof(*e));
+		e->e.id = id32;
+		HASH_ADD(hh, n->endpoints, e.id, sizeof(e->e.id), e);
+	}
+	free(e->e.addrs);
+	e->e = (struct watch_endpoint){ .id = id32, .sequence = sequence, .floor = floor, .mac = parsed,
+					.addrs = addrs, .n_addrs = n_addrs };
+	return 0;
+}
+
+static bool moved_is_valid(const void *key, void *arg)
+{
+	const struct watch *w = arg;
+	struct dove_moved row;
+
+	return !bpf_map_lookup_elem(w->agent->maps->moved, key, &row) && clock_now() < row.until;
+}
+
+static void moved_store(struct watch *w, uint32_t vnid, const struct ip_addr *addr, const struct ip_addr *host,
+			uint64_t revision)
+{
+	struct dove_place_key key = { .addr = to_dove_ip(addr), .vnid = vnid };
+	struct dove_moved row = { .revision = revision, .until = clock_now() + MOVED_NS };
+
+	if (host)
+		row.host = to_dove_ip(host);
+	/* Those whose time is over make room when it is needed. */
+	if (bpf_map_update_elem(w->agent->maps->moved, &key, &row, BPF_ANY)) {
+		map_clear(w->agent->maps->moved, sizeof(key), moved_is_valid, w);
+		bpf_map_update_elem(w->agent->maps->moved, &key, &row, BPF_ANY);
+	}
+}
+
+static int gone_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
+{
+	const char *host = cJSON_GetStringValue(json_get(json, "host"));
+	const cJSON *at = cJSON_GetArrayItem(json_get(json, "host_addresses"), 0);
+	struct ip_addr *addrs, to;
+	uint64_t id, revision = 0;
+	struct endpoint *e;
+	uint32_t id32;
+	int n_addrs;
+
+	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
+	    json_uint_opt(json, "revision", 0, JSON_INT_MAX, &revision, err) ||
+	    addrs_item(json, &addrs, &n_addrs, err))
+		return -EINVAL;
+	id32 = id;
+	HASH_FIND(hh, n->endpoints, &id32, sizeof(id32), e);
+	if (e)
+		endpoint_drop(n, e);
+	ports_gone(w->agent->ports, id32, host);
+	if (host && strcmp(host, w->agent->config.host))
+		for (int i = 0; i < n_addrs; i++)
+			moved_store(w, n->vnid, &addrs[i], ip_parse(cJSON_GetStringValue(at), &to) ? NULL : &to,
+				    revision);
+	free(addrs);
+	return 0;
+}
+
+typedef int item_fn(struct watch *w, struct network *n, const cJSON *json, struct json_error *err);
+
+static int each_item(struct watch *w, struct network *n, const cJSON *json, const char *field, item_fn *item,
+		     struct json_error *err)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach(one, json_get(json, field))
+		if (item(w, n, one, err))
+			return -EINVAL;
+	return 0;
+}
+
+/* ---- frames ---- */
+
+static int network_numbers(struct network *n, const cJSON *json, struct json_error *err)
+{
+	uint64_t revision, floor;
+
+	if (json_uint(json, "revision", 0, JSON_INT_MAX, &revision, err) ||
+	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err))
+		return -EINVAL;
+	n->row.revision = revision;
+	n->row.floor = floor;
+	return 0;
+}
+
+/* The revision goes in last: what a packet is judged by is there before it counts as watched. */
+static int network_update(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
+{
+	if (each_item(w, n, json, "policies", policy_item, err) ||
+	    each_item(w, n, json, "endpoints", endpoint_item, err) || each_item(w, n, json, "gone", gone_item, err) ||
+	    network_numbers(n, json, err))
+		return -EINVAL;
+	ports_numbers(w->agent->ports, n->vnid);
+	network_store(w, n);
+	return 0;
+}
+
+struct of_network {
+	struct watch *watch;
+	uint32_t vnid;
+};
+
+/* A row of this network that the snapshot does not name is an earlier process's. */
+static bool policy_is_listed(const void *key, void *arg)
+{
+	const struct dove_policy_key *k = key;
+	const struct of_network *of = arg;
+	struct network *n = network_find(of->watch, of->vnid);
+	struct policy *p;
+
+	if (k->vnid != of->vnid)
+		return true;
+	HASH_FIND(hh, n->policies, &k->policy, sizeof(k->policy), p);
+	return p;
+}
+
+static int network_snapshot(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	struct of_network of = { .watch = w };
+	struct policy *p, *tmp;
+	struct endpoint *e, *etmp;
+	const char *name;
+	struct network *n;
+	uint64_t vnid;
+
+	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) || json_str(json, "name", &name, err))
+		return -EINVAL;
+	n = network_find(w, vnid);
+	if (!n) {
+		n = calloc(1, sizeof(*n));
+		n->vnid = vnid;
+		HASH_ADD(hh, w->networks, vnid, sizeof(n->vnid), n);
+	}
+	n->seen = true;
+	snprintf(n->name, sizeof(n->name), "%s", name);
+	HASH_ITER(hh, n->policies, p, tmp)
+		p->seen = false;
+	HASH_ITER(hh, n->endpoints, e, etmp)
+		endpoint_drop(n, e);
+	if (network_update(w, n, json, err))
+		return -EINVAL;
+	HASH_ITER(hh, n->policies, p, tmp)
+		if (!p->seen)
+			policy_drop(w, n, p);
+	of.vnid = vnid;
+	map_clear(w->agent->maps->policies, sizeof(struct dove_policy_key), policy_is_listed, &of);
+	return 0;
+}
+
+static bool network_is_listed(const void *key, void *arg)
+{
+	return network_find(arg, *(const uint32_t *)key);
+}
+
+static int on_snapshot(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	struct network *n, *tmp;
+	const cJSON *one;
+
+	w->lifetime = DEFAULT_LIFETIME_S;
+	if (json_uint_opt(json, "lifetime", 1, 86400, &w->lifetime, err))
+		return -EINVAL;
+	underlay_begin(w->agent->underlay);
+	cJSON_ArrayForEach(one, json_get(json, "hosts"))
+		if (host_item(w, one, err))
+			return -EINVAL;
+	underlay_end(w->agent->underlay);
+	HASH_ITER(hh, w->networks, n, tmp)
+		n->seen = false;
+	cJSON_ArrayForEach(one, json_get(json, "networks"))
+		if (network_snapshot(w, one, err))
+			return -EINVAL;
+	HASH_ITER(hh, w->networks, n, tmp)
+		if (!n->seen)
+			network_drop(w, n);
+	map_clear(w->agent->maps->networks, sizeof(uint32_t), network_is_listed, w);
+	if (!w->connected)
+		log_info("watching the policy service: %u networks", HASH_COUNT(w->networks));
+	w->connected = true;
+	w->retry_ms = RECONNECT_MIN_MS;
+	ports_claim(w->agent->ports);
+	return 0;
+}
+
+static int on_network(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	return network_snapshot(w, json_get(json, "network"), err);
+}
+
+static int frame_network(struct watch *w, const cJSON *json, struct network **out, struct json_error *err)
+{
+	uint64_t vnid;
+
+	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err))
+		return -EINVAL;
+	*out = network_find(w, vnid);
+	return 0;
+}
+
+static int on_commit(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	struct network *n;
+
+	if (frame_network(w, json, &n, err))
+		return -EINVAL;
+	return n ? network_update(w, n, json, err) : 0;
+}
+
+static int on_hosts(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	const cJSON *one;
+	uint64_t id;
+
+	cJSON_ArrayForEach(one, json_get(json, "gone"))
+		if (json_whole(one, 1, UINT32_MAX, &id))
+			underlay_gone(w->agent->underlay, id);
+	cJSON_ArrayForEach(one, json_get(json, "hosts"))
+		if (host_item(w, one, err))
+			return -EINVAL;
+	return 0;
+}
+
+static int on_forget(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	struct network *n;
+
+	if (frame_network(w, json, &n, err))
+		return -EINVAL;
+	if (n)
+		network_drop(w, n);
+	return 0;
+}
+
+static int on_progress(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	const cJSON *one;
+	uint64_t revision;
+
+	cJSON_ArrayForEach(one, json_get(json, "networks")) {
+		struct network *n;
+
+		if (frame_network(w, one, &n, err) ||
+		    json_uint(one, "revision", 0, JSON_INT_MAX, &revision, err))
+			return -EINVAL;
+		if (n && revision >= n->row.revision)
+			network_store(w, n);
+	}
+	return 0;
+}
+
+static const struct {
+	const char *type;
+	int (*on)(struct watch *w, const cJSON *json, struct json_error *err);
+} frames[] = {
+	{ "snapshot", on_snapshot }, { "network", on_network },	  { "commit", on_commit },
+	{ "hosts", on_hosts },	     { "progress", on_progress }, { "forget", on_forget },
+};
+
+static void on_frame(const cJSON *json, void *arg)
+{
+	const char *type = cJSON_GetStringValue(json_get(json, "type"));
+	struct json_error err = {};
+
+	for (size_t i = 0; type && i < ARRAY_SIZE(frames); i++)
+		if (!strcmp(type, frames[i].type) && frames[i].on(arg, json, &err))
+			log_warn("watch: frame \"%s\": %s %s", type, err.field, err.text);
+}
+
+/* ---- the connection ---- */
+
+static void on_end(const struct dps_reply *r, void *arg)
+{
+	struct watch *w = arg;
+	struct timeval tv;
+
+	if (w->connected || w->retry_ms == RECONNECT_MIN_MS)
+		log_warn("the watch ended: %s", r->error[0] ? r->error : "closed by the policy service");
+	w->connected = false;
+	tv = (struct timeval){ .tv_sec = w->retry_ms / 1000, .tv_usec = w->retry_ms % 1000 * 1000 };
+	evtimer_add(w->retry, &tv);
+	w->retry_ms = w->retry_ms * 2 > RECONNECT_MAX_MS ? RECONNECT_MAX_MS : w->retry_ms * 2;
+}
+
+void watch_start(struct watch *w)
+{
+	_free_ char *host = dps_escape(w->agent->config.host);
+	char path[512];
+
+	snprintf(path, sizeof(path), "/v1/watch?host=%s", host);
+	dps_stream(w->agent->dps, path, on_frame, on_end, w);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	struct watch *w = arg;
+
+	/* A service that came back empty has forgotten this host; tell it again. */
+	if (nics_count(w->agent->nics))
+		nics_register(w->agent->nics);
+	watch_start(w);
+}
+
+void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy)
+{
+	struct network *n = network_find(w, vnid);
+	struct json_error err = {};
+
+	if (n && cJSON_IsObject(policy) && policy_item(w, n, policy, &err))
+		log_warn("check: %s %s", err.field, err.text);
+}
+
+cJSON *watch_show(const struct watch *w)
+{
+	cJSON *list = cJSON_CreateArray();
+	struct network *n, *tmp;
+
+	HASH_ITER(hh, w->networks, n, tmp) {
+		cJSON *one = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(one, "name", n->name);
+		cJSON_AddNumberToObject(one, "vnid", n->vnid);
+		cJSON_AddNumberToObject(one, "revision", n->row.revision);
+		cJSON_AddNumberToObject(one, "floor", n->row.floor);
+		cJSON_AddNumberToObject(one, "policies", HASH_COUNT(n->policies));
+		cJSON_AddNumberToObject(one, "endpoints", HASH_COUNT(n->endpoints));
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
+int watch_open(struct agent *a, struct watch **out, struct error *err)
+{
+	struct watch *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return error_set(err, -ENOMEM, "out of memory");
+	w->agent = a;
+	w->retry_ms = RECONNECT_MIN_MS;
+	w->lifetime = DEFAULT_LIFETIME_S;
+	w->retry = evtimer_new(a->base, on_retry, w);
+	*out = w;
+	return 0;
+}
+
+void watch_close(struct watch *w)
+{
+	struct network *n, *tmp;
+
+	if (!w)
+		return;
+	HASH_ITER(hh, w->networks, n, tmp) {
+		struct policy *p, *ptmp;
+		struct endpoint *e, *etmp;
+
+		HASH_ITER(hh, n->policies, p, ptmp) {
+			HASH_DEL(n->policies, p);
+			free(p);
+		}
+		HASH_ITER(hh, n->endpoints, e, etmp)
+			endpoint_drop(n, e);
+		HASH_DEL(w->networks, n);
+		free(n);
+	}
+	event_free(w->retry);
+	free(w);
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the service tells this host without being asked: its networks'
+ * revisions and floors, their policies' numbers, the endpoints placed here,
+ * the hosts there are. It goes straight into dove_networks, dove_policies and
+ * dove_moved, and to the rooms for ports and the underlay.
+ */
+#ifndef DOVE_WATCH_H
+#define DOVE_WATCH_H
+
+#include "agent.h"
+
+struct watch_endpoint {
+	uint32_t id;
+	uint64_t sequence, floor; /* seq(E), floor(E) */
+	struct mac_addr mac;
+	struct ip_addr *addrs;
+	int n_addrs;
+};
+
+int watch_open(struct agent *a, struct watch **out, struct error *err);
+void watch_close(struct watch *w);
+void watch_start(struct watch *w);
+
+bool watch_connected(const struct watch *w);
+
+/* watch_find() - an endpoint of this host as last heard of; NULL when not. Valid until the loop runs again. */
+const struct watch_endpoint *watch_find(const struct watch *w, uint32_t vnid, uint32_t id);
+
+/* watch_network_name() - "?" when not served here. */
+const char *watch_network_name(const struct watch *w, uint32_t vnid);
+/* watch_policy_name() - "" when not known. */
+const char *watch_policy_name(const struct watch *w, uint32_t vnid, uint32_t id);
+
+/* watch_ask() - the service answered /v1/check with a policy's numbers: enter them. */
+void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy);
+
+cJSON *watch_show(const struct watch *w);
+
+#endif

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loading the data path, pinning it, attaching and adopting it.
+ *
+ * Everything lives in PIN_DIR/vN (N: DOVE_LAYOUT): the maps under their
+ * names, and in links/ one pin for each program on a device, named
+ * "IFINDEX-ROLE". Where the kernel has TCX (6.6) and XDP links the pin is the
+ * link; where it only has cls_bpf it is the program, by whose id our filter
+ * is known from a stranger's. So the pins alone say what is ours, and outlive
+ * the process.
+ *
+ * Functions return 0 or -errno and describe the failure in *err.
+ */
+#ifndef DOVE_LOADER_H
+#define DOVE_LOADER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/error.h"
+
+struct loader;
+
+struct loader_config {
+	const char *pin_dir;	/* on a bpffs: see loader_prepare_pin_dir() */
+	bool origin_check;	/* hold our own packets to the numbers we watch */
+	bool refuse_stale;	/* drop stale packets whose delivery would be safe */
+	bool tcx;		/* false: attach by cls_bpf also where TCX is there */
+	uint32_t cache_entries; /* 0: the default of bpf/maps.bpf.h */
+};
+
+enum loader_ingress { LOADER_INGRESS_AUTO, LOADER_INGRESS_XDP, LOADER_INGRESS_TC };
+
+/* The maps that user space works with, as file descriptors that the loader owns. */
+struct loader_maps {
+	int ports, budgets, addrs, cache, denied, local, moved, policies, networks, hosts, packets, events, stats,
+		policy_stats;
+};
+
+/*
+ * loader_prepare_pin_dir() - see that the directory is there and on a bpffs.
+ *
+ * Where it is not, a bpffs is mounted on it. A mount made in a mount namespace
+ * of its own (`ip netns exec` makes one, and hides /sys/fs/bpf with it) would
+ * end with that namespace, so the calling process first joins that of PID 1.
+ * Call before other threads exist; the working directory may change.
+ */
+int loader_prepare_pin_dir(const char *pin_dir, struct error *err);
+
+/*
+ * loader_open() - load the programs, over the maps that are pinned or new
+ * ones, and let everything that is attached already run them from now on.
+ *
+ * *out is the caller's, until loader_close(). Pinned links whose device is
+ * gone are removed. A pin directory in use by another process is refused
+ * with -EBUSY.
+ */
+int loader_open(const struct loader_config *config, struct loader **out, struct error *err);
+
+/* loader_close() - give back memory and descriptors. What is attached and pinned goes on. */
+void loader_close(struct loader *l);
+
+/* loader_unpin() - remove the maps' pins too, for a host that has nothing attached any more. */
+void loader_unpin(struct loader *l);
+
+const struct loader_maps *loader_maps(const struct loader *l);
+
+/* loader_possible_cpus() - values in an entry of a per-CPU map. */
+int loader_possible_cpus(void);
+
+/*
+ * loader_attach_nic() - egress and ingress on the underlay's device: TC first,
+ * XDP on top of it where `mode` asks for it. AUTO is native XDP where the
+ * driver has it, except on a veth, whose peer would lose its segmentation
+ * offload. When a step fails those before it are undone. *used is the mode
+ * that it came to. -EEXIST: attached already; -EBUSY: somebody else's XDP
+ * program is there; -EOPNOTSUPP: XDP was asked for and the driver has none.
+ */
+int loader_attach_nic(struct loader *l, int ifindex, enum loader_ingress mode, enum loader_ingress *used,
+		      struct error *err);
+
+/* loader_attach_port() - the egress program on a VM's interface. -EEXIST: attached already. */
+int loader_attach_port(struct loader *l, int ifindex, struct error *err);
+
+/* loader_detach() - take all our programs off a device, XDP first; no error where there are none. */
+void loader_detach(struct loader *l, int ifindex);
+
+enum loader_role { LOADER_PORT, LOADER_NIC_EGRESS, LOADER_NIC_INGRESS, LOADER_NIC_XDP, LOADER_ROLES };
+
+bool loader_is_attached(const struct loader *l, int ifindex, enum loader_role role);
+const char *loader_role_name(enum loader_role role);
+
+/* loader_each() - call `on` for everything that is attached. */
+void loader_each(const struct loader *l, void (*on)(int ifindex, enum loader_role role, void *arg), void *arg);
+
+/*
+ * loader_inject() - run a packet that waited through the data path.
+ *
+ * frame: as it came up, len bytes, at most LOADER_INJECT_MAX; from the
+ * underlay (`received`) or from the port `ifindex`. Returns the reason
+ * (enum dove_reason) that its way ended with, or -errno.
+ */
+#define LOADER_INJECT_MAX 3600
+int loader_inject(struct loader *l, int ifindex, const void *frame, uint32_t len, bool received);
+
+#endif

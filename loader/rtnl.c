@@ -1,0 +1,399 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "rtnl.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/neighbour.h>
+#include <linux/pkt_sched.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "lib/cleanup.h"
+
+/* Large enough for any one netlink message of the kernel (a dump page is at most 32 KiB). */
+#define MESSAGE_ROOM 32768
+
+struct request {
+	char room[1024];
+	struct nlmsghdr *nlh;
+};
+
+static void *request_start(struct request *r, uint16_t type, uint16_t flags, size_t extra)
+{
+	r->nlh = mnl_nlmsg_put_header(r->room);
+	r->nlh->nlmsg_type = type;
+	r->nlh->nlmsg_flags = NLM_F_REQUEST | flags;
+	r->nlh->nlmsg_seq = 1;
+	return mnl_nlmsg_put_extra_header(r->nlh, extra);
+}
+
+/* Send, and run `cb` over the answers until the acknowledgement or the end of the dump. */
+static int request_run(struct request *r, mnl_cb_t cb, void *arg)
+{
+	struct mnl_socket *sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	char *buf = NULL;
+	int rc = -EIO;
+	ssize_t n;
+
+	if (!sock)
+		return -errno;
+	buf = malloc(MESSAGE_ROOM);
+	if (!buf || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0 ||
+	    mnl_socket_sendto(sock, r->nlh, r->nlh->nlmsg_len) < 0) {
+		rc = -errno;
+		goto out;
+	}
+	do {
+		n = mnl_socket_recvfrom(sock, buf, MESSAGE_ROOM);
+		rc = n < 0 ? -1 : mnl_cb_run(buf, n, 1, mnl_socket_get_portid(sock), cb, arg);
+	} while (rc > 0);
+	if (rc < 0)
+		rc = -errno;
+out:
+	free(buf);
+	mnl_socket_close(sock);
+	return rc;
+}
+
+static int attr_copy(const struct nlattr *attr, void *data)
+{
+	const struct nlattr **table = data;
+
+	if (mnl_attr_get_type(attr) <= IFLA_MAX)
+		table[mnl_attr_get_type(attr)] = attr;
+	return MNL_CB_OK;
+}
+
+static void attr_addr(struct nlmsghdr *nlh, uint16_t type, const struct ip_addr *addr)
+{
+	if (ip_is_v4(addr))
+		mnl_attr_put(nlh, type, 4, addr->b + 12);
+	else
+		mnl_attr_put(nlh, type, 16, addr->b);
+}
+
+static bool addr_from_attr(const struct nlattr *attr, struct ip_addr *out)
+{
+	if (!attr)
+		return false;
+	if (mnl_attr_get_payload_len(attr) == 4) {
+		*out = ip_from_v4(*(const uint32_t *)mnl_attr_get_payload(attr));
+		return true;
+	}
+	if (mnl_attr_get_payload_len(attr) != 16)
+		return false;
+	memcpy(out->b, mnl_attr_get_payload(attr), 16);
+	return true;
+}
+
+static uint8_t family_of(const struct ip_addr *addr)
+{
+	return ip_is_v4(addr) ? AF_INET : AF_INET6;
+}
+
+/* ---- links ---- */
+
+static void text_from(const struct nlattr *attr, char *out, size_t size)
+{
+	if (attr)
+		snprintf(out, size, "%s", mnl_attr_get_str(attr));
+}
+
+static int link_parse(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *tb[IFLA_MAX + 1] = {}, *in[IFLA_MAX + 1] = {};
+	struct rtnl_link *link = arg;
+
+	mnl_attr_parse(nlh, sizeof(*info), attr_copy, tb);
+	*link = (struct rtnl_link){ .ifindex = info->ifi_index, .up = info->ifi_flags & IFF_UP };
+	text_from(tb[IFLA_IFNAME], link->name, sizeof(link->name));
+	if (tb[IFLA_MTU])
+		link->mtu = mnl_attr_get_u32(tb[IFLA_MTU]);
+	if (tb[IFLA_MASTER])
+		link->master = mnl_attr_get_u32(tb[IFLA_MASTER]);
+	if (tb[IFLA_ADDRESS] && mnl_attr_get_payload_len(tb[IFLA_ADDRESS]) == sizeof(link->mac))
+		memcpy(&link->mac, mnl_attr_get_payload(tb[IFLA_ADDRESS]), sizeof(link->mac));
+	link->peer_elsewhere = tb[IFLA_LINK_NETNSID];
+	if (tb[IFLA_LINKINFO]) {
+		mnl_attr_parse_nested(tb[IFLA_LINKINFO], attr_copy, in);
+		text_from(in[IFLA_INFO_KIND], link->kind, sizeof(link->kind));
+		text_from(in[IFLA_INFO_SLAVE_KIND], link->member_kind, sizeof(link->member_kind));
+	}
+	return MNL_CB_OK;
+}
+
+int rtnl_link_by_index(int ifindex, struct rtnl_link *out)
+{
+	struct request r;
+	struct rtnl_link link = {};
+	struct ifinfomsg *info = request_start(&r, RTM_GETLINK, NLM_F_ACK, sizeof(*info));
+	int rc;
+
+	info->ifi_index = ifindex;
+	rc = request_run(&r, link_parse, &link);
+	if (!rc)
+		*out = link;
+	return rc;
+}
+
+int rtnl_link_by_name(const char *name, struct rtnl_link *out)
+{
+	unsigned int ifindex = if_nametoindex(name);
+
+	return ifindex ? rtnl_link_by_index(ifindex, out) : -ENODEV;
+}
+
+int rtnl_bridge_member_set(int ifindex, bool closed)
+{
+	struct request r;
+	struct ifinfomsg *info = request_start(&r, RTM_SETLINK, NLM_F_ACK, sizeof(*info));
+	struct nlattr *nest;
+
+	info->ifi_family = AF_BRIDGE;
+	info->ifi_index = ifindex;
+	nest = mnl_attr_nest_start(r.nlh, IFLA_PROTINFO);
+	mnl_attr_put_u8(r.nlh, IFLA_BRPORT_ISOLATED, closed);
+	mnl_attr_put_u8(r.nlh, IFLA_BRPORT_LEARNING, !closed);
+	mnl_attr_put_u8(r.nlh, IFLA_BRPORT_UNICAST_FLOOD, !closed);
+	mnl_attr_put_u8(r.nlh, IFLA_BRPORT_MCAST_FLOOD, !closed);
+	mnl_attr_put_u8(r.nlh, IFLA_BRPORT_BCAST_FLOOD, !closed);
+	mnl_attr_put(r.nlh, IFLA_BRPORT_FLUSH, 0, NULL);
+	mnl_attr_nest_end(r.nlh, nest);
+	return request_run(&r, NULL, NULL);
+}
+
+/* ---- addresses ---- */
+
+struct addr_list {
+	struct ip_addr *at;
+	int ifindex, n, max;
+};
+
+static int addr_parse(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *tb[IFLA_MAX + 1] = {};
+	struct addr_list *list = arg;
+
+	mnl_attr_parse(nlh, sizeof(*info), attr_copy, tb);
+	if ((int)info->ifa_index != list->ifindex || info->ifa_scope != RT_SCOPE_UNIVERSE || list->n >= list->max)
+		return MNL_CB_OK;
+	if (addr_from_attr(tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], &list->at[list->n]))
+		list->n++;
+	return MNL_CB_OK;
+}
+
+int rtnl_addrs(int ifindex, struct ip_addr *out, int max)
+{
+	struct request r;
+	struct addr_list list = { .at = out, .ifindex = ifindex, .max = max };
+	int rc;
+
+	request_start(&r, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
+	rc = request_run(&r, addr_parse, &list);
+	return rc ? rc : list.n;
+}
+
+/* ---- routes and neighbours ---- */
+
+static int route_parse(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct nlattr *tb[IFLA_MAX + 1] = {};
+	struct rtnl_route *route = arg;
+
+	mnl_attr_parse(nlh, sizeof(struct rtmsg), attr_copy, tb);
+	if (tb[RTA_OIF])
+		route->ifindex = mnl_attr_get_u32(tb[RTA_OIF]);
+	addr_from_attr(tb[RTA_GATEWAY], &route->next_hop);
+	addr_from_attr(tb[RTA_PREFSRC], &route->source);
+	return MNL_CB_OK;
+}
+
+int rtnl_route_get(const struct ip_addr *dst, struct rtnl_route *out)
+{
+	struct request r;
+	struct rtnl_route route = { .next_hop = *dst };
+	struct rtmsg *msg = request_start(&r, RTM_GETROUTE, NLM_F_ACK, sizeof(*msg));
+	int rc;
+
+	msg->rtm_family = family_of(dst);
+	msg->rtm_dst_len = ip_is_v4(dst) ? 32 : 128;
+	attr_addr(r.nlh, RTA_DST, dst);
+	rc = request_run(&r, route_parse, &route);
+	if (rc)
+		return rc;
+	if (!route.ifindex)
+		return -ENETUNREACH;
+	*out = route;
+	return 0;
+}
+
+struct neigh_seen {
+	struct mac_addr mac;
+	bool valid;
+};
+
+static int neigh_parse(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct ndmsg *msg = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *tb[IFLA_MAX + 1] = {};
+	struct neigh_seen *seen = arg;
+	const uint16_t usable = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
+
+	mnl_attr_parse(nlh, sizeof(*msg), attr_copy, tb);
+	if (!(msg->ndm_state & usable) || !tb[NDA_LLADDR] ||
+	    mnl_attr_get_payload_len(tb[NDA_LLADDR]) != sizeof(seen->mac))
+		return MNL_CB_OK;
+	memcpy(&seen->mac, mnl_attr_get_payload(tb[NDA_LLADDR]), sizeof(seen->mac));
+	seen->valid = true;
+	return MNL_CB_OK;
+}
+
+int rtnl_neigh_get(int ifindex, const struct ip_addr *addr, struct mac_addr *out)
+{
+	struct request r;
+	struct neigh_seen seen = {};
+	struct ndmsg *msg = request_start(&r, RTM_GETNEIGH, NLM_F_ACK, sizeof(*msg));
+	int rc;
+
+	msg->ndm_family = family_of(addr);
+	msg->ndm_ifindex = ifindex;
+	attr_addr(r.nlh, NDA_DST, addr);
+	rc = request_run(&r, neigh_parse, &seen);
+	if (rc == -ENOENT || (!rc && !seen.valid))
+		return -EAGAIN;
+	if (!rc)
+		*out = seen.mac;
+	return rc;
+}
+
+static int neigh_ask(int ifindex, const struct ip_addr *addr, uint8_t flags, uint32_t flags_ext)
+{
+	struct request r;
+	struct ndmsg *msg = request_start(&r, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE, sizeof(*msg));
+
+	msg->ndm_family = family_of(addr);
+	msg->ndm_ifindex = ifindex;
+	msg->ndm_flags = flags;
+	attr_addr(r.nlh, NDA_DST, addr);
+	if (flags_ext)
+		mnl_attr_put_u32(r.nlh, NDA_FLAGS_EXT, flags_ext);
+	return request_run(&r, NULL, NULL);
+}
+
+int rtnl_neigh_keep(int ifindex, const struct ip_addr *addr)
+{
+	if (!neigh_ask(ifindex, addr, 0, NTF_EXT_MANAGED))
+		return 0;
+	return neigh_ask(ifindex, addr, NTF_USE, 0);
+}
+
+/* ---- clsact ---- */
+
+static int clsact_request(uint16_t type, uint16_t flags, int ifindex)
+{
+	struct request r;
+	struct tcmsg *msg = request_start(&r, type, NLM_F_ACK | flags, sizeof(*msg));
+
+	msg->tcm_ifindex = ifindex;
+	msg->tcm_parent = TC_H_CLSACT;
+	msg->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+	mnl_attr_put_strz(r.nlh, TCA_KIND, "clsact");
+	return request_run(&r, NULL, NULL);
+}
+
+int rtnl_clsact_add(int ifindex)
+{
+	return clsact_request(RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, ifindex);
+}
+
+int rtnl_clsact_del(int ifindex)
+{
+	return clsact_request(RTM_DELQDISC, 0, ifindex);
+}
+
+static int filter_seen(const struct nlmsghdr *nlh, void *arg)
+{
+	*(bool *)arg = true;
+	return MNL_CB_OK;
+}
+
+bool rtnl_clsact_in_use(int ifindex)
+{
+	const uint32_t sides[] = { TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS),
+				   TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_EGRESS) };
+	bool seen = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
+		struct request r;
+		struct tcmsg *msg = request_start(&r, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*msg));
+
+		msg->tcm_ifindex = ifindex;
+		msg->tcm_parent = sides[i];
+		/* When the kernel won't tell, it counts as in use. */
+		if (request_run(&r, filter_seen, &seen))
+			return true;
+	}
+	return seen;
+}
+
+/* ---- changes ---- */
+
+int rtnl_monitor_open(void)
+{
+	const int groups[] = { RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+			       RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+	struct sockaddr_nl self = { .nl_family = AF_NETLINK };
+	_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+
+	if (fd < 0 || bind(fd, (struct sockaddr *)&self, sizeof(self)))
+		return -errno;
+	for (size_t i = 0; i < ARRAY_SIZE(groups); i++)
+		if (setsockopt(fd, SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, &groups[i], sizeof(groups[i])))
+			return -errno;
+	return take_fd(fd);
+}
+
+struct monitor {
+	void (*on)(enum rtnl_change what, int ifindex, void *arg);
+	void *arg;
+};
+
+static int change_parse(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct monitor *m = arg;
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
+
+	switch (nlh->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		/* The bridge speaks of its members in messages of its own. */
+		if (info->ifi_family == AF_UNSPEC)
+			m->on(nlh->nlmsg_type == RTM_NEWLINK ? RTNL_LINK : RTNL_LINK_GONE, info->ifi_index, m->arg);
+		return MNL_CB_OK;
+	default:
+		m->on(RTNL_PATH, 0, m->arg);
+	}
+	return MNL_CB_OK;
+}
+
+void rtnl_monitor_read(int fd, void (*on)(enum rtnl_change what, int ifindex, void *arg), void *arg)
+{
+	static char buf[MESSAGE_ROOM];
+	struct monitor m = { .on = on, .arg = arg };
+	ssize_t n;
+
+	while ((n = recv(fd, buf, sizeof(buf), 0)) != 0) {
+		if (n > 0)
+			mnl_cb_run(buf, n, 0, 0, change_parse, &m);
+		else if (errno == ENOBUFS)
+			on(RTNL_PATH, 0, arg);
+		else
+			return;
+	}
+}
