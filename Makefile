@@ -21,11 +21,8 @@ DEPS    := scripts/deps.sh
 
 WARN    := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wno-unused-parameter -Werror
 CFLAGS  ?= -O2 -g
-ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANITIZE) -I. -I$(B) -D_GNU_SOURCE \
-              -DDOVE_VERSION='"$(VERSION)"'
+ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANITIZE) -I. -I$(B) -D_GNU_SOURCE
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -I. -Ibpf
-
-VERSION := 0.1.0
 
 LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor
 LIBS_DPS   := -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
@@ -148,7 +145,7 @@ check: deps $(SKELETON) compile_commands.json ## format, lint, direction of incl
 compile_commands.json: Makefile $(SRC_all) $(wildcard bpf/*.bpf.c)
 	$(Q){ printf '[\n'; sep=; for f in $(SRC_all); do \
 	  printf '%s{"directory": "%s", "file": "%s", "command": "$(CC) %s -c %s"}' "$$sep" "$(CURDIR)" "$$f" \
-	    '$(subst ",\",$(ALL_CFLAGS))' "$$f"; sep=',
+	    '$(ALL_CFLAGS)' "$$f"; sep=',
 	'; done; for f in $(wildcard bpf/*.bpf.c); do \
 	  printf ',\n{"directory": "%s", "file": "%s", "command": "$(CLANG) $(BPF_CFLAGS) -c %s"}' "$(CURDIR)" "$$f" "$$f"; \
 	  done; printf '\n]\n'; } > $@

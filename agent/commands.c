@@ -9,6 +9,7 @@
 #include "events.h"
 #include "hint.h"
 #include "lib/cleanup.h"
+#include "lib/version.h"
 #include "lib/json.h"
 #include "miss.h"
 #include "nics.h"

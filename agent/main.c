@@ -7,6 +7,7 @@
 #include "agent.h"
 #include "client.h"
 #include "lib/cleanup.h"
+#include "lib/version.h"
 #include "lib/log.h"
 #include "options.h"
 #include "show.h"

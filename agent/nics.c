@@ -13,6 +13,7 @@
 #include "loader/rtnl.h"
 #include "ports.h"
 #include "underlay.h"
+#include "watch.h"
 
 #define NICS_MAX 16
 #define NIC_ADDRS_MAX 32
@@ -133,6 +134,7 @@ static void on_registered(const struct dps_reply *r, void *arg)
 		attach_answer(n, r);
 	if (dps_ok(r)) {
 		n->retry_ms = RETRY_MIN_MS;
+		watch_start(n->agent->watch);
 		return;
 	}
 	if (n->retry_ms == RETRY_MIN_MS || r->status)
@@ -300,8 +302,7 @@ void nics_restore(struct nics *n)
 	loader_each(n->agent->loader, on_attached, n);
 	n->n_addrs = all_addrs(n, n->addrs);
 	underlay_self(n->agent->underlay, n->addrs, n->n_addrs);
-	if (n->n)
-		nics_register(n);
+	nics_register(n);
 }
 
 int nics_open(struct agent *a, struct nics **out, struct error *err)

@@ -199,7 +199,6 @@ static void serve(struct agent *a, int rtnl_fd)
 	event_add(intr, NULL);
 	event_add(rtnl, NULL);
 	adopt(a);
-	watch_start(a->watch);
 	log_info("host %s, policy service %s: ready", a->config.host, a->config.dps);
 	notify_ready();
 	event_base_dispatch(a->base);

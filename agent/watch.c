@@ -55,6 +55,7 @@ struct watch {
 	struct event *retry;
 	long retry_ms;
 	uint64_t lifetime; /* seconds */
+	bool streaming; /* a stream is open, or about to be opened again */
 	bool connected;
 };
 
@@ -495,6 +496,17 @@ static void on_frame(const cJSON *json, void *arg)
 
 /* ---- the connection ---- */
 
+static void on_end(const struct dps_reply *r, void *arg);
+
+static void stream(struct watch *w)
+{
+	_free_ char *host = dps_escape(w->agent->config.host);
+	char path[512];
+
+	snprintf(path, sizeof(path), "/v1/watch?host=%s", host);
+	dps_stream(w->agent->dps, path, on_frame, on_end, w);
+}
+
 static void on_end(const struct dps_reply *r, void *arg)
 {
 	struct watch *w = arg;
@@ -510,21 +522,19 @@ static void on_end(const struct dps_reply *r, void *arg)
 
 void watch_start(struct watch *w)
 {
-	_free_ char *host = dps_escape(w->agent->config.host);
-	char path[512];
-
-	snprintf(path, sizeof(path), "/v1/watch?host=%s", host);
-	dps_stream(w->agent->dps, path, on_frame, on_end, w);
+	if (w->streaming)
+		return;
+	w->streaming = true;
+	stream(w);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
 {
 	struct watch *w = arg;
 
-	/* A service that came back empty has forgotten this host; tell it again. */
-	if (nics_count(w->agent->nics))
-		nics_register(w->agent->nics);
-	watch_start(w);
+	/* A service that came back empty has forgotten this host: tell it again, and watch when it knows. */
+	w->streaming = false;
+	nics_register(w->agent->nics);
 }
 
 void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy)

@@ -20,6 +20,7 @@ struct watch_endpoint {
 
 int watch_open(struct agent *a, struct watch **out, struct error *err);
 void watch_close(struct watch *w);
+/* watch_start() - begin, once the service knows this host; nothing when it runs already. */
 void watch_start(struct watch *w);
 
 bool watch_connected(const struct watch *w);

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+# What the namespace tests and the demo have in common. Source it, then:
+#
+#   world                      underlay: hosts h1, h2 (h3 with `world 3`) in subnets of
+#                              their own, a router between them, the service's host s
+#   service [ARGS]             start dove-dps on s
+#   agent H [ARGS]             start dove-agent on host H (a file $W/H.json is its --config)
+#   da H COMMAND...            dove-agent COMMAND on H
+#   ctl COMMAND...             dovectl
+#   vm H NAME NET VM IP MAC    a namespace NAME with a veth to host H, added as port of NET/VM
+#   on NAME COMMAND...         run in that namespace
+#   check "R1: text" COMMAND.. one test: it passes when the command ends 0
+#
+# Everything made is taken down when the script ends, however it ends.
+#
+#        s 192.0.2.9
+#        |
+#   h1 --+-- r --+-- h2         h1 198.51.100.1/30, h2 198.51.100.5/30, h3 198.51.100.9/30
+#
+# (No shebang: this file is sourced by bash scripts.)
+
+set -u
+ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+BUILD=${BUILD:-$ROOT/build}
+T=$BUILD/selftests
+P=dv$$
+W=
+DPS_ADDR=192.0.2.9
+DPS_URL=http://$DPS_ADDR:6083
+PASSED=0 FAILED=0 SKIPPED=0
+declare -A PID=()
+NAMESPACES=()
+
+say() { printf '%s\n' "$*"; }
+fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+
+pass() { PASSED=$((PASSED + 1)); say "ok   $*"; }
+skip() { SKIPPED=$((SKIPPED + 1)); say "skip $*"; }
+
+# check TEXT COMMAND...: the command's output is shown only when it fails.
+check() {
+	local text=$1 out
+	shift
+	if out=$("$@" 2>&1); then
+		pass "$text"
+	else
+		FAILED=$((FAILED + 1))
+		say "FAIL $text"
+		say "     $*"
+		printf '%s\n' "$out" | tail -n 15 | sed 's/^/     | /'
+	fi
+}
+
+refuses() { ! "$@"; }
+
+on() { local ns=$1; shift; ip netns exec "$P-$ns" "$@"; }
+
+# bg NAME NS COMMAND...: in the background, output to $W/NAME.log, pid in PID[NAME].
+bg() {
+	local name=$1 ns=$2
+	shift 2
+	ip netns exec "$P-$ns" "$@" >>"$W/$name.log" 2>&1 &
+	PID[$name]=$!
+}
+
+# stop NAME [SIGNAL]: end it, and wait until it has.
+stop() {
+	local pid=${PID[$1]:-}
+	[ -n "$pid" ] || return 0
+	kill "-${2:-TERM}" "$pid" 2>/dev/null
+	wait "$pid" 2>/dev/null
+	unset "PID[$1]"
+}
+
+# until_ok SECONDS COMMAND...: again and again until it ends 0.
+until_ok() {
+	local end=$((SECONDS + $1))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ $SECONDS -lt $end ] || return 1
+		sleep 0.05
+	done
+}
+
+cleanup() {
+	local name pids ns
+	trap '' INT TERM
+	for name in "${!PID[@]}"; do kill "${PID[$name]}" 2>/dev/null; done
+	for name in "${!PID[@]}"; do wait "${PID[$name]}" 2>/dev/null; done
+	for ns in "${NAMESPACES[@]}"; do
+		pids=$(ip netns pids "$P-$ns" 2>/dev/null)
+		[ -z "$pids" ] || kill -9 $pids 2>/dev/null
+		ip netns del "$P-$ns" 2>/dev/null
+	done
+	if [ -n "$W" ]; then
+		for name in "$W"/bpf-*; do umount "$name" 2>/dev/null; done
+		[ -n "${KEEP_LOGS:-}" ] || rm -rf "$W"
+	fi
+}
+
+finish() {
+	say "$PASSED passed, $FAILED failed, $SKIPPED skipped"
+	[ "$FAILED" = 0 ]
+}
+
+need_root() { [ "$(id -u)" = 0 ] || { say "skip $0: needs root"; say "0 passed, 0 failed, 1 skipped"; exit 0; }; }
+
+ns_add() {
+	local ns
+	for ns in "$@"; do
+		ip netns add "$P-$ns" || fail "namespace $P-$ns"
+		NAMESPACES+=("$ns")
+		on "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
+		on "$ns" ip link set lo up
+	done
+}
+
+# wire NS1 DEV1 ADDR1 NS2 DEV2 ADDR2 [MTU]
+wire() {
+	ip link add "$2" netns "$P-$1" mtu "${7:-1600}" type veth peer name "$5" netns "$P-$4" mtu "${7:-1600}"
+	[ "$3" = - ] || on "$1" ip addr add "$3" dev "$2"
+	[ "$6" = - ] || on "$4" ip addr add "$6" dev "$5"
+	on "$1" ip link set "$2" up
+	on "$4" ip link set "$5" up
+}
+
+host_addr() { case $1 in h1) echo 198.51.100.1 ;; h2) echo 198.51.100.5 ;; h3) echo 198.51.100.9 ;; esac; }
+router_addr() { case $1 in h1) echo 198.51.100.2 ;; h2) echo 198.51.100.6 ;; h3) echo 198.51.100.10 ;; esac; }
+
+world() {
+	local n=${1:-2} i
+	need_root
+	W=$(mktemp -d "${TMPDIR:-/tmp}/dove-test.XXXXXX") || exit 1
+	trap 'cleanup' EXIT
+	trap 'exit 130' INT TERM
+	ns_add r s
+	on r sysctl -qw net.ipv4.ip_forward=1
+	wire s eth0 $DPS_ADDR/24 r s0 192.0.2.1/24
+	on s ip route add default via 192.0.2.1
+	for ((i = 1; i <= n; i++)); do
+		ns_add h$i
+		wire h$i eth0 "$(host_addr h$i)/30" r h$i "$(router_addr h$i)/30"
+		on h$i ip route add default via "$(router_addr h$i)"
+	done
+}
+
+service() {
+	mkdir -p "$W/dps"
+	bg dps s "$BUILD/dove-dps" run --data "$W/dps" --listen $DPS_ADDR:6083 --insecure "$@"
+	until_ok 5 ctl status || { cat "$W/dps.log" >&2; fail "dove-dps does not answer"; }
+}
+
+ctl() { on s "$BUILD/dovectl" --dps $DPS_URL "$@"; }
+
+agent() {
+	local h=$1
+	shift
+	mkdir -p "$W/bpf-$h" "$W/run-$h"
+	mountpoint -q "$W/bpf-$h" || mount -t bpf bpf "$W/bpf-$h"
+	[ ! -f "$W/$h.json" ] || set -- --config "$W/$h.json" "$@"
+	bg "agent-$h" "$h" "$BUILD/dove-agent" run --host "$h" --dps $DPS_URL --run-dir "$W/run-$h" \
+		--pin-dir "$W/bpf-$h" "$@"
+	until_ok 5 da "$h" status || { cat "$W/agent-$h.log" >&2; fail "dove-agent on $h does not answer"; }
+}
+
+# da HOST COMMAND...: the run directory goes after the command's words.
+da() {
+	local h=$1
+	shift
+	case $1 in
+	port) on "$h" "$BUILD/dove-agent" "$1" "$2" --run-dir "$W/run-$h" "${@:3}" ;;
+	*) on "$h" "$BUILD/dove-agent" "$1" --run-dir "$W/run-$h" "${@:2}" ;;
+	esac
+}
+
+# vm_plug HOST NAME IP MAC [MTU]: namespace and veth, no port.
+vm_plug() {
+	ns_add "$2"
+	ip link add eth0 netns "$P-$2" address "$4" mtu "${5:-1500}" type veth peer name "v-$2" netns "$P-$1" \
+		mtu "${5:-1500}"
+	on "$2" ip addr add "$3/24" dev eth0
+	on "$2" ip link set eth0 up
+	on "$1" ip link set "v-$2" up
+}
+
+# vm HOST NAME NETWORK VM IP MAC
+vm() {
+	vm_plug "$1" "$2" "$5" "$6"
+	da "$1" port add "v-$2" --network "$3" --endpoint "$4" >/dev/null || fail "port of $3/$4 on $1"
+}
+
+# stat HOST NAME: a reason's count, or a field of the stats (hits, misses, questions, stale).
+stat() { da "$1" stats --json | jq -r "if .reasons.$2 != null then .reasons.$2 else .$2 end"; }
+
+ping_ok() { on "$1" ping -q -n -c "${3:-3}" -i 0.02 -W 2 "$2"; }
+ping_all() { ping_ok "$@" | grep -q ' 0% packet loss'; }
