@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "dps/api.h"
+#include "lib/version.h"
 
 static int64_t uptime(const struct api *api)
 {
