@@ -400,9 +400,11 @@ static void put_back_states(struct txn *txn)
 	}
 }
 
-/* Objects that this transaction had made go, last made first: contents before their network. */
+/* Objects that this transaction had made go: contents before their network. */
 static void drop_created(struct txn *txn)
 {
+	struct ptrs networks = { 0 };
+
 	for (size_t i = txn->changes.n; i > 0; i--) {
 		struct change *change = txn->changes.v[i - 1];
 
@@ -410,15 +412,14 @@ static void drop_created(struct txn *txn)
 			continue;
 		model_unlist(txn->m, change->obj);
 		change->obj->spec = NULL;
-		if (change->obj->kind != KIND_NETWORK)
+		if (change->obj->kind == KIND_NETWORK)
+			ptrs_push(&networks, change->obj);
+		else
 			model_destroy(txn->m, change->obj);
 	}
-	for (size_t i = 0; i < txn->changes.n; i++) {
-		struct change *change = txn->changes.v[i];
-
-		if (!change->before && change->obj->kind == KIND_NETWORK)
-			model_destroy(txn->m, change->obj);
-	}
+	for (size_t i = 0; i < networks.n; i++)
+		model_destroy(txn->m, networks.v[i]);
+	ptrs_free(&networks);
 }
 
 static void free_txn(struct txn *txn)

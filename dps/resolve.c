@@ -43,13 +43,14 @@ static bool adds_something(const struct policy_spec *p)
 
 /*
  * Below a policy that matches every packet only those count that add services
- * or quality to what it allows.
+ * or quality to what is allowed above; a denial in between adds nothing and
+ * hinders nothing.
  */
 static void collect(struct half *half, const struct endpoint *from, const struct endpoint *to)
 {
 	size_t n = half->net->n_policies - 1;
 	struct policy **order = model_order(half->net);
-	bool decided = false;
+	bool decided = false, allowed = false;
 
 	for (size_t i = 0; i < n; i++) {
 		const struct policy_spec *p = spec_of(order[i]);
@@ -59,10 +60,11 @@ static void collect(struct half *half, const struct endpoint *from, const struct
 		if (decided && !adds_something(p))
 			continue;
 		ptrs_push(&half->policies, order[i]);
+		allowed |= p->allow;
 		if (!flow_is_all(&p->match))
 			continue;
 		decided = true;
-		if (!p->allow || p->final)
+		if (!allowed || (p->allow && p->final))
 			return;
 	}
 }
@@ -322,8 +324,10 @@ static size_t rules_by_order(const struct pair *pair, struct rule *rules)
 		rules[i].outcome.allow = p->allow;
 		if (p->allow)
 			add_policy(&rules[i].outcome, p);
+		if (flow_is_all(&p->match))
+			return i + 1;
 	}
-	return list->n;
+	return 0;
 }
 
 static void make_rules(const struct pair *pair, struct answer *out)

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A policy service without its server: what the tests of dps/ play with. */
+#ifndef UNIT_DPS_WORLD_H
+#define UNIT_DPS_WORLD_H
+
+#include "dps/commit.h"
+#include "dps/resolve.h"
+
+struct world {
+	struct model m;
+	struct store *store; /* NULL: nothing is kept */
+	struct json_error err;
+	struct commit_counts counts;
+	int64_t now;
+	void (*committed)(const struct txn *txn, void *arg);
+	void *arg;
+};
+
+void world_init(struct world *w);
+void world_free(struct world *w);
+struct commit_context world_context(struct world *w);
+
+/* world_apply() - JSON list of objects, written with ' for ". The commit's result; w->err. */
+int world_apply(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+int world_delete(struct world *w, const char *kind, const char *key);
+
+/* world_place() - host NULL: nowhere. */
+int world_place(struct world *w, const char *endpoint, const char *host, const char *claim);
+
+struct network *world_network(struct world *w, const char *name);
+struct endpoint *world_endpoint(struct world *w, const char *key);
+struct policy *world_policy(struct world *w, const char *key);
+
+/* world_ask() - about a packet, "network/vm" to "network/vm"; proto 0: about the pair. */
+struct answer world_ask(struct world *w, const char *from, const char *to, int proto, int from_port,
+			int to_port);
+
+/* world_path() - an outcome's services, joined by ','; static buffer. */
+const char *world_path(const struct outcome *outcome);
+
+/* world_dump() - all contents and numbers as text, the caller's. */
+char *world_dump(const struct world *w);
+
+/* The networks, VMs and services of the reference table, without its policies. */
+void world_reference(struct world *w);
+
+#endif
