@@ -3,10 +3,10 @@
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "dps/api.h"
 #include "dps/feed.h"
+#include "dps/places.h"
 #include "lib/cleanup.h"
 
 static int make_host_spec(const struct api_call *call, const cJSON *json, struct spec **out,
@@ -145,32 +145,16 @@ static int read_place(const struct model *m, const cJSON *json, struct place_req
 	return -ENOENT;
 }
 
-static int renew(const struct endpoint *ep, const struct place_request *want,
-		 struct json_error *err)
-{
-	if (ep->place.host == want->host && !strcmp(ep->place.claim, want->claim))
-		return 0;
-	json_fail(err, "claim", "the place is not held by this claim any more");
-	return -EEXIST;
-}
-
 static int claim(struct api *api, struct endpoint *ep, const struct place_request *want,
 		 struct json_error *err)
 {
 	struct commit_context ctx = api_context(api);
 	char id[CLAIM_ROOM];
 
-	if (want->revision != ANY_REVISION && want->revision != ep->place.revision) {
-		json_fail(err, "revision", "the place is at revision %llu, not %llu",
-			  (unsigned long long)ep->place.revision,
-			  (unsigned long long)want->revision);
-		return -EEXIST;
-	}
-	if (make_claim(id)) {
-		json_fail(err, NULL, "no random numbers to be had");
-		return -EIO;
-	}
-	return commit_place(&ctx, ep, want->host, id, err);
+	if (!make_claim(id))
+		return places_claim(&ctx, ep, want->host, want->revision, id, err);
+	json_fail(err, NULL, "no random numbers to be had");
+	return -EIO;
 }
 
 void api_put_place(struct api_call *call)
@@ -188,7 +172,8 @@ void api_put_place(struct api_call *call)
 		return;
 	rc = read_place(&call->api->model, json, &want, &err);
 	if (!rc)
-		rc = want.claim ? renew(ep, &want, &err) : claim(call->api, ep, &want, &err);
+		rc = want.claim ? places_renew(ep, want.host, want.claim, &err) :
+				  claim(call->api, ep, &want, &err);
 	cJSON_Delete(json);
 	if (!rc) {
 		api_reply(call, HTTP_OK, place_json(ep));
@@ -204,16 +189,12 @@ void api_delete_place(struct api_call *call)
 	struct commit_context ctx = api_context(call->api);
 	_free_ char *id = api_query(call, "claim");
 	struct json_error err = { 0 };
-	int rc = -EEXIST;
+	int rc;
 
 	if (!ep)
 		return;
-	if (!id)
-		rc = json_fail(&err, "claim", "'claim' is missing");
-	else if (!ep->place.host || strcmp(ep->place.claim, id))
-		json_fail(&err, "claim", "the place is not held by this claim any more");
-	else
-		rc = commit_place(&ctx, ep, NULL, "", &err);
+	rc = id ? places_release(&ctx, ep, id, &err) :
+		  json_fail(&err, "claim", "'claim' is missing");
 	if (!rc) {
 		api_reply(call, HTTP_OK, cJSON_CreateObject());
 		return;

@@ -16,6 +16,7 @@ struct pair {
 	const struct endpoint *from, *to;
 	struct half halves[2]; /* the source's network, then the destination's */
 	int n_halves;	       /* one inside a network */
+	bool barred;	       /* the source's network lets nothing out, whatever the packet */
 };
 
 static const struct policy_spec *spec_of(const struct policy *p)
@@ -69,6 +70,14 @@ static void collect(struct half *half, const struct endpoint *from, const struct
 	}
 }
 
+static bool allows_something(const struct half *half)
+{
+	for (size_t i = 0; i < half->policies.n; i++)
+		if (spec_of(half->policies.v[i])->allow)
+			return true;
+	return false;
+}
+
 static void collect_pair(struct pair *pair)
 {
 	struct network *from = pair->from->o.net, *to = pair->to->o.net;
@@ -76,12 +85,13 @@ static void collect_pair(struct pair *pair)
 	pair->n_halves = from == to ? 1 : 2;
 	pair->halves[0].net = from;
 	pair->halves[1].net = to;
-	if (!model_joined(from, to))
-		return;
-	for (int i = 0; i < pair->n_halves; i++)
-		collect(&pair->halves[i], pair->from, pair->to);
+	if (model_joined(from, to))
+		collect(&pair->halves[0], pair->from, pair->to);
 	if (from == to)
 		ptrs_push(&pair->halves[0].policies, from->fallback);
+	pair->barred = !allows_something(&pair->halves[0]);
+	if (from != to && !pair->barred)
+		collect(&pair->halves[1], pair->from, pair->to);
 }
 
 static void free_pair(struct pair *pair)
@@ -382,11 +392,11 @@ static void answer_pair(struct pair *pair, const struct question *q, struct answ
 	decide(pair, &q->packet, &out->outcome);
 	out->scope = scope_of(pair);
 	out->verdict = out->outcome.allow ? VERDICT_ALLOW : VERDICT_DENY;
-	if (!out->outcome.allow && !out->scope)
-		net = out->outcome.policy->o.net;
+	if (pair->barred)
+		net = pair->from->o.net;
 	out->vnid = net->o.id;
 	out->sequence = net->revision;
-	if (!pair->to->place.host && (out->outcome.allow || out->scope))
+	if (!pair->to->place.host && !pair->barred && (out->outcome.allow || out->scope))
 		out->verdict = VERDICT_NO_PLACE;
 	else if (out->scope)
 		make_rules(pair, out);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <utlist.h>
 
 void world_init(struct world *w)
 {
@@ -168,6 +169,11 @@ static int by_key(struct object *a, struct object *b)
 	return strcmp(a->key, b->key);
 }
 
+static int by_endpoint(struct gone *a, struct gone *b)
+{
+	return a->endpoint < b->endpoint ? -1 : a->endpoint > b->endpoint;
+}
+
 char *world_dump(const struct world *w)
 {
 	struct world *writable = (struct world *)w;
@@ -185,6 +191,7 @@ char *world_dump(const struct world *w)
 	for (obj = w->m.by_key[KIND_NETWORK]; obj; obj = obj->hh.next)
 		for (const struct object *t = ((const struct network *)obj)->tombstones; t; t = t->next)
 			fprintf(out, "tombstone %s %u %lu %lu\n", t->key, t->id, t->sequence, t->floor);
+	DL_SORT(writable->m.gone, by_endpoint);
 	for (gone = w->m.gone; gone; gone = gone->next)
 		fprintf(out, "gone %u from %s %lu\n", gone->endpoint, gone->host->o.key,
 			gone->revision);

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Objects from outside: what is refused, and which object and field the refusal names. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dps_world.h"
+#include "lib/cleanup.h"
+
+struct bad {
+	const char *text; /* ' for " */
+	const char *object, *field, *says;
+};
+
+#define ENDPOINT "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:00:aa'"
+#define POLICY "{'kind':'policy','network':'blue','name':'p','action':'allow'"
+#define SIDES ",'from':'any','to':'any'"
+
+static const struct bad shapes[] = {
+	{ "5", "", "", "an object is written" },
+	{ "{'name':'x'}", "", "kind", "missing" },
+	{ "{'kind':'router','name':'x'}", "", "kind", "no such kind" },
+	{ "{'kind':'network'}", "network", "name", "missing" },
+	{ "{'kind':'network','name':7}", "network", "name", "string" },
+	{ "{'kind':'network','name':''}", "network", "name", "not a name" },
+	{ "{'kind':'network','name':'-x'}", "network", "name", "not a name" },
+	{ "{'kind':'network','name':'a/b'}", "network", "name", "not a name" },
+	{ "{'kind':'network','name':'10.0.0.1'}", "network", "name", "address" },
+	{ "{'kind':'network','name':"
+	  "'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'}",
+	  "network", "name", "not a name" },
+	{ "{'kind':'network','name':'x','vlan':5}", "network x", "vlan", "no such field" },
+	{ "{'kind':'network','name':'x','default':'maybe'}", "network x", "default", "neither" },
+	{ "{'kind':'network','name':'x','default':'deny','default':'allow'}", "network x",
+	  "default", "twice" },
+	{ "{'kind':'network','name':'x','subnets':'10.0.0.0/8'}", "network x", "subnets", "list" },
+	{ "{'kind':'network','name':'x','subnets':['10.0.0.1/8']}", "network x", "subnets[0]",
+	  "not a prefix" },
+	{ "{'kind':'network','name':'x','subnets':['10.0.0.0/8',{'prefix':'10.1.0.0/16'}]}",
+	  "network x", "subnets[1]", "overlaps" },
+	{ "{'kind':'network','name':'x','subnets':[{'prefix':'10.0.0.0/8','gateway':'11.0.0.1'}]}",
+	  "network x", "subnets[0]", "gateway" },
+	{ "{'kind':'network','name':'x','subnets':[{'prefix':'10.0.0.0/8','gw':'10.0.0.1'}]}",
+	  "network x", "subnets[0].gw", "no such field" },
+	{ "{'kind':'host','name':'h'}", "host h", "addresses", "at least one" },
+	{ "{'kind':'host','name':'h','addresses':['127.0.0.1']}", "host h", "addresses[0]", "host" },
+	{ "{'kind':'endpoint','name':'a'}", "endpoint", "network", "missing" },
+	{ "{'kind':'endpoint','network':'blue','name':'a'}", "endpoint blue/a", "mac", "missing" },
+	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'03:00:00:00:00:01'}",
+	  "endpoint blue/a", "mac", "unicast" },
+	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:00'}",
+	  "endpoint blue/a", "mac", "MAC" },
+	{ ENDPOINT ",'addresses':['10.1.0.300']}", "endpoint blue/a", "addresses[0]", "IP address" },
+	{ ENDPOINT ",'addresses':['10.1.0.20','224.0.0.1']}", "endpoint blue/a", "addresses[1]", "" },
+	{ ENDPOINT ",'groups':['web','x y']}", "endpoint blue/a", "groups[1]", "not a name" },
+	{ ENDPOINT ",'host':'h1'}", "endpoint blue/a", "host", "no such field" },
+	{ "{'kind':'service','name':'s','instances':['blue/vm1']}", "service s", "instances[0]",
+	  "object" },
+	{ "{'kind':'service','name':'s','instances':[{'endpoint':'vm1'}]}", "service s",
+	  "instances[0].endpoint", "network/endpoint" },
+	{ "{'kind':'policy','network':'blue','name':'p'" SIDES "}", "policy blue/p", "action",
+	  "missing" },
+	{ "{'kind':'policy','network':'blue','name':'default','action':'deny'" SIDES "}",
+	  "policy blue/default", "name", "network's own" },
+	{ POLICY ",'to':'any'}", "policy blue/p", "from", "missing" },
+	{ POLICY ",'from':'any','to':{}}", "policy blue/p", "to", "names endpoints" },
+	{ POLICY ",'from':'any','to':{'endpoints':[]}}", "policy blue/p", "to.endpoints", "empty" },
+	{ POLICY ",'from':{'groups':[3]},'to':'any'}", "policy blue/p", "from.groups[0]", "string" },
+	{ POLICY ",'from':'any','to':{'external':'internet'}}", "policy blue/p", "to.external",
+	  "no such external network" },
+	{ POLICY SIDES ",'priority':-1}", "policy blue/p", "priority", "whole number" },
+	{ POLICY SIDES ",'priority':1000001}", "policy blue/p", "priority", "whole number" },
+	{ POLICY SIDES ",'priority':1.5}", "policy blue/p", "priority", "whole number" },
+	{ POLICY SIDES ",'proto':'tpc'}", "policy blue/p", "proto", "name like tcp" },
+	{ POLICY SIDES ",'proto':256}", "policy blue/p", "proto", "" },
+	{ POLICY SIDES ",'proto':'icmp','to_port':80}", "policy blue/p", "to_port", "no ports" },
+	{ POLICY SIDES ",'to_port':65536}", "policy blue/p", "to_port", "range" },
+	{ POLICY SIDES ",'to_port':'90-80'}", "policy blue/p", "to_port", "range" },
+	{ POLICY SIDES ",'from_port':'80-'}", "policy blue/p", "from_port", "range" },
+	{ POLICY SIDES ",'from_port':'1-2-3'}", "policy blue/p", "from_port", "range" },
+	{ POLICY SIDES ",'final':'yes'}", "policy blue/p", "final", "true or false" },
+	{ POLICY SIDES ",'qos':{'dscp':64}}", "policy blue/p", "qos.dscp", "0 to 63" },
+	{ POLICY SIDES ",'qos':{'rate_mbps':0}}", "policy blue/p", "qos.rate_mbps", "" },
+	{ POLICY SIDES ",'qos':{'queue':1}}", "policy blue/p", "qos.queue", "no such field" },
+	{ POLICY SIDES ",'path':['fw','fw']}", "policy blue/p", "path[1]", "twice" },
+	{ "{'kind':'policy','network':'blue','name':'p','action':'deny','path':['fw']" SIDES "}",
+	  "policy blue/p", "path", "denies" },
+};
+
+/* R7: whatever is not logical is refused by name. */
+static const struct bad physical[] = {
+	{ POLICY SIDES ",'host':'h1'}", "policy blue/p", "host", "logical" },
+	{ POLICY SIDES ",'ip':'10.1.0.1'}", "policy blue/p", "ip", "logical" },
+	{ POLICY SIDES ",'vlan':100}", "policy blue/p", "vlan", "logical" },
+	{ POLICY SIDES ",'interface':'eth0'}", "policy blue/p", "interface", "logical" },
+	{ POLICY ",'from':'10.1.0.1','to':'any'}", "policy blue/p", "from", "logical" },
+	{ POLICY ",'from':'any','to':{'addresses':['10.1.0.1']}}", "policy blue/p", "to.addresses",
+	  "logical" },
+	{ POLICY ",'from':'any','to':{'endpoints':['vm1','10.1.0.1']}}", "policy blue/p",
+	  "to.endpoints[1]", "logical" },
+	{ POLICY ",'from':{'endpoints':['10.1.0.0/24']},'to':'any'}", "policy blue/p",
+	  "from.endpoints[0]", "logical" },
+	{ POLICY ",'from':{'groups':['fd00::1']},'to':'any'}", "policy blue/p", "from.groups[0]",
+	  "logical" },
+	{ POLICY ",'from':'any','to':{'network':'10.0.0.0/8'}}", "policy blue/p", "to.network",
+	  "logical" },
+	{ POLICY SIDES ",'path':['192.0.2.1']}", "policy blue/p", "path[0]", "logical" },
+};
+
+/* Against what is there: the reference table's networks. */
+static const struct bad references[] = {
+	{ "{'kind':'endpoint','network':'red','name':'a','mac':'02:00:00:00:00:aa'}",
+	  "endpoint red/a", "network", "no such network" },
+	{ ENDPOINT ",'addresses':['10.9.0.1']}", "endpoint blue/a", "addresses[0]", "none of the subnets" },
+	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.11']}", "endpoint blue/a", "addresses[1]",
+	  "endpoint blue/vm1" },
+	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.20']}", "endpoint blue/a", "addresses[1]",
+	  "twice" },
+	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:01:01'}",
+	  "endpoint blue/a", "mac", "endpoint blue/vm1" },
+	{ "{'kind':'host','name':'h9','addresses':['192.0.2.9','192.0.2.1']}", "host h9",
+	  "addresses[1]", "host h1" },
+	{ "{'kind':'network','name':'blue','subnets':['10.9.0.0/24']}", "network blue", "subnets",
+	  "would not fit" },
+	{ "{'kind':'network','name':'blue','subnets':[{'prefix':'10.1.0.0/24','gateway':'10.1.0.11'}]}",
+	  "network blue", "subnets", "would not fit" },
+	{ "{'kind':'group','network':'blue','name':'g','endpoints':['vm1','nobody']}",
+	  "group blue/g", "endpoints[1]", "'nobody'" },
+	{ "{'kind':'service','name':'s','instances':[{'endpoint':'blue/nobody'}]}", "service s",
+	  "instances[0]", "not an endpoint" },
+	{ POLICY ",'from':'any','to':{'endpoints':['web1']}}", "policy blue/p", "to.endpoints[0]",
+	  "'web1' is not an endpoint of network blue" },
+	{ POLICY ",'from':'any','to':{'network':'red'}}", "policy blue/p", "to.network",
+	  "no such network" },
+	{ POLICY ",'from':{'network':'green'},'to':{'network':'green'}}", "policy blue/p",
+	  "to.network", "neither side" },
+	{ POLICY SIDES ",'path':['firewall','proxy']}", "policy blue/p", "path[1]",
+	  "no such service 'proxy'" },
+};
+
+static void refuse_all(const struct bad *table, size_t n)
+{
+	struct world w;
+	char *before, *after;
+
+	world_init(&w);
+	world_reference(&w);
+	before = world_dump(&w);
+	for (size_t i = 0; i < n; i++) {
+		int rc = world_apply(&w, "[{'kind':'network','name':'new'},%s]", table[i].text);
+
+		cr_assert(rc, "taken: %s", table[i].text);
+		cr_assert_str_eq(w.err.object, table[i].object, "%s", table[i].text);
+		cr_assert_str_eq(w.err.field, table[i].field, "%s: %s", table[i].text, w.err.text);
+		cr_assert(strstr(w.err.text, table[i].says), "%s: %s", table[i].text, w.err.text);
+		cr_assert(!strchr(w.err.text, '\n'));
+	}
+	after = world_dump(&w);
+	cr_assert_str_eq(before, after);
+	free(before);
+	free(after);
+	world_free(&w);
+}
+
+Test(objects, R27_bad_objects_name_the_field)
+{
+	refuse_all(shapes, ARRAY_SIZE(shapes));
+}
+
+Test(objects, R7_physical_things_are_refused)
+{
+	refuse_all(physical, ARRAY_SIZE(physical));
+}
+
+Test(objects, R27_bad_references_name_the_field)
+{
+	refuse_all(references, ARRAY_SIZE(references));
+}
+
+Test(objects, R27_applying_twice_changes_nothing)
+{
+	static const char text[] =
+		"[{'kind':'policy','network':'blue','name':'p','priority':5,'from':{'groups':['web']},"
+		"'to':{'endpoints':['vm3'],'network':'green'},'proto':'tcp','from_port':'1024-65535',"
+		"'to_port':'80','action':'allow','path':['ips'],'final':true,'reply':false,"
+		"'qos':{'dscp':46,'rate_mbps':10}},"
+		"{'kind':'endpoint','network':'blue','name':'v6','mac':'02:00:00:00:02:01','addresses':[],"
+		"'groups':['web']},{'kind':'group','network':'blue','name':'g','endpoints':['v6']}]";
+	struct world w;
+	char *before, *after;
+
+	world_init(&w);
+	world_reference(&w);
+	cr_assert_eq(world_apply(&w, text), 0, "%s", w.err.text);
+	cr_assert_eq(w.counts.changed, 3);
+	before = world_dump(&w);
+	cr_assert_eq(world_apply(&w, text), 0);
+	cr_assert_eq(w.counts.changed, 0);
+	cr_assert_eq(w.counts.unchanged, 3);
+	after = world_dump(&w);
+	cr_assert_str_eq(before, after);
+	cr_assert_eq(world_apply(&w, "[%s]", world_policy(&w, "blue/p")->o.spec->body), 0, "%s",
+		     w.err.text);
+	cr_assert_eq(w.counts.unchanged, 1, "what is shown is not what was applied");
+	free(before);
+	free(after);
+	world_free(&w);
+}
+
+Test(objects, R2_addresses_may_repeat_between_networks_and_swap_within)
+{
+	struct world w;
+
+	world_init(&w);
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'a'},{'kind':'network','name':'b'}]"), 0);
+	for (int i = 0; i < 2; i++)
+		cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'%c','name':'x',"
+					     "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']},"
+					     "{'kind':'endpoint','network':'%c','name':'y',"
+					     "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2','fd00::2']}]",
+					 'a' + i, 'a' + i),
+			     0, "%s", w.err.text);
+	cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'a','name':'x',"
+				     "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2']},"
+				     "{'kind':'endpoint','network':'a','name':'y',"
+				     "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']}]"),
+		     0, "%s", w.err.text);
+	world_free(&w);
+}
+
+Test(objects, unnamed_gateway_may_be_an_endpoint)
+{
+	struct world w;
+
+	world_init(&w);
+	cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'n','name':'x',"
+				     "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']},"
+				     "{'kind':'network','name':'n','subnets':['10.0.0.0/24']}]"),
+		     0, "%s", w.err.text);
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'n','subnets':"
+				     "[{'prefix':'10.0.0.0/24','gateway':'10.0.0.1'}]}]"),
+		     -EEXIST);
+	world_free(&w);
+}
+
+static void keep(struct world *w, const char *kind, const char *key, const char *who)
+{
+	cr_assert_eq(world_delete(w, kind, key), -EEXIST, "%s %s went", kind, key);
+	cr_assert(strstr(w->err.text, who), "%s %s: %s", kind, key, w->err.text);
+}
+
+Test(objects, R27_what_is_referred_to_stays)
+{
+	struct world w;
+
+	world_init(&w);
+	world_reference(&w);
+	cr_assert_eq(world_apply(&w, "[{'kind':'policy','network':'blue','name':'p','action':'allow',"
+				     "'from':{'endpoints':['vm1']},'to':{'network':'green'},'path':['ips']},"
+				     "{'kind':'group','network':'blue','name':'g','endpoints':['vm2']},"
+				     "{'kind':'service','name':'s','instances':[{'endpoint':'blue/vm3'}]}]"),
+		     0, "%s", w.err.text);
+	keep(&w, "endpoint", "blue/vm1", "policy blue/p");
+	keep(&w, "endpoint", "blue/vm2", "group blue/g");
+	keep(&w, "endpoint", "blue/vm3", "service s");
+	keep(&w, "service", "ips", "policy blue/p");
+	keep(&w, "network", "green", "endpoint green/");
+	keep(&w, "host", "h1", "endpoint ");
+	keep(&w, "policy", "blue/default", "own");
+	cr_assert_eq(world_delete(&w, "policy", "blue/none"), -ENOENT);
+	cr_assert_eq(world_delete(&w, "policy", "blue/p"), 0);
+	cr_assert_eq(world_delete(&w, "endpoint", "blue/vm1"), 0);
+	cr_assert_eq(world_delete(&w, "service", "ips"), 0);
+	world_free(&w);
+}
+
+Test(objects, networks_with_overlapping_subnets_are_not_joined)
+{
+	struct world w;
+
+	world_init(&w);
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'a','subnets':['10.0.0.0/16']},"
+				     "{'kind':'network','name':'b','subnets':['10.0.5.0/24']},"
+				     "{'kind':'policy','network':'a','name':'p','from':'any',"
+				     "'to':{'network':'b'},'action':'allow'}]"),
+		     -EEXIST);
+	cr_assert_str_eq(w.err.field, "to.network");
+	world_free(&w);
+}
+
+Test(json, garbage_is_told_with_its_place)
+{
+	struct json_error err;
+
+	cr_assert_null(json_parse("[1,\n 2,}", 8, &err));
+	cr_assert(strstr(err.text, "line 2, column"), "%s", err.text);
+	cr_assert_null(json_parse("[] x", 4, &err));
+	cr_assert_null(json_parse("[\"a\\u0000\"]", 11, &err));
+	cr_assert_null(json_parse("[\0]", 3, &err));
+	cr_assert_null(json_parse("", 0, &err));
+}
