@@ -143,12 +143,10 @@ check: deps $(SKELETON) compile_commands.json ## format, lint, direction of incl
 # ---- the rest -----------------------------------------------------------
 
 compile_commands.json: Makefile $(SRC_all) $(wildcard bpf/*.bpf.c)
-	$(Q){ printf '[\n'; sep=; for f in $(SRC_all); do \
-	  printf '%s{"directory": "%s", "file": "%s", "command": "$(CC) %s -c %s"}' "$$sep" "$(CURDIR)" "$$f" \
-	    '$(ALL_CFLAGS)' "$$f"; sep=',
-	'; done; for f in $(wildcard bpf/*.bpf.c); do \
-	  printf ',\n{"directory": "%s", "file": "%s", "command": "$(CLANG) $(BPF_CFLAGS) -c %s"}' "$(CURDIR)" "$$f" "$$f"; \
-	  done; printf '\n]\n'; } > $@
+	$(Q){ sep='['; \
+	  entry() { printf '%s\n{"directory": "%s", "file": "%s", "command": "%s -c %s"}' "$$sep" "$(CURDIR)" "$$2" "$$1" "$$2"; sep=,; }; \
+	  for f in $(SRC_all); do entry '$(CC) $(ALL_CFLAGS)' "$$f"; done; \
+	  for f in $(wildcard bpf/*.bpf.c); do entry '$(CLANG) $(BPF_CFLAGS)' "$$f"; done; printf '\n]\n'; } > $@
 
 .PHONY: clean
 clean: ## remove everything that was built

@@ -114,4 +114,77 @@ static __always_inline int arp_answer(struct __sk_buff *skb, struct packet *p)
 	return send_out(skb, p, p->ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_ARP_ANSWERED;
 }
 
+#define ICMP_DEST_UNREACH 3
+#define ICMP_FRAG_NEEDED 4
+#define ICMP_ECHO_REPLY 0
+#define ICMP_ECHO 8
+
+/* RFC 792: the error quotes the IP header and 8 bytes; RFC 1191 adds the next hop's MTU. */
+struct too_big {
+	struct ethhdr eth;
+	struct iphdr ip;
+	__u8 type;
+	__u8 code;
+	__sum16 check;
+	__be16 unused;
+	__be16 mtu;
+	__u8 quoted[sizeof(struct iphdr) + 8];
+} __attribute__((packed));
+
+/* RFC 1122, 3.2.2: no error about an error, nor about a later fragment. */
+static __always_inline bool may_be_answered(struct __sk_buff *skb, const struct packet *p)
+{
+	__u8 type = 0;
+
+	if (p->later_fragment || p->l3_len != sizeof(struct iphdr))
+		return false;
+	if (p->l4_proto != IPPROTO_ICMP)
+		return true;
+	bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + sizeof(struct iphdr), &type, 1);
+	return type == ICMP_ECHO || type == ICMP_ECHO_REPLY;
+}
+
+static __always_inline __sum16 too_big_checksum(const struct too_big *t)
+{
+	const __u16 *word = (const void *)&t->type;
+	__u32 sum = 0;
+
+	for (int i = 0; i < (int)(sizeof(*t) - sizeof(t->eth) - sizeof(t->ip)) / 2; i++)
+		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
+/*
+ * too_big_answer() - tell the sender the largest IP packet that has room in
+ * the tunnel (RFC 1191), at once and in the destination's name: a network has
+ * no router of its own to speak for it.
+ */
+static __always_inline int too_big_answer(struct __sk_buff *skb, struct packet *p, __u32 mtu)
+{
+	struct too_big t = {};
+
+	if (!may_be_answered(skb, p) || bpf_skb_load_bytes(skb, sizeof(t.eth), t.quoted, sizeof(t.quoted)))
+		return -DOVE_TOO_BIG;
+	__builtin_memcpy(t.eth.h_dest, p->smac, 6);
+	__builtin_memcpy(t.eth.h_source, p->dmac, 6);
+	t.eth.h_proto = bpf_htons(ETH_P_IP);
+	t.ip = (struct iphdr){ .version = 4,
+			       .ihl = 5,
+			       .tot_len = bpf_htons(sizeof(t) - sizeof(t.eth)),
+			       .ttl = 64,
+			       .protocol = IPPROTO_ICMP,
+			       .saddr = ip_to_v4(&p->dst),
+			       .daddr = ip_to_v4(&p->src) };
+	t.ip.check = ipv4_checksum(&t.ip);
+	t.type = ICMP_DEST_UNREACH;
+	t.code = ICMP_FRAG_NEEDED;
+	t.mtu = bpf_htons(mtu);
+	t.check = too_big_checksum(&t);
+	if (bpf_skb_change_tail(skb, sizeof(t), 0) || bpf_skb_store_bytes(skb, 0, &t, sizeof(t), 0))
+		return -DOVE_TOO_BIG;
+	return send_out(skb, p, p->ifindex) ? -DOVE_TOO_BIG : -DOVE_TOO_BIG_ANSWERED;
+}
+
 #endif

@@ -54,6 +54,7 @@ static __always_inline int finish(struct packet *p, int reason)
 	case DOVE_DELIVERED:
 	case DOVE_STRIPPED:
 	case DOVE_ARP_ANSWERED:
+	case DOVE_TOO_BIG_ANSWERED:
 		return p->action;
 	case DOVE_PASSED:
 	case DOVE_BRIDGED:

@@ -21,6 +21,7 @@
 #define IP_MF 0x2000
 #define IP_OFFSET 0x1FFF
 
+#define IPPROTO_ICMP 1
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_DCCP 33
@@ -62,6 +63,7 @@ struct packet {
 	__u8 smac[6] __attribute__((aligned(8)));
 	__be16 eth_proto;
 	__u8 l4_proto;
+	__u8 l3_len; /* of the IP header with its options */
 	bool has_ports;
 	bool later_fragment;
 	__u16 from_port;
@@ -118,6 +120,19 @@ static __always_inline bool is_tag(__be16 eth_proto)
 	       eth_proto == bpf_htons(ETH_P_QINQ1);
 }
 
+/* Checksum of a header of 20 bytes whose own field is zero; a correct one sums up to 0 with it. */
+static __always_inline __sum16 ipv4_checksum(const void *header)
+{
+	const __u16 *word = header;
+	__u32 sum = 0;
+
+	for (int i = 0; i < (int)sizeof(struct iphdr) / 2; i++)
+		sum += word[i];
+	sum = (sum & 0xffff) + (sum >> 16);
+	sum = (sum & 0xffff) + (sum >> 16);
+	return ~sum;
+}
+
 /* Ethernet header at `at`; -DOVE_TAGGED also for a tag inside, which we would carry unseen. */
 static __always_inline int parse_ethernet(void *at, void *end, struct packet *p)
 {
@@ -153,6 +168,7 @@ static __always_inline int parse_ipv4(void *at, void *end, __u32 room, struct pa
 	p->src = ip_from_v4(ip->saddr);
 	p->dst = ip_from_v4(ip->daddr);
 	p->l4_proto = ip->protocol;
+	p->l3_len = header;
 	p->later_fragment = ip->frag_off & bpf_htons(IP_OFFSET);
 	if (p->later_fragment || !has_ports(ip->protocol))
 		return 0;

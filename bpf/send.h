@@ -29,19 +29,6 @@ struct outer {
 
 _Static_assert(sizeof(struct outer) == DOVE_OVERHEAD_V4, "what is added is what stands before the frame");
 
-/* Checksum of a header of 20 bytes whose own field is zero; a correct one sums up to 0 with it. */
-static __always_inline __sum16 ipv4_checksum(const void *header)
-{
-	const __u16 *word = header;
-	__u32 sum = 0;
-
-	for (int i = 0; i < (int)sizeof(struct iphdr) / 2; i++)
-		sum += word[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
 static __always_inline void outer_write(struct outer *o, const struct dove_host *host, const struct packet *p,
 					const struct decision *d, __u32 flow_hash, __u32 inner_len)
 {
@@ -101,11 +88,17 @@ static __always_inline int make_room(struct __sk_buff *skb)
 }
 
 /* The largest IP packet that this one becomes on the wire, before encapsulation. */
-static __always_inline __u32 wire_size(struct __sk_buff *skb)
+static __always_inline __u32 wire_size(struct __sk_buff *skb, const struct packet *p)
 {
-	__u32 headers = sizeof(struct iphdr) + sizeof(struct tcphdr);
+	__u8 data_offset = 0;
 
-	return skb->gso_size ? skb->gso_size + headers : skb->len - (__u32)sizeof(struct ethhdr);
+	if (!skb->gso_size)
+		return skb->len - (__u32)sizeof(struct ethhdr);
+	if (p->l4_proto != IPPROTO_TCP)
+		return skb->gso_size + p->l3_len + (__u32)sizeof(struct udphdr);
+	/* The upper four bits of byte 12 count the TCP header's words. */
+	bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len + 12, &data_offset, 1);
+	return skb->gso_size + p->l3_len + (data_offset >> 4) * 4;
 }
 
 static __always_inline int encapsulate(struct __sk_buff *skb, struct packet *p, const struct decision *d,
@@ -142,8 +135,8 @@ static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p,
 
 	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return -DOVE_HELD_NEXT_HOP;
-	if (wire_size(skb) > host->mtu)
-		return -DOVE_TOO_BIG;
+	if (wire_size(skb, p) > host->mtu)
+		return too_big_answer(skb, p, host->mtu);
 	TRY(encapsulate(skb, p, d, host));
 	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
 		p->action = TC_ACT_OK;
@@ -248,7 +241,7 @@ static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, 
 		count(DOVE_COUNT_MISSES, p->len);
 		rc = p->hook == HOOK_INJECT ? rc : hold(skb, p, rc);
 	} else if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_DELIVERED_LOCAL || rc == -DOVE_DENIED ||
-		   rc == -DOVE_ARP_ANSWERED) {
+		   rc == -DOVE_ARP_ANSWERED || rc == -DOVE_TOO_BIG_ANSWERED || rc == -DOVE_TOO_BIG) {
 		count(DOVE_COUNT_HITS, p->len);
 	}
 	return finish(p, rc);
