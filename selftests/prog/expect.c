@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <bpf/libbpf.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "prog.h"
+
+/* ---- names for what fails ---- */
+
+static char the_case[160] = "(no case)";
+
+void case_set(const char *name)
+{
+	snprintf(the_case, sizeof(the_case), "%s", name);
+}
+
+const char *case_name(void)
+{
+	return the_case;
+}
+
+const char *case_text(const char *fmt, ...)
+{
+	static char text[400];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	return text;
+}
+
+const char *reason_name(uint32_t index)
+{
+	static const char *const names[DOVE_STATS_MAX] = {
+#define X(NAME, name, class, text) [DOVE_##NAME] = #name,
+		DOVE_REASONS(X)
+#undef X
+		[DOVE_COUNT_HITS] = "(hits)",
+		[DOVE_COUNT_MISSES] = "(misses)",
+		[DOVE_COUNT_STALE] = "(stale)",
+		[DOVE_COUNT_NEWER] = "(newer)",
+		[DOVE_COUNT_EVENTS_LOST] = "(events lost)",
+	};
+
+	return index < DOVE_STATS_MAX && names[index] ? names[index] : "(no reason)";
+}
+
+/* ---- expectations ---- */
+
+static struct dove_stats stats_of(uint32_t index)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct dove_stats each[cpus], sum = {};
+
+	cr_assert(map_get_sized(dove->maps.dove_stats, &index, sizeof(index), each, sizeof(each)));
+	for (int i = 0; i < cpus; i++) {
+		sum.packets += each[i].packets;
+		sum.bytes += each[i].bytes;
+	}
+	return sum;
+}
+
+uint64_t counted(uint32_t index)
+{
+	return stats_of(index).packets;
+}
+
+void expect_end(const struct run *r, int action, enum dove_reason reason)
+{
+	for (uint32_t i = 0; i < DOVE_REASON_COUNT; i++) {
+		struct dove_stats s = stats_of(i);
+
+		check(s.packets == (i == reason), "counted %llu under %s, expected one under %s", s.packets,
+		      reason_name(i), reason_name(reason));
+		check(i != reason || s.bytes == r->in.len, "%llu bytes counted under %s, the frame has %u", s.bytes,
+		      reason_name(i), r->in.len);
+	}
+	check(r->action == action, "returned %d, expected %d (%s)", r->action, action, reason_name(reason));
+}
+
+void expect_counter(enum dove_counter counter, uint64_t times)
+{
+	check(counted(counter) == times, "%s: %llu, expected %llu", reason_name(counter),
+	      (unsigned long long)counted(counter), (unsigned long long)times);
+}
+
+void expect_quiet(void)
+{
+	const struct dove_held *held = take_packet();
+	struct dove_event event;
+
+	check(!held, "a packet went to the agent: %s", reason_name(held ? held->reason : 0));
+	check(!take_event(&event), "an event went to the agent: type %u", event.type);
+}
+
+void expect_dropped(const struct run *r, enum dove_reason reason)
+{
+	expect_end(r, TC_ACT_SHOT, reason);
+	expect_quiet();
+}
+
+const struct dove_held *expect_held(const struct run *r, enum dove_reason reason)
+{
+	const struct dove_held *held = take_packet();
+
+	expect_end(r, TC_ACT_SHOT, reason);
+	check(held, "no packet went to the agent");
+	check(held->reason == reason, "held for %s, expected %s", reason_name(held->reason), reason_name(reason));
+	check(held->len == r->in.len && !memcmp(held->data, r->in.b, r->in.len), "the agent has not the whole packet");
+	expect_quiet();
+	return held;
+}
+
+struct dove_event expect_event(enum dove_event_type type)
+{
+	struct dove_event event;
+
+	check(take_event(&event), "no event, expected type %d", type);
+	check(event.type == type, "event of type %u, expected %d", event.type, type);
+	check(now_ns() - event.time < 10 * SECOND, "its time is not now");
+	return event;
+}
+
+void expect_bytes(const struct frame *got, const struct frame *want)
+{
+	check(got->len == want->len, "%u bytes came out, expected %u", got->len, want->len);
+	for (uint32_t i = 0; i < want->len; i++)
+		check(got->b[i] == want->b[i], "byte %u is %02x, expected %02x", i, got->b[i], want->b[i]);
+}

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Running the programs on crafted packets, by BPF_PROG_TEST_RUN.
+ *
+ * A suite loads what it runs (TestSuite(x, .init = x_load)), without pinning
+ * anything, in a network namespace of the test's own. A test, or a case of a
+ * table, begins with begin(), which makes the little world below anew; then
+ * it changes what the case is about, runs a program and says what must have
+ * come of it. The expect_ functions look at what the program returned, at
+ * every counter and at both ring buffers, so nothing happens unnoticed.
+ *
+ * Where the kernel doesn't let us load, tests are skipped and say so.
+ */
+#ifndef DOVE_TEST_PROG_H
+#define DOVE_TEST_PROG_H
+
+#include <criterion/criterion.h>
+#include <linux/bpf.h>
+#include <linux/pkt_cls.h>
+#include <linux/types.h>
+
+#include "dove.skel.h"
+#include "frame.h"
+#include "lib/cleanup.h"
+#include "maps/maps.h"
+
+#define SECOND 1000000000ull
+
+/* ---- the data path ---- */
+
+enum prog_bits {
+	PROG_PORT = 1,
+	PROG_NIC_EGRESS = 2,
+	PROG_NIC_INGRESS = 4,
+	PROG_XDP = 8,
+	PROG_INJECT = 16,
+	PROG_INJECT_RECEIVED = 32,
+};
+
+struct prog_config {
+	unsigned programs; /* enum prog_bits */
+	bool no_origin_check, refuse_stale;
+};
+
+extern struct dove *dove; /* the skeleton that prog_load() made */
+
+void prog_load(struct prog_config config);
+
+/* ---- what a program made of a frame ---- */
+
+struct run {
+	int action;
+	struct frame in, out;
+	uint32_t mark; /* of the skb, afterwards */
+};
+
+/* ctx may be NULL: the packet then came in by loopback. */
+struct run run_skb(struct bpf_program *prog, const struct frame *f, const struct __sk_buff *ctx);
+struct run run_xdp(const struct frame *f);
+struct run run_port(const struct frame *f);                  /* a VM's frame at PORT */
+struct run run_port_at(uint32_t ifindex, const struct frame *f);
+
+/* ---- maps ---- */
+
+#define map_put(map, key, value) map_put_sized(dove->maps.map, key, sizeof(*(key)), value, sizeof(*(value)))
+#define map_get(map, key, value) map_get_sized(dove->maps.map, key, sizeof(*(key)), value, sizeof(*(value)))
+#define map_del(map, key) bpf_map__delete_elem(dove->maps.map, key, sizeof(*(key)), 0)
+
+void map_put_sized(struct bpf_map *map, const void *key, size_t key_len, const void *value, size_t value_len);
+bool map_get_sized(struct bpf_map *map, const void *key, size_t key_len, void *value, size_t value_len);
+
+/*
+ * The world. This host has one port, VM 1's, on the loopback device, whose
+ * index TEST_RUN gives to what it runs; VM 3 is here too; VM 2 is elsewhere.
+ *
+ *   VM 1, VM 3 -- host 1 (192.0.2.1) ----- host 2 (198.51.100.2) -- VM 2
+ *
+ * All are of BLUE, which is watched up to REVISION; POLICY's numbers are
+ * below it. No translations: a case puts in what it needs.
+ */
+struct vm {
+	uint32_t ip, endpoint;
+	uint8_t mac[6];
+};
+
+extern const struct vm vm1, vm2, vm3;
+extern const uint8_t nic_mac[6], hop_mac[6]; /* of host 1's NIC, and of the next hop towards host 2 */
+
+#define BLUE 0xb10e01u
+#define GREEN 0x9ee402u
+#define POLICY 0x00070001u
+#define PORT 1u
+#define PORT3 77u /* VM 3's */
+#define HOST1 0xc0000201u
+#define HOST2 0xc6336402u
+#define REVISION 0x0000000500001000ull
+#define POLICY_SEQ 0x0000000500000400ull
+#define POLICY_FLOOR 0x0000000500000300ull
+
+/* begin() - the world as above; `name` is what failures are told under. */
+void begin(const char *name);
+
+uint64_t now_ns(void); /* the clock that expiry times are held against */
+struct dove_ip ip_of(uint32_t v4);
+bool ip_is(const struct dove_ip *ip, uint32_t v4);
+
+struct dove_translation allow_to(const struct vm *to); /* by POLICY, made at REVISION */
+struct dove_cache_key pair_key(const struct vm *to);   /* from VM 1 */
+void cache_put(const struct vm *to, const struct dove_translation *t);
+void denied_put(const struct vm *to, const struct dove_translation *t);
+void network_put(uint32_t vnid, uint64_t revision, uint64_t floor);
+void policy_put(uint32_t vnid, uint32_t policy, uint64_t sequence, uint64_t floor);
+void local_put(uint32_t vnid, const struct vm *vm, uint32_t ifindex, uint64_t sequence, uint64_t floor);
+
+/* Frames of VM 1 to another VM; and one from VM 2 to VM 3 as it is on the wire. */
+struct vm_frame udp_to(const struct vm *to);
+struct arp_fields arp_for(uint32_t target); /* VM 1's request */
+struct vm_frame udp_from_vm2(void);
+struct outer_frame outer_from_host2(void);
+
+/* ---- what must have come of it ---- */
+
+/* The run's packet was counted under `reason`, once with its length, nothing else was; `action` came back. */
+void expect_end(const struct run *r, int action, enum dove_reason reason);
+/* expect_end() with TC_ACT_SHOT, and the agent heard nothing of it. */
+void expect_dropped(const struct run *r, enum dove_reason reason);
+/* Dropped here because the agent has it, whole, in one record, which is returned (until the next begin()). */
+const struct dove_held *expect_held(const struct run *r, enum dove_reason reason);
+void expect_counter(enum dove_counter counter, uint64_t packets);
+/* One event of this type is there, and returned; expect_quiet(): neither events nor packets are left. */
+struct dove_event expect_event(enum dove_event_type type);
+void expect_quiet(void);
+void expect_bytes(const struct frame *got, const struct frame *want);
+
+uint64_t counted(uint32_t index);
+void counters_clear(void);
+void rings_clear(void);
+const struct dove_held *take_packet(void); /* NULL: none */
+bool take_event(struct dove_event *out);
+
+/* check() - an assertion that tells the case's name. */
+#define check(condition, ...) cr_assert(condition, "%s: %s", case_name(), case_text(__VA_ARGS__))
+const char *case_name(void);
+void case_set(const char *name);
+const char *case_text(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+const char *reason_name(uint32_t index); /* of a reason or a counter */
+
+/* ---- a device whose other end the test holds ---- */
+
+struct tap {
+	int fd;
+	uint32_t ifindex;
+};
+
+struct tap tap_open(const char *name);
+/* tap_read() - the next IPv4 or ARP frame that the kernel sent out of it; false: none within 300 ms. */
+bool tap_read(const struct tap *t, struct frame *out);
+
+#endif

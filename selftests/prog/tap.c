@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "prog.h"
+
+static void bring_up(struct ifreq *request)
+{
+	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	cr_assert(!ioctl(fd, SIOCGIFFLAGS, request));
+	request->ifr_flags |= IFF_UP;
+	cr_assert(!ioctl(fd, SIOCSIFFLAGS, request), "%s up: %m", request->ifr_name);
+}
+
+struct tap tap_open(const char *name)
+{
+	struct tap t = { .fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK) };
+	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
+
+	if (t.fd < 0)
+		cr_skip_test("/dev/net/tun: %s", strerror(errno));
+	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+	cr_assert(!ioctl(t.fd, TUNSETIFF, &request), "%s: %m", name);
+	bring_up(&request);
+	t.ifindex = if_nametoindex(name);
+	return t;
+}
+
+bool tap_read(const struct tap *t, struct frame *out)
+{
+	struct pollfd ready = { .fd = t->fd, .events = POLLIN };
+
+	while (poll(&ready, 1, 300) == 1) {
+		ssize_t n = read(t->fd, out->b, sizeof(out->b));
+
+		out->len = n > 0 ? n : 0;
+		/* The kernel's own IPv6 chatter is not what a test waits for. */
+		if (n >= 14 && frame_get(out, 12, 2) != ETH_P_IPV6)
+			return true;
+	}
+	return false;
+}
