@@ -53,8 +53,13 @@ static void forget(struct api_watcher *w)
 
 static void closed(struct evhttp_connection *conn, void *arg)
 {
+	struct api_watcher *w = arg;
+
 	(void)conn;
-	forget(arg);
+	/* evhttp lets go of a request that is still being answered: it is ours to end then. */
+	if (!evhttp_request_get_connection(w->req))
+		evhttp_send_reply_end(w->req);
+	forget(w);
 }
 
 static void drop(struct api_watcher *w)
