@@ -29,7 +29,6 @@ DPS_ADDR=192.0.2.9
 DPS_URL=http://$DPS_ADDR:6083
 PASSED=0 FAILED=0 SKIPPED=0
 declare -A PID=()
-NAMESPACES=()
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -87,10 +86,10 @@ cleanup() {
 	trap '' INT TERM
 	for name in "${!PID[@]}"; do kill "${PID[$name]}" 2>/dev/null; done
 	for name in "${!PID[@]}"; do wait "${PID[$name]}" 2>/dev/null; done
-	for ns in "${NAMESPACES[@]}"; do
-		pids=$(ip netns pids "$P-$ns" 2>/dev/null)
+	for ns in $(ip netns list | sed -n "s/^\($P-[^ ]*\).*/\1/p"); do
+		pids=$(ip netns pids "$ns" 2>/dev/null)
 		[ -z "$pids" ] || kill -9 $pids 2>/dev/null
-		ip netns del "$P-$ns" 2>/dev/null
+		ip netns del "$ns" 2>/dev/null
 	done
 	if [ -n "$W" ]; then
 		for name in "$W"/bpf-*; do umount "$name" 2>/dev/null; done
@@ -109,7 +108,6 @@ ns_add() {
 	local ns
 	for ns in "$@"; do
 		ip netns add "$P-$ns" || fail "namespace $P-$ns"
-		NAMESPACES+=("$ns")
 		on "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1
 		on "$ns" ip link set lo up
 	done
