@@ -6,6 +6,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "dps/order.h"
+
 struct owner_key {
 	uint32_t vnid; /* 0: the underlay */
 	struct ip_addr addr;
@@ -226,7 +228,7 @@ static void free_network(struct model *m, struct network *net)
 
 	DL_FOREACH_SAFE(net->tombstones, obj, tmp)
 		model_destroy(m, obj);
-	free(net->order);
+	order_free(net->order);
 	free(net->joints);
 }
 
@@ -296,35 +298,6 @@ void model_part(struct network *a, struct network *b)
 {
 	part_one(a, b);
 	part_one(b, a);
-}
-
-/* Higher priority first; then denials; then by name. */
-static int compare_policies(const void *left, const void *right)
-{
-	const struct object *a = *(struct object *const *)left, *b = *(struct object *const *)right;
-	const struct policy_spec *p = &a->spec->u.policy, *q = &b->spec->u.policy;
-
-	if (p->priority != q->priority)
-		return p->priority > q->priority ? -1 : 1;
-	if (p->allow != q->allow)
-		return p->allow ? 1 : -1;
-	return strcmp(a->spec->name, b->spec->name);
-}
-
-struct policy **model_order(struct network *net)
-{
-	struct object *obj;
-	size_t n = 0;
-
-	if (!net->order_stale)
-		return net->order;
-	net->order = mem_resize(net->order, net->n_policies + 1, sizeof(*net->order));
-	DL_FOREACH(net->policies, obj)
-		if (obj != &net->fallback->o)
-			net->order[n++] = (struct policy *)obj;
-	qsort(net->order, n, sizeof(*net->order), compare_policies);
-	net->order_stale = false;
-	return net->order;
 }
 
 void model_free_gone(struct model *m, struct gone *gone)

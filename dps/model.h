@@ -69,8 +69,8 @@ struct network {
 	struct policy *fallback; /* its default policy */
 	struct object *endpoints, *groups, *policies, *tombstones;
 	size_t n_policies;
-	struct policy **order; /* policies without the default, first match first */
-	bool order_stale;
+	struct order *order; /* its policies, first match first (order.c) */
+	bool order_stale;    /* not as the policies are; so at the start */
 	struct joint *joints;
 	size_t n_joints;
 };
@@ -145,9 +145,6 @@ void model_set_place(struct endpoint *ep, const struct place *place);
 bool model_joined(const struct network *a, const struct network *b);
 void model_join(struct network *a, struct network *b);
 void model_part(struct network *a, struct network *b);
-
-/* model_order() - the network's policies without the default, first match first; net->n_policies - 1 of them. */
-struct policy **model_order(struct network *net);
 
 void model_free_gone(struct model *m, struct gone *gone);
 

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "dps/order.h"
+
 /* Boxes that a pair's rules may be cut into before we give up: answers hold few. */
 #define BOXES_MAX 64
 
@@ -49,25 +51,23 @@ static bool adds_something(const struct policy_spec *p)
  */
 static void collect(struct half *half, const struct endpoint *from, const struct endpoint *to)
 {
-	size_t n = half->net->n_policies - 1;
-	struct policy **order = model_order(half->net);
-	bool decided = false, allowed = false;
+	bool decided = false, allowed = false, over = false;
+	struct ptrs candidates = { 0 };
 
-	for (size_t i = 0; i < n; i++) {
-		const struct policy_spec *p = spec_of(order[i]);
+	order_candidates(half->net, from, to, &candidates);
+	for (size_t i = 0; !over && i < candidates.n; i++) {
+		const struct policy_spec *p = spec_of(candidates.v[i]);
 
 		if (!selects(&p->from, from) || !selects(&p->to, to))
 			continue;
 		if (decided && !adds_something(p))
 			continue;
-		ptrs_push(&half->policies, order[i]);
+		ptrs_push(&half->policies, candidates.v[i]);
 		allowed |= p->allow;
-		if (!flow_is_all(&p->match))
-			continue;
-		decided = true;
-		if (!allowed || (p->allow && p->final))
-			return;
+		decided |= flow_is_all(&p->match);
+		over = flow_is_all(&p->match) && (!allowed || (p->allow && p->final));
 	}
+	ptrs_free(&candidates);
 }
 
 static bool allows_something(const struct half *half)
@@ -314,12 +314,14 @@ static bool is_plain(const struct pair *pair)
 	const struct ptrs *list = &pair->halves[0].policies;
 	struct flow_box both;
 
+	if (pair->n_halves > 1 || list->n > BOXES_MAX)
+		return false;
 	for (size_t i = 0; i < list->n; i++)
 		for (size_t j = i + 1; j < list->n; j++)
 			if (spec_of(list->v[i])->allow && adds_something(spec_of(list->v[j])) &&
 			    flow_meet(&spec_of(list->v[i])->match, &spec_of(list->v[j])->match, &both))
 				return false;
-	return pair->n_halves == 1 && list->n <= BOXES_MAX;
+	return true;
 }
 
 static size_t rules_by_order(const struct pair *pair, struct rule *rules)
