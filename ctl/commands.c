@@ -168,7 +168,7 @@ static const struct {
 	const char *name;
 	int number;
 } protos[] = {
-	{ "any", 0 },  { "icmp", 1 },	{ "tcp", 6 },	  { "udp", 17 },
+	{ "any", 0 },  { "icmp", 1 }, { "tcp", 6 },	{ "udp", 17 },
 	{ "gre", 47 }, { "esp", 50 }, { "icmpv6", 58 }, { "sctp", 132 },
 };
 
@@ -292,8 +292,8 @@ static int run_status(const struct options *options)
 }
 
 const struct command commands[] = {
-	{ "apply", "-f FILE.json|-", "put all objects of a file in place, or none", 0, 0, TAKES_FILE,
-	  run_apply },
+	{ "apply", "-f FILE.json|-", "put all objects of a file in place, or none", 0, 0,
+	  TAKES_FILE, run_apply },
 	{ "get", "KIND [NAME]", "print objects as JSON", 1, 2, 0, run_get },
 	{ "delete", "KIND NAME", "remove an object that nothing refers to", 2, 2, 0, run_delete },
 	{ "resolve", "--network N --from VM --to VM", "ask what happens to a packet", 0, 0,

@@ -32,7 +32,7 @@ struct command {
 	const char *usage; /* after the name */
 	const char *help;
 	int min_args, max_args;
-	unsigned int takes; /* enum option_bit, or-ed */
+	unsigned int takes;			   /* enum option_bit, or-ed */
 	int (*run)(const struct options *options); /* the exit status */
 };
 

@@ -105,7 +105,9 @@ static error_t parse_special(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp common_argp = { common_options, parse_common, NULL, NULL, NULL, NULL, NULL };
+static const struct argp common_argp = {
+	common_options, parse_common, NULL, NULL, NULL, NULL, NULL
+};
 
 /* One command's own line: which options and how many arguments it takes. */
 struct command_line {
@@ -141,7 +143,12 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
 static int run_command(const struct command *command, int argc, char **argv, struct options *o)
 {
 	const struct argp special = { command->takes & TAKES_FILE ? file_options : pair_options,
-				      parse_special, NULL, NULL, NULL, NULL, NULL };
+				      parse_special,
+				      NULL,
+				      NULL,
+				      NULL,
+				      NULL,
+				      NULL };
 	const struct argp_child children[] = {
 		{ &common_argp, 0, NULL, 0 },
 		{ command->takes ? &special : NULL, 0, NULL, 0 },

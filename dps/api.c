@@ -134,8 +134,12 @@ char *api_query(const struct api_call *call, const char *name)
 struct commit_context api_context(struct api *api)
 {
 	return (struct commit_context){
-		.m = &api->model, .store = api->store, .now = time(NULL),
-		.lifetime = api->lifetime, .committed = api_watch_committed, .arg = api,
+		.m = &api->model,
+		.store = api->store,
+		.now = time(NULL),
+		.lifetime = api->lifetime,
+		.committed = api_watch_committed,
+		.arg = api,
 	};
 }
 

@@ -12,11 +12,11 @@
 #include "dps/commit.h"
 #include "dps/config.h"
 
-#define BODY_MAX (1 << 20)	   /* of a request */
-#define APPLY_BODY_MAX (64 << 20)  /* of an apply */
+#define BODY_MAX (1 << 20)	  /* of a request */
+#define APPLY_BODY_MAX (64 << 20) /* of an apply */
 #define HEADERS_MAX (16 << 10)
 #define PATH_PARTS_MAX 8
-#define KEYS_MAX 256		   /* of one resolve */
+#define KEYS_MAX 256		    /* of one resolve */
 #define WATCH_BACKLOG_MAX (8 << 20) /* bytes a watcher may be behind before it is dropped */
 
 struct api_watcher;

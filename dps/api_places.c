@@ -46,8 +46,8 @@ void api_put_host(struct api_call *call)
 		return;
 	}
 	api_reply(call, HTTP_OK,
-		  feed_host_json((struct host *)model_find(&call->api->model, KIND_HOST,
-							    call->args[0])));
+		  feed_host_json(
+			  (struct host *)model_find(&call->api->model, KIND_HOST, call->args[0])));
 }
 
 /* The endpoint that the path names, or a refusal. */
@@ -99,7 +99,8 @@ static cJSON *place_json(const struct endpoint *ep)
 	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
 	list = cJSON_AddArrayToObject(out, "addresses");
 	for (size_t i = 0; i < spec->n_addresses; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&spec->addresses[i], text)));
+		cJSON_AddItemToArray(list,
+				     cJSON_CreateString(ip_format(&spec->addresses[i], text)));
 	cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
 	cJSON_AddStringToObject(out, "claim", ep->place.claim);
 	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
@@ -129,8 +130,8 @@ static int read_place(const struct model *m, const cJSON *json, struct place_req
 {
 	static const char *const fields[] = { "host", "claim", "revision", NULL };
 	const char *host = NULL;
-	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
-					json_fail(err, NULL, "a place is written {\"host\": ...}");
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
+				      : json_fail(err, NULL, "a place is written {\"host\": ...}");
 
 	out->revision = ANY_REVISION;
 	rc = rc ? rc : json_str(json, "host", &host, err);
@@ -172,8 +173,8 @@ void api_put_place(struct api_call *call)
 		return;
 	rc = read_place(&call->api->model, json, &want, &err);
 	if (!rc)
-		rc = want.claim ? places_renew(ep, want.host, want.claim, &err) :
-				  claim(call->api, ep, &want, &err);
+		rc = want.claim ? places_renew(ep, want.host, want.claim, &err)
+				: claim(call->api, ep, &want, &err);
 	cJSON_Delete(json);
 	if (!rc) {
 		api_reply(call, HTTP_OK, place_json(ep));
@@ -193,8 +194,8 @@ void api_delete_place(struct api_call *call)
 
 	if (!ep)
 		return;
-	rc = id ? places_release(&ctx, ep, id, &err) :
-		  json_fail(&err, "claim", "'claim' is missing");
+	rc = id ? places_release(&ctx, ep, id, &err)
+		: json_fail(&err, "claim", "'claim' is missing");
 	if (!rc) {
 		api_reply(call, HTTP_OK, cJSON_CreateObject());
 		return;

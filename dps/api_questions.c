@@ -64,14 +64,14 @@ static int read_key(const cJSON *json, struct question *q, struct json_error *er
 {
 	static const char *const fields[] = { "source", "network",   "from",	"to", "to_endpoint",
 					      "proto",	"from_port", "to_port", NULL };
-	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
-					json_fail(err, NULL, "a key is an object");
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
+				      : json_fail(err, NULL, "a key is an object");
 
 	*q = (struct question){ 0 };
 	rc = rc ? rc : read_source(json, q, err);
 	if (!rc)
-		rc = json_get(json, "to_endpoint") ? json_str(json, "to_endpoint", &q->to, err) :
-						     read_address(json, q, err);
+		rc = json_get(json, "to_endpoint") ? json_str(json, "to_endpoint", &q->to, err)
+						   : read_address(json, q, err);
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
 
@@ -102,8 +102,8 @@ static int answer_all(struct api *api, const cJSON *json, cJSON *answers, struct
 	const char *host = NULL;
 	uint64_t min_revision = 0;
 	size_t n = 0;
-	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
-					json_fail(err, NULL, "a question is an object with 'keys'");
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
+				      : json_fail(err, NULL, "a question is an object with 'keys'");
 
 	rc = rc ? rc : json_str_opt(json, "host", &host, err);
 	rc = rc ? rc : json_uint_opt(json, "min_revision", 0, JSON_INT_MAX, &min_revision, err);
@@ -143,11 +143,11 @@ void api_resolve(struct api_call *call)
 static int read_check(const cJSON *json, struct question *q, struct check *check,
 		      struct json_error *err)
 {
-	static const char *const fields[] = { "vnid", "policy",	   "sequence", "source", "to",
+	static const char *const fields[] = { "vnid",  "policy",    "sequence", "source", "to",
 					      "proto", "from_port", "to_port",	NULL };
 	uint64_t vnid = 0, policy = 0;
-	int rc = cJSON_IsObject(json) ? json_only(json, fields, err) :
-					json_fail(err, NULL, "a check is an object");
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
+				      : json_fail(err, NULL, "a check is an object");
 
 	*q = (struct question){ 0 };
 	rc = rc ? rc : json_uint(json, "vnid", 1, VNID_MAX, &vnid, err);

@@ -22,8 +22,12 @@ static void name_error(struct json_error *err, enum kind kind, const char *key)
 static void txn_begin(struct txn *txn, const struct commit_context *ctx, struct json_error *err)
 {
 	*txn = (struct txn){
-		.m = ctx->m, .store = ctx->store, .err = err,
-		.now = ctx->now, .lifetime = ctx->lifetime, .serial = ++ctx->m->serial,
+		.m = ctx->m,
+		.store = ctx->store,
+		.err = err,
+		.now = ctx->now,
+		.lifetime = ctx->lifetime,
+		.serial = ++ctx->m->serial,
 	};
 	memset(err, 0, sizeof(*err));
 }
@@ -110,8 +114,7 @@ static int stage_fallback(struct txn *txn, struct network *net, const struct spe
 		return 0;
 	if (!net->fallback) {
 		snprintf(key, sizeof(key), "%s/%s", spec->name, DEFAULT_POLICY);
-		net->fallback =
-			(struct policy *)model_create(txn->m, KIND_POLICY, key, net, 0);
+		net->fallback = (struct policy *)model_create(txn->m, KIND_POLICY, key, net, 0);
 	}
 	if (!net->fallback)
 		return -EEXIST;
@@ -128,7 +131,8 @@ static int stage_new(struct txn *txn, struct spec *spec, struct object **out)
 		net = (struct network *)model_find(txn->m, KIND_NETWORK, spec->network);
 		if (!net) {
 			name_error(txn->err, spec->kind, spec->key);
-			return json_fail(txn->err, "network", "no such network '%s'", spec->network);
+			return json_fail(txn->err, "network", "no such network '%s'",
+					 spec->network);
 		}
 	}
 	*out = model_create(txn->m, spec->kind, spec->key, net, 0);
@@ -260,8 +264,7 @@ static void raise_revisions(struct txn *txn)
 	for (size_t i = 0; i < txn->changes.n; i++) {
 		struct change *change = txn->changes.v[i];
 		struct object *obj = change->obj;
-		struct network *net =
-			obj->kind == KIND_NETWORK ? (struct network *)obj : obj->net;
+		struct network *net = obj->kind == KIND_NETWORK ? (struct network *)obj : obj->net;
 
 		if (obj->kind == KIND_HOST)
 			txn->hosts = true;
@@ -311,7 +314,8 @@ static void end_gone(struct txn *txn, const struct endpoint *ep, const struct ho
 	struct gone *gone;
 
 	DL_FOREACH(txn->m->gone, gone)
-		if (gone->endpoint == ep->o.id && (gone->host == from || gone->host == ep->place.host))
+		if (gone->endpoint == ep->o.id &&
+		    (gone->host == from || gone->host == ep->place.host))
 			ptrs_push(&txn->ended, gone);
 }
 

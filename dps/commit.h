@@ -30,8 +30,8 @@ struct saved {
 struct change {
 	struct object *obj;
 	struct spec *before, *after; /* NULL: was not, is no more */
-	bool taken;	       /* the old content is out */
-	bool indexed, linked;  /* the new one is in */
+	bool taken;		     /* the old content is out */
+	bool indexed, linked;	     /* the new one is in */
 };
 
 struct regroup {
@@ -51,7 +51,7 @@ struct txn {
 	struct ptrs regroups; /* endpoints whose groups changed */
 	struct ptrs gone;     /* past places to add */
 	struct ptrs ended;    /* past places to drop */
-	bool hosts; /* a host came, changed or went */
+	bool hosts;	      /* a host came, changed or went */
 };
 
 /* Who runs commits: what every call needs. */

@@ -11,8 +11,8 @@
 /* What a commit did to one network. */
 struct network_news {
 	const struct network *net;
-	char *policies;		/* JSON list, the same for every host */
-	struct ptrs endpoints;	/* touched */
+	char *policies;	       /* JSON list, the same for every host */
+	struct ptrs endpoints; /* touched */
 	struct network_news *next;
 };
 
@@ -376,7 +376,6 @@ static void copy_set(const struct idset *from, struct idset *to)
 {
 	for (uint32_t i = 0; i < from->n; i++)
 		idset_add(to, from->v[i]);
-
 }
 
 void feed_tell(struct feed *feed, const struct feed_news *news)

@@ -78,8 +78,7 @@ int link_index(struct model *m, struct object *obj, struct json_error *err)
 	int rc = 0;
 
 	for (size_t i = 0; i < claims.n; i++) {
-		const struct object *owner =
-			model_own(m, claims.vnid, &claims.addresses[i], obj);
+		const struct object *owner = model_own(m, claims.vnid, &claims.addresses[i], obj);
 
 		if (owner) {
 			rc = owned_already(obj, owner, i, &claims.addresses[i], err);
@@ -134,8 +133,7 @@ static int check_addresses(struct object *obj, struct json_error *err)
 	return 0;
 }
 
-static const struct subnet *find_overlap(const struct network_spec *a,
-					 const struct network_spec *b)
+static const struct subnet *find_overlap(const struct network_spec *a, const struct network_spec *b)
 {
 	for (size_t i = 0; i < a->n_subnets; i++)
 		for (size_t j = 0; j < b->n_subnets; j++) {
@@ -193,14 +191,16 @@ static int resolve_names(struct model *m, const struct object *obj, const struct
 	idset_free(out);
 	for (size_t i = 0; i < names->n; i++) {
 		const struct object *ep =
-			net ? model_find_in(m, KIND_ENDPOINT, net->o.key, names->v[i]) :
-			      model_find(m, KIND_ENDPOINT, names->v[i]);
+			net ? model_find_in(m, KIND_ENDPOINT, net->o.key, names->v[i])
+			    : model_find(m, KIND_ENDPOINT, names->v[i]);
 
 		if (!ep) {
 			name_object(obj, err);
-			return net ? json_fail_item(err, field, i, "'%s' is not an endpoint of network %s",
-						    names->v[i], net->o.key) :
-				     json_fail_item(err, field, i, "'%s' is not an endpoint", names->v[i]);
+			return net ? json_fail_item(err, field, i,
+						    "'%s' is not an endpoint of network %s",
+						    names->v[i], net->o.key)
+				   : json_fail_item(err, field, i, "'%s' is not an endpoint",
+						    names->v[i]);
 		}
 		idset_add(out, ep->id);
 	}
@@ -255,7 +255,8 @@ static int resolve_policy(struct model *m, struct object *obj, struct json_error
 		return rc;
 	if (is_foreign(&p->from, obj->net) && is_foreign(&p->to, obj->net)) {
 		name_object(obj, err);
-		return json_fail(err, "to.network", "neither side is of network %s", obj->net->o.key);
+		return json_fail(err, "to.network", "neither side is of network %s",
+				 obj->net->o.key);
 	}
 	rc = check_apart(obj, "from.network", p->from.net, obj->net, err);
 	rc = rc ? rc : check_apart(obj, "to.network", p->to.net, obj->net, err);
@@ -354,8 +355,8 @@ static bool refers(const struct object *from, const struct object *obj)
 	case KIND_SERVICE:
 		return obj->kind == KIND_ENDPOINT && idset_has(&from->spec->u.service.ids, obj->id);
 	case KIND_GROUP:
-		return &from->net->o == obj || (obj->kind == KIND_ENDPOINT &&
-						idset_has(&from->spec->u.group.ids, obj->id));
+		return &from->net->o == obj ||
+		       (obj->kind == KIND_ENDPOINT && idset_has(&from->spec->u.group.ids, obj->id));
 	case KIND_ENDPOINT:
 		return &from->net->o == obj ||
 		       (const struct object *)((const struct endpoint *)from)->place.host == obj;

@@ -20,18 +20,18 @@
 /* What all kinds have in common. First member of each of the structs below. */
 struct object {
 	enum kind kind;
-	uint32_t id;	      /* never zero, never reused; a network's is its VNID */
+	uint32_t id; /* never zero, never reused; a network's is its VNID */
 	char key[KEY_ROOM];
-	struct network *net;  /* NULL for kinds that are in none */
-	struct spec *spec;    /* NULL: deleted */
-	uint64_t revision;    /* of the last change to this object's content */
-	uint64_t sequence;    /* docs/staleness.md, as floor is */
+	struct network *net; /* NULL for kinds that are in none */
+	struct spec *spec;   /* NULL: deleted */
+	uint64_t revision;   /* of the last change to this object's content */
+	uint64_t sequence;   /* docs/staleness.md, as floor is */
 	uint64_t floor;
-	uint64_t made_by;     /* the transaction that created it, as long as this process lives */
-	uint64_t touched_by;  /* the transaction that touched it last */
+	uint64_t made_by;    /* the transaction that created it, as long as this process lives */
+	uint64_t touched_by; /* the transaction that touched it last */
 	struct object *prev, *next; /* among its network's objects of this kind */
-	UT_hash_handle hh;    /* by key, one table per kind */
-	UT_hash_handle hh_id; /* by id: networks, endpoints, policies, hosts */
+	UT_hash_handle hh;	    /* by key, one table per kind */
+	UT_hash_handle hh_id;	    /* by id: networks, endpoints, policies, hosts */
 };
 
 struct host {
@@ -48,7 +48,7 @@ struct place {
 struct endpoint {
 	struct object o;
 	struct place place;
-	struct idset groups; /* by its own list and by group objects */
+	struct idset groups;	      /* by its own list and by group objects */
 	struct endpoint *prev, *next; /* among its host's */
 };
 
@@ -65,7 +65,7 @@ struct joint {
 
 struct network {
 	struct object o;
-	uint64_t revision; /* the network's: raised once by each commit that changes anything in it */
+	uint64_t revision; /* the network's: raised once by each commit that changes it */
 	struct policy *fallback; /* its default policy */
 	struct object *endpoints, *groups, *policies, *tombstones;
 	size_t n_policies;
@@ -116,7 +116,8 @@ struct host *model_host(const struct model *m, uint32_t id);
 /* model_at() - the endpoint of this network that has the address. */
 struct endpoint *model_at(const struct model *m, uint32_t vnid, const struct ip_addr *addr);
 
-/* model_create() - an object of no content yet, in the tables. id 0: the next free one; NULL: none left. */
+/* model_create() - an object of no content yet, in the tables. id 0: the next free one; NULL: none
+ * left. */
 struct object *model_create(struct model *m, enum kind kind, const char *key, struct network *net,
 			    uint32_t id);
 
@@ -130,7 +131,8 @@ void model_bury(struct model *m, struct policy *p);
 /* model_destroy() - free an unlisted object, or a tombstone, with its spec. */
 void model_destroy(struct model *m, struct object *obj);
 
-/* model_own()/model_disown() - an address or MAC gets its owner; the present one, if another, is returned. */
+/* model_own()/model_disown() - an address or MAC gets its owner; the present one, if another, is
+ * returned. */
 struct object *model_own(struct model *m, uint32_t vnid, const struct ip_addr *addr,
 			 struct object *obj);
 void model_disown(struct model *m, uint32_t vnid, const struct ip_addr *addr);

@@ -70,10 +70,11 @@ static int bad_name(const char *text, const char *field, ssize_t i, const char *
 	char why[160];
 
 	if (is_address(text))
-		snprintf(why, sizeof(why), "policies are logical: an address stands where %s is to be named",
-			 what);
+		snprintf(why, sizeof(why),
+			 "policies are logical: an address stands where %s is to be named", what);
 	else
-		snprintf(why, sizeof(why), "not a name (1 to %d of A-Z a-z 0-9 . _ -, a letter or digit first)",
+		snprintf(why, sizeof(why),
+			 "not a name (1 to %d of A-Z a-z 0-9 . _ -, a letter or digit first)",
 			 NAME_MAX_LEN);
 	if (i >= 0)
 		return json_fail_item(err, field, i, "'%.80s': %s", text, why);
@@ -142,8 +143,10 @@ static int parse_addresses(const cJSON *json, size_t max, struct ip_addr **out, 
 	cJSON_ArrayForEach(item, list) {
 		struct ip_addr addr;
 
-		if (!cJSON_IsString(item) || ip_parse(item->valuestring, &addr) || !ip_is_host(&addr))
-			return json_fail_item(err, "addresses", *n, "'%.60s' is not the IP address of a host",
+		if (!cJSON_IsString(item) || ip_parse(item->valuestring, &addr) ||
+		    !ip_is_host(&addr))
+			return json_fail_item(err, "addresses", *n,
+					      "'%.60s' is not the IP address of a host",
 					      cJSON_IsString(item) ? item->valuestring : "?");
 		(*out)[(*n)++] = addr;
 	}
@@ -197,7 +200,8 @@ static int parse_subnet(const cJSON *item, size_t i, struct subnet *out, struct 
 	out->named = gateway;
 	if (gateway && (ip_parse(gateway, &out->gateway) || !ip_is_host(&out->gateway) ||
 			!ip_prefix_contains(&out->prefix, &out->gateway)))
-		return json_fail(err, at, "gateway '%.60s' is not an address in %s", gateway, prefix);
+		return json_fail(err, at, "gateway '%.60s' is not an address in %s", gateway,
+				 prefix);
 	return 0;
 }
 
@@ -270,7 +274,8 @@ static void network_free(struct spec *spec)
 static int host_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	struct host_spec *host = &spec->u.host;
-	int rc = parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses, err);
+	int rc = parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses,
+				 err);
 
 	if (!rc && !host->n_addresses)
 		return json_fail(err, "addresses", "a host has at least one underlay address");
@@ -299,7 +304,8 @@ static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_erro
 	if (rc)
 		return rc;
 	if (mac_parse(mac, &ep->mac) || !mac_is_host(&ep->mac))
-		return json_fail(err, "mac", "'%.40s' is not a unicast MAC address like 02:00:00:00:01:01",
+		return json_fail(err, "mac",
+				 "'%.40s' is not a unicast MAC address like 02:00:00:00:01:01",
 				 mac);
 	rc = parse_addresses(json, ADDRESSES_MAX, &ep->addresses, &ep->n_addresses, err);
 	return rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
@@ -325,8 +331,8 @@ static void endpoint_free(struct spec *spec)
 
 static int group_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
-	return objects_names(json, "endpoints", MEMBERS_MAX, "an endpoint", &spec->u.group.endpoints,
-			     err);
+	return objects_names(json, "endpoints", MEMBERS_MAX, "an endpoint",
+			     &spec->u.group.endpoints, err);
 }
 
 static void group_render(const struct spec *spec, cJSON *out)
@@ -361,7 +367,8 @@ static int parse_instance(const cJSON *item, size_t i, struct names *out, struct
 	int rc;
 
 	if (!cJSON_IsObject(item))
-		return json_fail_item(err, "instances", i, "an instance is an object like {\"endpoint\": \"blue/fw1\"}");
+		return json_fail_item(err, "instances", i,
+				      "an instance is an object like {\"endpoint\": \"blue/fw1\"}");
 	snprintf(err->prefix, sizeof(err->prefix), "instances[%zu].", i);
 	rc = json_only(item, fields, err);
 	rc = rc ? rc : json_str(item, "endpoint", &text, err);
@@ -414,7 +421,8 @@ static void service_free(struct spec *spec)
 static int policy_spec_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	if (!strcmp(spec->name, DEFAULT_POLICY))
-		return json_fail(err, "name", "'%s' is the network's own: set \"default\" of network %s",
+		return json_fail(err, "name",
+				 "'%s' is the network's own: set \"default\" of network %s",
 				 DEFAULT_POLICY, spec->network);
 	return policy_parse(json, &spec->u.policy, err);
 }
@@ -430,17 +438,41 @@ static void policy_spec_free(struct spec *spec)
 }
 
 static const struct kind_ops kinds[KIND_COUNT] = {
-	[KIND_NETWORK] = { "network", false, network_parse, network_render, network_free,
+	[KIND_NETWORK] = { "network",
+			   false,
+			   network_parse,
+			   network_render,
+			   network_free,
 			   { "kind", "name", "subnets", "default" } },
-	[KIND_HOST] = { "host", false, host_parse, host_render, host_free,
+	[KIND_HOST] = { "host",
+			false,
+			host_parse,
+			host_render,
+			host_free,
 			{ "kind", "name", "addresses" } },
-	[KIND_ENDPOINT] = { "endpoint", true, endpoint_parse, endpoint_render, endpoint_free,
+	[KIND_ENDPOINT] = { "endpoint",
+			    true,
+			    endpoint_parse,
+			    endpoint_render,
+			    endpoint_free,
 			    { "kind", "network", "name", "mac", "addresses", "groups" } },
-	[KIND_GROUP] = { "group", true, group_parse, group_render, group_free,
+	[KIND_GROUP] = { "group",
+			 true,
+			 group_parse,
+			 group_render,
+			 group_free,
 			 { "kind", "network", "name", "endpoints" } },
-	[KIND_SERVICE] = { "service", false, service_parse, service_render, service_free,
+	[KIND_SERVICE] = { "service",
+			   false,
+			   service_parse,
+			   service_render,
+			   service_free,
 			   { "kind", "name", "instances" } },
-	[KIND_POLICY] = { "policy", true, policy_spec_parse, policy_spec_render, policy_spec_free,
+	[KIND_POLICY] = { "policy",
+			  true,
+			  policy_spec_parse,
+			  policy_spec_render,
+			  policy_spec_free,
 			  { "kind", "network", "name", "priority", "from", "to", "proto",
 			    "from_port", "to_port", "action", "path", "final", "reply", "qos" } },
 };
@@ -554,8 +586,12 @@ struct spec *objects_default_policy(const char *network, bool allow)
 	spec->network = mem_copy(network);
 	spec->name = mem_copy(DEFAULT_POLICY);
 	spec->u.policy = (struct policy_spec){
-		.from.any = true, .to.any = true, .match = flow_all, .allow = allow,
-		.reply = true, .dscp = -1,
+		.from.any = true,
+		.to.any = true,
+		.match = flow_all,
+		.allow = allow,
+		.reply = true,
+		.dscp = -1,
 	};
 	set_key(spec, &err);
 	set_body(spec);

@@ -20,12 +20,12 @@
 #define NAME_MAX_LEN 63
 #define KEY_ROOM (2 * NAME_MAX_LEN + 2) /* "network/name" with the NUL */
 #define SUBNETS_MAX 64
-#define ADDRESSES_MAX 4096	/* of an endpoint */
+#define ADDRESSES_MAX 4096 /* of an endpoint */
 #define HOST_ADDRESSES_MAX 16
-#define GROUPS_MAX 64		/* of an endpoint */
-#define MEMBERS_MAX 65536	/* of a group, or endpoints named by one side of a policy */
+#define GROUPS_MAX 64	  /* of an endpoint */
+#define MEMBERS_MAX 65536 /* of a group, or endpoints named by one side of a policy */
 #define INSTANCES_MAX 1024
-#define PATH_MAX_HOPS 15	/* the wire counts hops in four bits */
+#define PATH_MAX_HOPS 15 /* the wire counts hops in four bits */
 #define PRIORITY_MAX 1000000
 #define RATE_MAX_MBPS 10000000
 #define DEFAULT_POLICY "default" /* the name that each network's own default policy has */
@@ -119,7 +119,7 @@ const char *objects_kind_name(enum kind kind);
 int objects_kind(const char *name); /* -EINVAL: no such kind */
 bool objects_in_network(enum kind kind);
 
-/* objects_parse() - one object to a spec of the caller's (objects_free()). 0 or -EINVAL with *err. */
+/* objects_parse() - one object to a spec, the caller's (objects_free()). 0 or -EINVAL with *err. */
 int objects_parse(const cJSON *json, struct spec **out, struct json_error *err);
 void objects_free(struct spec *spec);
 

@@ -20,7 +20,8 @@ static int leave(struct json_error *err, int rc)
 
 static int no_field(const char *field, struct json_error *err)
 {
-	return json_fail(err, field, "policies are logical: '%.60s' is no field of a policy", field);
+	return json_fail(err, field, "policies are logical: '%.60s' is no field of a policy",
+			 field);
 }
 
 static int parse_other_network(const cJSON *json, struct selector *out, struct json_error *err)
@@ -87,12 +88,13 @@ static int parse_selector(const cJSON *json, const char *field, struct selector 
 		return 0;
 	}
 	if (cJSON_IsString(side))
-		return json_fail(err, field,
-				 "'%.60s': policies are logical: '%s' is \"any\" or names endpoints, groups or a network",
-				 side->valuestring, field);
+		return json_fail(
+			err, field,
+			"'%.60s': policies are logical: '%s' is \"any\" or names endpoints, groups or a network",
+			side->valuestring, field);
 	if (!cJSON_IsObject(side) || !side->child)
-		return json_fail(err, field, "'%s' is \"any\" or names endpoints, groups or a network",
-				 field);
+		return json_fail(err, field,
+				 "'%s' is \"any\" or names endpoints, groups or a network", field);
 	enter(err, field);
 	return leave(err, parse_selector_fields(side, out, err));
 }
@@ -111,7 +113,8 @@ static int parse_proto(const cJSON *json, struct flow_box *match, struct json_er
 	}
 	proto = cJSON_IsString(item) ? flow_proto(item->valuestring) : -EINVAL;
 	if (proto < 0)
-		return json_fail(err, "proto", "'proto' is a name like tcp, a number from 1 to 255, or any");
+		return json_fail(err, "proto",
+				 "'proto' is a name like tcp, a number from 1 to 255, or any");
 	match->proto = proto;
 	return 0;
 }
@@ -148,7 +151,8 @@ static int parse_port(const cJSON *json, const char *field, const struct flow_bo
 	if (json_whole(item, 0, PORT_MAX, &port))
 		out[0] = out[1] = port;
 	else if (!cJSON_IsString(item) || !parse_port_text(item->valuestring, out))
-		return json_fail(err, field, "'%s' is a port from 0 to 65535 or a range like \"8000-8099\"",
+		return json_fail(err, field,
+				 "'%s' is a port from 0 to 65535 or a range like \"8000-8099\"",
 				 field);
 	if (!flow_has_ports(match->proto))
 		return json_fail(err, field, "protocol %d has no ports", match->proto);

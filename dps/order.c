@@ -72,8 +72,8 @@ static void mention_all(struct order *order, enum side side, const struct idset 
 	for (uint32_t i = 0; i < ids->n; i++) {
 		if (order->n_mentions == order->room) {
 			order->room = order->room ? order->room * 2 : 64;
-			order->mentions = mem_resize(order->mentions, order->room,
-						     sizeof(*order->mentions));
+			order->mentions =
+				mem_resize(order->mentions, order->room, sizeof(*order->mentions));
 		}
 		order->mentions[order->n_mentions++] =
 			(struct mention){ .side = side, .id = ids->v[i], .at = at };
@@ -143,8 +143,7 @@ static size_t find_mention(const struct order *order, const struct mention *key)
 	return lo;
 }
 
-static void add_mentions(const struct order *order, enum side side, uint32_t id,
-			 struct places *out)
+static void add_mentions(const struct order *order, enum side side, uint32_t id, struct places *out)
 {
 	const struct mention key = { .side = side, .id = id };
 

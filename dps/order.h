@@ -12,7 +12,8 @@
 
 struct order;
 
-/* order_candidates() - add to *out, in order, every policy but the default that could match the pair. */
+/* order_candidates() - add to *out, in order, every policy but the default that could match the
+ * pair. */
 void order_candidates(struct network *net, const struct endpoint *from, const struct endpoint *to,
 		      struct ptrs *out);
 void order_free(struct order *order);

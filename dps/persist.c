@@ -25,9 +25,14 @@ static enum store_table table_of(enum kind kind)
 static int put_object(struct store *store, const struct object *obj)
 {
 	struct store_record record = {
-		.table = table_of(obj->kind), .kind = objects_kind_name(obj->kind),
-		.key = obj->key, .id = obj->id, .revision = obj->revision,
-		.sequence = obj->sequence, .floor = obj->floor, .body = obj->spec->body,
+		.table = table_of(obj->kind),
+		.kind = objects_kind_name(obj->kind),
+		.key = obj->key,
+		.id = obj->id,
+		.revision = obj->revision,
+		.sequence = obj->sequence,
+		.floor = obj->floor,
+		.body = obj->spec->body,
 	};
 
 	if (obj->kind == KIND_NETWORK)
@@ -44,9 +49,15 @@ static int put_tombstone(struct store *store, const struct object *obj, int64_t 
 {
 	char key[SMALL_KEY];
 	struct store_record record = {
-		.table = STORE_LOGICAL, .kind = TOMBSTONE, .key = key, .id = obj->id,
-		.revision = obj->revision, .sequence = obj->sequence, .floor = obj->floor,
-		.until = until, .body = obj->key,
+		.table = STORE_LOGICAL,
+		.kind = TOMBSTONE,
+		.key = key,
+		.id = obj->id,
+		.revision = obj->revision,
+		.sequence = obj->sequence,
+		.floor = obj->floor,
+		.until = until,
+		.body = obj->key,
 	};
 
 	tombstone_key(obj, key);
@@ -64,9 +75,12 @@ static int remove_tombstone(struct store *store, const struct object *obj)
 static int put_place(struct store *store, const struct endpoint *ep)
 {
 	struct store_record record = {
-		.table = STORE_PHYSICAL, .kind = PLACE, .key = ep->o.key,
+		.table = STORE_PHYSICAL,
+		.kind = PLACE,
+		.key = ep->o.key,
 		.id = ep->place.host ? ep->place.host->o.id : 0,
-		.revision = ep->place.revision, .body = ep->place.claim,
+		.revision = ep->place.revision,
+		.body = ep->place.claim,
 	};
 
 	return store_put(store, &record);
@@ -84,7 +98,8 @@ static int remove_network_tombstones(struct store *store, const struct network *
 
 static int remove_object(struct txn *txn, const struct object *obj)
 {
-	int rc = store_remove(txn->store, table_of(obj->kind), objects_kind_name(obj->kind), obj->key);
+	int rc = store_remove(txn->store, table_of(obj->kind), objects_kind_name(obj->kind),
+			      obj->key);
 
 	if (!rc && obj->kind == KIND_ENDPOINT)
 		rc = store_remove(txn->store, STORE_PHYSICAL, PLACE, obj->key);
@@ -129,7 +144,8 @@ static char *gone_body(const struct gone *gone)
 	cJSON_AddNumberToObject(body, "vnid", gone->vnid);
 	cJSON_AddNumberToObject(body, "host", gone->host->o.id);
 	for (size_t i = 0; i < gone->n_addresses; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&gone->addresses[i], addr)));
+		cJSON_AddItemToArray(list,
+				     cJSON_CreateString(ip_format(&gone->addresses[i], addr)));
 	text = cJSON_PrintUnformatted(body);
 	cJSON_Delete(body);
 	return text;
@@ -140,8 +156,13 @@ static int put_gone(struct store *store, const struct gone *gone)
 	_free_ char *body = gone_body(gone);
 	char key[SMALL_KEY];
 	struct store_record record = {
-		.table = STORE_PHYSICAL, .kind = GONE, .key = key, .id = gone->endpoint,
-		.revision = gone->revision, .until = gone->until, .body = body,
+		.table = STORE_PHYSICAL,
+		.kind = GONE,
+		.key = key,
+		.id = gone->endpoint,
+		.revision = gone->revision,
+		.until = gone->until,
+		.body = body,
 	};
 
 	gone_key(gone, key);
@@ -263,7 +284,8 @@ static struct spec *parse_body(const struct kept *kept, const struct network *ne
 	cJSON *json;
 
 	if (is_fallback(kept))
-		return net ? objects_default_policy(net->o.key, net->o.spec->u.network.allow) : NULL;
+		return net ? objects_default_policy(net->o.key, net->o.spec->u.network.allow)
+			   : NULL;
 	json = json_parse(kept->record.body, strlen(kept->record.body), err);
 	if (json)
 		objects_parse(json, &spec, err);
@@ -408,7 +430,8 @@ static int load_links(struct loading *loading)
 	for (obj = loading->m->by_key[KIND_NETWORK]; obj; obj = obj->hh.next)
 		if (!((struct network *)obj)->fallback)
 			return json_fail(loading->err, NULL,
-					 "the store is damaged: network %s has no default policy", obj->key);
+					 "the store is damaged: network %s has no default policy",
+					 obj->key);
 	return 0;
 }
 

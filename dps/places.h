@@ -10,7 +10,8 @@
 
 #include "dps/commit.h"
 
-/* places_claim() - revision: the place's, or ANY_REVISION. id: the new claim's, CLAIM_ROOM - 1 characters. */
+/* places_claim() - revision: the place's, or ANY_REVISION. id: the new claim's, CLAIM_ROOM - 1
+ * characters. */
 int places_claim(const struct commit_context *ctx, struct endpoint *ep, struct host *host,
 		 uint64_t revision, const char *id, struct json_error *err);
 int places_renew(const struct endpoint *ep, const struct host *host, const char *claim,

@@ -192,8 +192,7 @@ static unsigned int scope_of(const struct pair *pair)
 
 	for (int h = 0; h < pair->n_halves; h++)
 		for (size_t i = 0; i < pair->halves[h].policies.n; i++) {
-			const struct flow_box *box =
-				&spec_of(pair->halves[h].policies.v[i])->match;
+			const struct flow_box *box = &spec_of(pair->halves[h].policies.v[i])->match;
 
 			if (box->proto)
 				scope |= SCOPE_PROTO;
@@ -319,7 +318,8 @@ static bool is_plain(const struct pair *pair)
 	for (size_t i = 0; i < list->n; i++)
 		for (size_t j = i + 1; j < list->n; j++)
 			if (spec_of(list->v[i])->allow && adds_something(spec_of(list->v[j])) &&
-			    flow_meet(&spec_of(list->v[i])->match, &spec_of(list->v[j])->match, &both))
+			    flow_meet(&spec_of(list->v[i])->match, &spec_of(list->v[j])->match,
+				      &both))
 				return false;
 	return true;
 }
@@ -408,8 +408,10 @@ void resolve(struct model *m, const struct question *q, struct answer *out)
 {
 	struct pair pair = { .from = find_source(m, q) };
 
-	*out = (struct answer){ .verdict = VERDICT_NO_SOURCE, .source = q->source,
-				.has_address = q->by_address, .address = q->address };
+	*out = (struct answer){ .verdict = VERDICT_NO_SOURCE,
+				.source = q->source,
+				.has_address = q->by_address,
+				.address = q->address };
 	refuse(&out->outcome, NULL);
 	if (!pair.from)
 		return;
@@ -448,6 +450,7 @@ void resolve_check(struct model *m, const struct question *q, struct check *chec
 	    answer->outcome.policy != check->found || answer->vnid != check->vnid)
 		return;
 	least = max_of(net->o.floor, max_of(p->o.sequence, p->o.floor));
-	least = max_of(least, max_of(answer->destination->o.sequence, answer->destination->o.floor));
+	least = max_of(least,
+		       max_of(answer->destination->o.sequence, answer->destination->o.floor));
 	check->current = check->sequence >= least;
 }

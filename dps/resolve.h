@@ -12,7 +12,13 @@
 
 #define RULES_MAX 8 /* rules that an answer carries; beyond that each packet is asked for */
 
-enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_NO_ENDPOINT, VERDICT_NO_PLACE, VERDICT_NO_SOURCE };
+enum verdict {
+	VERDICT_ALLOW,
+	VERDICT_DENY,
+	VERDICT_NO_ENDPOINT,
+	VERDICT_NO_PLACE,
+	VERDICT_NO_SOURCE
+};
 
 /* The fields of a packet that a pair's decision depends on. */
 enum scope { SCOPE_PROTO = 1, SCOPE_FROM_PORT = 2, SCOPE_TO_PORT = 4 };
@@ -65,7 +71,7 @@ struct check {
 	uint64_t sequence;
 	/* out */
 	bool current;
-	uint64_t revision;	   /* the network's, 0: no such network */
+	uint64_t revision;	    /* the network's, 0: no such network */
 	const struct policy *found; /* NULL: never was, or is long gone */
 	struct answer answer;
 };

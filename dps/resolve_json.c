@@ -3,8 +3,10 @@
 #include "dps/resolve.h"
 
 static const char *const verdicts[] = {
-	[VERDICT_ALLOW] = "allow",	 [VERDICT_DENY] = "deny",
-	[VERDICT_NO_ENDPOINT] = "no_endpoint", [VERDICT_NO_PLACE] = "no_place",
+	[VERDICT_ALLOW] = "allow",
+	[VERDICT_DENY] = "deny",
+	[VERDICT_NO_ENDPOINT] = "no_endpoint",
+	[VERDICT_NO_PLACE] = "no_place",
 	[VERDICT_NO_SOURCE] = "no_source",
 };
 
@@ -116,7 +118,8 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 	if (answer->has_address)
 		cJSON_AddStringToObject(out, "address", ip_format(&answer->address, text));
 	if (answer->destination)
-		cJSON_AddItemToObject(out, "destination", resolve_endpoint_json(answer->destination));
+		cJSON_AddItemToObject(out, "destination",
+				      resolve_endpoint_json(answer->destination));
 	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
 	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
 	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");

@@ -206,9 +206,9 @@ static int open_events(struct server *server)
 		return -ENOMEM;
 	return event_add(server->term, NULL) || event_add(server->intr, NULL) ||
 			       event_add(server->second, &second) ||
-			       event_add(server->expire, &expire) ?
-		       -ENOMEM :
-		       0;
+			       event_add(server->expire, &expire)
+		       ? -ENOMEM
+		       : 0;
 }
 
 static int open_http(struct server *server, const struct config *config, struct json_error *err)

@@ -4,7 +4,8 @@
 #include <string.h>
 #include <utlist.h>
 
-/* Beyond so many changed policies all of the networks concerned are marked instead of the overlaps. */
+/* Beyond so many changed policies all of the networks concerned are marked instead of the overlaps.
+ */
 #define OVERLAPS_MAX 128
 /* Beyond so many endpoints the whole network's floor is raised instead of each one's. */
 #define ENDPOINT_FLOORS_MAX 1024
@@ -159,7 +160,7 @@ static void raise_destinations(struct txn *txn, struct network *net, const struc
 		raise_network_floor(txn, to->net);
 }
 
-/* The two networks were joined by this content of a policy and are not any more: nothing may pass. */
+/* Networks that this content of a policy joined, and that are not any more: nothing may pass. */
 static void raise_parted(struct txn *txn, struct network *net, const struct policy_spec *before)
 {
 	const struct selector *sides[] = { &before->from, &before->to };

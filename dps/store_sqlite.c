@@ -17,7 +17,14 @@
 
 #define SCHEMA_VERSION 1
 
-enum statement { PUT_LOGICAL, PUT_PHYSICAL, REMOVE_LOGICAL, REMOVE_PHYSICAL, PUT_COUNTER, STATEMENTS };
+enum statement {
+	PUT_LOGICAL,
+	PUT_PHYSICAL,
+	REMOVE_LOGICAL,
+	REMOVE_PHYSICAL,
+	PUT_COUNTER,
+	STATEMENTS
+};
 
 struct store {
 	sqlite3 *db;
@@ -25,20 +32,24 @@ struct store {
 	int lock;
 };
 
-#define TABLE(name)                                                                         \
-	"CREATE TABLE IF NOT EXISTS " name " (kind TEXT NOT NULL, key TEXT NOT NULL, "     \
-	"id INTEGER NOT NULL, revision INTEGER NOT NULL, sequence INTEGER NOT NULL, "      \
-	"floor INTEGER NOT NULL, until INTEGER NOT NULL, body TEXT NOT NULL, "             \
-	"PRIMARY KEY (kind, key)) WITHOUT ROWID;"
+#define TABLE(name)                                                                                \
+	"CREATE TABLE IF NOT EXISTS " name " (kind TEXT NOT NULL, key TEXT NOT NULL, "             \
+	"id INTEGER NOT NULL, revision INTEGER NOT NULL, sequence INTEGER NOT NULL, "              \
+	"floor INTEGER NOT NULL, until INTEGER NOT NULL, body TEXT NOT NULL, "                     \
+	"PRIMARY KEY (kind, key)) WITHOUT ROWID"
 #define PUT(name) "INSERT OR REPLACE INTO " name " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 #define REMOVE(name) "DELETE FROM " name " WHERE kind = ? AND key = ?"
 #define LOAD(name) "SELECT kind, key, id, revision, sequence, floor, until, body FROM " name
 
-static const char schema[] =
-	"BEGIN;" TABLE("logical") TABLE("physical")
-	"CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NULL) "
-	"WITHOUT ROWID;"
-	"PRAGMA user_version = 1; COMMIT;";
+static const char *const schema[] = {
+	"BEGIN",
+	TABLE("logical"),
+	TABLE("physical"),
+	"CREATE TABLE IF NOT EXISTS counters "
+	"(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
+	"PRAGMA user_version = 1",
+	"COMMIT",
+};
 
 static const char *const texts[STATEMENTS] = {
 	[PUT_LOGICAL] = PUT("logical"),
@@ -121,8 +132,8 @@ static int prepare(struct store *store)
 		return rc;
 	if (version > SCHEMA_VERSION)
 		return -EPROTONOSUPPORT;
-	if (!version)
-		rc = exec(store, schema, "making the tables");
+	for (size_t i = 0; !rc && !version && i < ARRAY_SIZE(schema); i++)
+		rc = exec(store, schema[i], "making the tables");
 	for (int i = 0; !rc && i < STATEMENTS; i++)
 		rc = check(store,
 			   sqlite3_prepare_v2(store->db, texts[i], -1, &store->statements[i], NULL),
@@ -133,7 +144,8 @@ static int prepare(struct store *store)
 static int open_db(struct store *store, const char *dir, struct json_error *err)
 {
 	_free_ char *path = mem_printf("%s/dps.sqlite", dir);
-	int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	int rc =
+		sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
 	if (rc != SQLITE_OK)
 		return json_fail(err, NULL, "cannot open %s: %s", path, sqlite3_errmsg(store->db));
@@ -197,7 +209,8 @@ static int load_table(struct store *store, enum store_table table,
 {
 	struct store_record record = { .table = table };
 	sqlite3_stmt *stmt = NULL;
-	int rc = check(store, sqlite3_prepare_v2(store->db, loads[table], -1, &stmt, NULL), "loading");
+	int rc = check(store, sqlite3_prepare_v2(store->db, loads[table], -1, &stmt, NULL),
+		       "loading");
 	int step = SQLITE_DONE;
 
 	while (!rc && (step = sqlite3_step(stmt)) == SQLITE_ROW) {

@@ -173,13 +173,13 @@ int json_str(const cJSON *obj, const char *field, const char **out, struct json_
 int json_uint(const cJSON *obj, const char *field, uint64_t min, uint64_t max, uint64_t *out,
 	      struct json_error *err)
 {
-	return json_get(obj, field) ? json_uint_opt(obj, field, min, max, out, err) :
-				      missing(field, err);
+	return json_get(obj, field) ? json_uint_opt(obj, field, min, max, out, err)
+				    : missing(field, err);
 }
 
 int json_list(const cJSON *obj, const char *field, size_t max, const cJSON **out,
 	      struct json_error *err)
 {
-	return json_get(obj, field) ? json_list_opt(obj, field, max, out, err) :
-				      missing(field, err);
+	return json_get(obj, field) ? json_list_opt(obj, field, max, out, err)
+				    : missing(field, err);
 }

@@ -119,7 +119,8 @@ struct policy *world_policy(struct world *w, const char *key)
 struct answer world_ask(struct world *w, const char *from, const char *to, int proto, int from_port,
 			int to_port)
 {
-	struct question q = { .source = world_endpoint(w, from)->o.id, .to = to,
+	struct question q = { .source = world_endpoint(w, from)->o.id,
+			      .to = to,
 			      .packet = flow_all };
 	struct answer answer;
 
@@ -189,8 +190,10 @@ char *world_dump(const struct world *w)
 			dump_object(obj, out);
 	}
 	for (obj = w->m.by_key[KIND_NETWORK]; obj; obj = obj->hh.next)
-		for (const struct object *t = ((const struct network *)obj)->tombstones; t; t = t->next)
-			fprintf(out, "tombstone %s %u %lu %lu\n", t->key, t->id, t->sequence, t->floor);
+		for (const struct object *t = ((const struct network *)obj)->tombstones; t;
+		     t = t->next)
+			fprintf(out, "tombstone %s %u %lu %lu\n", t->key, t->id, t->sequence,
+				t->floor);
 	DL_SORT(writable->m.gone, by_endpoint);
 	for (gone = w->m.gone; gone; gone = gone->next)
 		fprintf(out, "gone %u from %s %lu\n", gone->endpoint, gone->host->o.key,
@@ -213,10 +216,11 @@ void world_reference(struct world *w)
 	for (int i = 1; i <= 9; i++) {
 		char key[32];
 
-		cr_assert_eq(world_apply(w, "[{'kind':'endpoint','network':'blue','name':'vm%d',"
-					    "'mac':'02:00:00:00:01:%02d','addresses':['10.1.0.%d']},"
-					    "{'kind':'endpoint','network':'green','name':'vm%d',"
-					    "'mac':'02:00:00:00:01:%02d','addresses':['10.2.0.%d']}]",
+		cr_assert_eq(world_apply(w,
+					 "[{'kind':'endpoint','network':'blue','name':'vm%d',"
+					 "'mac':'02:00:00:00:01:%02d','addresses':['10.1.0.%d']},"
+					 "{'kind':'endpoint','network':'green','name':'vm%d',"
+					 "'mac':'02:00:00:00:01:%02d','addresses':['10.2.0.%d']}]",
 					 i, i, 10 + i, i, i, 10 + i),
 			     0, "%s", w->err.text);
 		snprintf(key, sizeof(key), "blue/vm%d", i);

@@ -44,15 +44,18 @@ static const struct bad shapes[] = {
 	{ "{'kind':'network','name':'x','subnets':[{'prefix':'10.0.0.0/8','gw':'10.0.0.1'}]}",
 	  "network x", "subnets[0].gw", "no such field" },
 	{ "{'kind':'host','name':'h'}", "host h", "addresses", "at least one" },
-	{ "{'kind':'host','name':'h','addresses':['127.0.0.1']}", "host h", "addresses[0]", "host" },
+	{ "{'kind':'host','name':'h','addresses':['127.0.0.1']}", "host h", "addresses[0]",
+	  "host" },
 	{ "{'kind':'endpoint','name':'a'}", "endpoint", "network", "missing" },
 	{ "{'kind':'endpoint','network':'blue','name':'a'}", "endpoint blue/a", "mac", "missing" },
 	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'03:00:00:00:00:01'}",
 	  "endpoint blue/a", "mac", "unicast" },
 	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:00'}",
 	  "endpoint blue/a", "mac", "MAC" },
-	{ ENDPOINT ",'addresses':['10.1.0.300']}", "endpoint blue/a", "addresses[0]", "IP address" },
-	{ ENDPOINT ",'addresses':['10.1.0.20','224.0.0.1']}", "endpoint blue/a", "addresses[1]", "" },
+	{ ENDPOINT ",'addresses':['10.1.0.300']}", "endpoint blue/a", "addresses[0]",
+	  "IP address" },
+	{ ENDPOINT ",'addresses':['10.1.0.20','224.0.0.1']}", "endpoint blue/a", "addresses[1]",
+	  "" },
 	{ ENDPOINT ",'groups':['web','x y']}", "endpoint blue/a", "groups[1]", "not a name" },
 	{ ENDPOINT ",'host':'h1'}", "endpoint blue/a", "host", "no such field" },
 	{ "{'kind':'service','name':'s','instances':['blue/vm1']}", "service s", "instances[0]",
@@ -66,7 +69,8 @@ static const struct bad shapes[] = {
 	{ POLICY ",'to':'any'}", "policy blue/p", "from", "missing" },
 	{ POLICY ",'from':'any','to':{}}", "policy blue/p", "to", "names endpoints" },
 	{ POLICY ",'from':'any','to':{'endpoints':[]}}", "policy blue/p", "to.endpoints", "empty" },
-	{ POLICY ",'from':{'groups':[3]},'to':'any'}", "policy blue/p", "from.groups[0]", "string" },
+	{ POLICY ",'from':{'groups':[3]},'to':'any'}", "policy blue/p", "from.groups[0]",
+	  "string" },
 	{ POLICY ",'from':'any','to':{'external':'internet'}}", "policy blue/p", "to.external",
 	  "no such external network" },
 	{ POLICY SIDES ",'priority':-1}", "policy blue/p", "priority", "whole number" },
@@ -112,7 +116,8 @@ static const struct bad physical[] = {
 static const struct bad references[] = {
 	{ "{'kind':'endpoint','network':'red','name':'a','mac':'02:00:00:00:00:aa'}",
 	  "endpoint red/a", "network", "no such network" },
-	{ ENDPOINT ",'addresses':['10.9.0.1']}", "endpoint blue/a", "addresses[0]", "none of the subnets" },
+	{ ENDPOINT ",'addresses':['10.9.0.1']}", "endpoint blue/a", "addresses[0]",
+	  "none of the subnets" },
 	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.11']}", "endpoint blue/a", "addresses[1]",
 	  "endpoint blue/vm1" },
 	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.20']}", "endpoint blue/a", "addresses[1]",
@@ -213,14 +218,18 @@ Test(objects, R2_addresses_may_repeat_between_networks_and_swap_within)
 	struct world w;
 
 	world_init(&w);
-	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'a'},{'kind':'network','name':'b'}]"), 0);
+	cr_assert_eq(world_apply(&w,
+				 "[{'kind':'network','name':'a'},{'kind':'network','name':'b'}]"),
+		     0);
 	for (int i = 0; i < 2; i++)
-		cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'%c','name':'x',"
-					     "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']},"
-					     "{'kind':'endpoint','network':'%c','name':'y',"
-					     "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2','fd00::2']}]",
-					 'a' + i, 'a' + i),
-			     0, "%s", w.err.text);
+		cr_assert_eq(
+			world_apply(&w,
+				    "[{'kind':'endpoint','network':'%c','name':'x',"
+				    "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']},"
+				    "{'kind':'endpoint','network':'%c','name':'y',"
+				    "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2','fd00::2']}]",
+				    'a' + i, 'a' + i),
+			0, "%s", w.err.text);
 	cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'a','name':'x',"
 				     "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2']},"
 				     "{'kind':'endpoint','network':'a','name':'y',"
@@ -256,11 +265,13 @@ Test(objects, R27_what_is_referred_to_stays)
 
 	world_init(&w);
 	world_reference(&w);
-	cr_assert_eq(world_apply(&w, "[{'kind':'policy','network':'blue','name':'p','action':'allow',"
-				     "'from':{'endpoints':['vm1']},'to':{'network':'green'},'path':['ips']},"
-				     "{'kind':'group','network':'blue','name':'g','endpoints':['vm2']},"
-				     "{'kind':'service','name':'s','instances':[{'endpoint':'blue/vm3'}]}]"),
-		     0, "%s", w.err.text);
+	cr_assert_eq(
+		world_apply(&w,
+			    "[{'kind':'policy','network':'blue','name':'p','action':'allow',"
+			    "'from':{'endpoints':['vm1']},'to':{'network':'green'},'path':['ips']},"
+			    "{'kind':'group','network':'blue','name':'g','endpoints':['vm2']},"
+			    "{'kind':'service','name':'s','instances':[{'endpoint':'blue/vm3'}]}]"),
+		0, "%s", w.err.text);
 	keep(&w, "endpoint", "blue/vm1", "policy blue/p");
 	keep(&w, "endpoint", "blue/vm2", "group blue/g");
 	keep(&w, "endpoint", "blue/vm3", "service s");

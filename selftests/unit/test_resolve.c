@@ -148,9 +148,11 @@ Test(resolve, R11_many_rules_are_left_to_single_questions)
 	struct answer a;
 
 	for (int i = 0; i < 9; i++)
-		cr_assert_eq(world_apply(&w, "[{'kind':'policy','network':'blue','name':'p%d',"
-					     "'from':'any','to':'any','proto':'tcp','to_port':%d,"
-					     "'action':'deny'}]", i, 100 + i),
+		cr_assert_eq(world_apply(&w,
+					 "[{'kind':'policy','network':'blue','name':'p%d',"
+					 "'from':'any','to':'any','proto':'tcp','to_port':%d,"
+					 "'action':'deny'}]",
+					 i, 100 + i),
 			     0);
 	a = world_ask(&w, "blue/vm1", "blue/vm2", 0, 0, 0);
 	cr_assert_eq(a.n_rules, 0);
@@ -226,7 +228,8 @@ Test(resolve, R1_default_of_a_network)
 static struct check check(const char *from, const char *to, const char *policy, uint64_t sequence)
 {
 	struct check c = { .vnid = world_endpoint(&w, to)->o.net->o.id, .sequence = sequence };
-	struct question q = { .source = world_endpoint(&w, from)->o.id, .by_address = true,
+	struct question q = { .source = world_endpoint(&w, from)->o.id,
+			      .by_address = true,
 			      .packet = flow_all };
 
 	if (world_policy(&w, policy))

@@ -29,8 +29,16 @@ static const struct flow_box packets[] = {
 	{ 1, { 0, 65535 }, { 0, 65535 } },
 };
 static const char *const matches[] = {
-	"", "'proto':'tcp',", "'proto':'tcp','to_port':80,", "'proto':'tcp','to_port':'80-90',",
-	"'to_port':443,", "'from_port':'900-1100',", "'proto':'udp',", "'proto':'icmp',", "", "",
+	"",
+	"'proto':'tcp',",
+	"'proto':'tcp','to_port':80,",
+	"'proto':'tcp','to_port':'80-90',",
+	"'to_port':443,",
+	"'from_port':'900-1100',",
+	"'proto':'udp',",
+	"'proto':'icmp',",
+	"",
+	"",
 };
 
 static unsigned int seed;
@@ -259,10 +267,11 @@ static void send_packet(struct world *w, struct flow *f, unsigned int run, unsig
 		return;
 	to = model_at(&w->m, f->vnid, &f->address);
 	truth = decide(w, from, to, &f->packet);
-	cr_assert(same(&truth, &f->decision),
-		  "seed %u step %u: %s -> %s accepted with %d/%s of policy %u, revision %lu, now %d/%s",
-		  run, step, from->o.key, to->o.key, f->decision.allow, f->decision.path, f->policy,
-		  f->sequence, truth.allow, truth.path);
+	cr_assert(
+		same(&truth, &f->decision),
+		"seed %u step %u: %s -> %s accepted with %d/%s of policy %u, revision %lu, now %d/%s",
+		run, step, from->o.key, to->o.key, f->decision.allow, f->decision.path, f->policy,
+		f->sequence, truth.allow, truth.path);
 	if (judgement == PASSES)
 		cr_assert(truth.policy == f->policy && truth.dscp == f->decision.dscp &&
 				  to->place.host == f->host,
@@ -312,8 +321,9 @@ static void play_rules(struct world *w, unsigned int run)
 		for (size_t i = 0; i < outcome->n_path; i++)
 			add_to_path(got.path, outcome->path[i]);
 		got.allow = outcome->allow;
-		cr_assert(same(&truth, &got), "seed %u: rules of %s -> %s, packet %zu: %d/%s for %d/%s",
-			  run, from->o.key, to->o.key, p, got.allow, got.path, truth.allow, truth.path);
+		cr_assert(same(&truth, &got),
+			  "seed %u: rules of %s -> %s, packet %zu: %d/%s for %d/%s", run,
+			  from->o.key, to->o.key, p, got.allow, got.path, truth.allow, truth.path);
 	}
 }
 
@@ -354,8 +364,9 @@ static void change_policy(struct world *w)
 
 	if (allow && any(2))
 		snprintf(path, sizeof(path), "'path':['%s'],", services[any(3)]);
-	world_apply(w, "[{'kind':'policy','network':'%s','name':'p%u','priority':%u,'from':%s,"
-		       "'to':%s,%s%s%s%s'action':'%s'}]",
+	world_apply(w,
+		    "[{'kind':'policy','network':'%s','name':'p%u','priority':%u,'from':%s,"
+		    "'to':%s,%s%s%s%s'action':'%s'}]",
 		    networks[net], any(POLICIES), any(4), selector(from, net, side == 1),
 		    selector(to, net, side == 2), matches[any(ARRAY_SIZE(matches))], path,
 		    any(5) ? "" : "'final':true,", any(4) ? "" : "'qos':{'dscp':46},",
@@ -415,10 +426,11 @@ static void change_endpoint(struct world *w, unsigned int i)
 {
 	char groups[64];
 
-	world_apply(w, "[{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
-		       "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
-		    networks[i / VMS], i % VMS, i % VMS, i / VMS, 1 + (any(3) ? i % VMS : any(VMS + 2)),
-		    groups_text(groups));
+	world_apply(w,
+		    "[{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
+		    "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
+		    networks[i / VMS], i % VMS, i % VMS, i / VMS,
+		    1 + (any(3) ? i % VMS : any(VMS + 2)), groups_text(groups));
 }
 
 /* Deleted and made again: the same name and address, another id and other groups. */
@@ -460,7 +472,12 @@ static void delete_something(struct world *w)
 	char key[32];
 
 	snprintf(key, sizeof(key), "%s/%s%u", networks[any(NETWORKS)],
-		 kind < 2 ? "p" : kind == 2 ? "vm" : "g", any(kind < 2 ? POLICIES : kind == 2 ? VMS : 3));
+		 kind < 2    ? "p"
+		 : kind == 2 ? "vm"
+			     : "g",
+		 any(kind < 2	 ? POLICIES
+		     : kind == 2 ? VMS
+				 : 3));
 	world_delete(w, kinds[kind], key);
 }
 
@@ -476,16 +493,18 @@ static void change_together(struct world *w)
 	unsigned int net = any(NETWORKS), v = any(VMS);
 	char from[128], to[128], groups[64];
 
-	world_apply(w, "[{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':%s,%s"
-		       "'priority':%u,'action':'%s'},"
-		       "{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':'any','priority':2,"
-		       "'action':'allow','path':['ips']},"
-		       "{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
-		       "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
-		    networks[net], any(3), selector(from, net, false), selector(to, net, true),
-		    matches[any(ARRAY_SIZE(matches))], any(4), any(3) ? "allow" : "deny",
-		    networks[net], 3 + any(3), "{'groups':['g1']}", networks[net], v, v, net, 1 + v,
-		    groups_text(groups));
+	world_apply(
+		w,
+		"[{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':%s,%s"
+		"'priority':%u,'action':'%s'},"
+		"{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':'any','priority':2,"
+		"'action':'allow','path':['ips']},"
+		"{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
+		"'addresses':['10.%u.0.%u'],'groups':[%s]}]",
+		networks[net], any(3), selector(from, net, false), selector(to, net, true),
+		matches[any(ARRAY_SIZE(matches))], any(4), any(3) ? "allow" : "deny", networks[net],
+		3 + any(3), "{'groups':['g1']}", networks[net], v, v, net, 1 + v,
+		groups_text(groups));
 }
 
 static void commit_something(struct world *w)
@@ -528,15 +547,16 @@ static void play(unsigned int run)
 	seed = run;
 	memset(flows, 0, sizeof(flows));
 	world_init(&w);
-	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'blue'},"
-				     "{'kind':'network','name':'green'},"
-				     "{'kind':'network','name':'red','default':'deny'},"
-				     "{'kind':'host','name':'h0','addresses':['192.0.2.1']},"
-				     "{'kind':'host','name':'h1','addresses':['192.0.2.2']},"
-				     "{'kind':'host','name':'h2','addresses':['192.0.2.3']},"
-				     "{'kind':'service','name':'firewall'},"
-				     "{'kind':'service','name':'ips'},{'kind':'service','name':'ssl'}]"),
-		     0);
+	cr_assert_eq(
+		world_apply(&w, "[{'kind':'network','name':'blue'},"
+				"{'kind':'network','name':'green'},"
+				"{'kind':'network','name':'red','default':'deny'},"
+				"{'kind':'host','name':'h0','addresses':['192.0.2.1']},"
+				"{'kind':'host','name':'h1','addresses':['192.0.2.2']},"
+				"{'kind':'host','name':'h2','addresses':['192.0.2.3']},"
+				"{'kind':'service','name':'firewall'},"
+				"{'kind':'service','name':'ips'},{'kind':'service','name':'ssl'}]"),
+		0);
 	for (unsigned int i = 0; i < NETWORKS * VMS; i++) {
 		change_endpoint(&w, i);
 		if (vm(&w, i))
