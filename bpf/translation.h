@@ -135,7 +135,8 @@ static __always_inline int translation_find(const struct packet *p, struct decis
 		else
 			TRY(decide_exactly(p, &key, d));
 	}
-	if (cfg_origin_check || d->verdict != DOVE_VERDICT_ALLOW) {
+	/* What stays on this host has no other side that would find it out. */
+	if (cfg_origin_check || d->t->local || d->verdict != DOVE_VERDICT_ALLOW) {
 		judge_sent(d->t, d->policy, &d->judged);
 		TRY(refuse_old(d));
 	}
