@@ -155,8 +155,10 @@ static __always_inline int send_to_neighbour(struct __sk_buff *skb, struct packe
 
 	if (!to || d->judged.sequence < to->floor)
 		return -DOVE_HELD_MISS;
-	if (d->judged.sequence < to->sequence)
+	if (d->judged.sequence < to->sequence) {
 		d->judged.fresh = STALE;
+		d->judged.wanted = newest(d->judged.wanted, to->sequence);
+	}
 	if (bpf_skb_store_bytes(skb, 0, to->mac, 6, 0))
 		return -DOVE_ENCAP_FAILED;
 	return send_to_vm(skb, p, to->ifindex, to->delivery) ? -DOVE_ENCAP_FAILED : -DOVE_DELIVERED_LOCAL;
