@@ -101,14 +101,22 @@ void expect_dropped(const struct run *r, enum dove_reason reason)
 	expect_quiet();
 }
 
-const struct dove_held *expect_held(const struct run *r, enum dove_reason reason)
+const struct dove_held *expect_record(const struct run *r, enum dove_reason reason)
 {
 	const struct dove_held *held = take_packet();
 
-	expect_end(r, TC_ACT_SHOT, reason);
 	check(held, "no packet went to the agent");
 	check(held->reason == reason, "held for %s, expected %s", reason_name(held->reason), reason_name(reason));
 	check(held->len == r->in.len && !memcmp(held->data, r->in.b, r->in.len), "the agent has not the whole packet");
+	return held;
+}
+
+const struct dove_held *expect_held(const struct run *r, enum dove_reason reason)
+{
+	const struct dove_held *held;
+
+	expect_end(r, TC_ACT_SHOT, reason);
+	held = expect_record(r, reason);
 	expect_quiet();
 	return held;
 }

@@ -45,6 +45,7 @@ struct prog_config {
 extern struct dove *dove; /* the skeleton that prog_load() made */
 
 void prog_load(struct prog_config config);
+void skip(const char *why); /* end the test here, and say why */
 
 /* ---- what a program made of a frame ---- */
 
@@ -127,6 +128,8 @@ void expect_dropped(const struct run *r, enum dove_reason reason);
 /* Dropped here because the agent has it, whole, in one record, which is returned (until the next begin()). */
 const struct dove_held *expect_held(const struct run *r, enum dove_reason reason);
 void expect_counter(enum dove_counter counter, uint64_t packets);
+/* expect_held()'s second half: one record, with the whole packet. */
+const struct dove_held *expect_record(const struct run *r, enum dove_reason reason);
 /* One event of this type is there, and returned; expect_quiet(): neither events nor packets are left. */
 struct dove_event expect_event(enum dove_event_type type);
 void expect_quiet(void);
@@ -153,6 +156,8 @@ struct tap {
 };
 
 struct tap tap_open(const char *name);
+/* tap_write() - a frame that arrives at the device. */
+void tap_write(const struct tap *t, const struct frame *f);
 /* tap_read() - the next IPv4 or ARP frame that the kernel sent out of it; false: none within 300 ms. */
 bool tap_read(const struct tap *t, struct frame *out);
 

@@ -26,12 +26,17 @@ struct tap tap_open(const char *name)
 	struct ifreq request = { .ifr_flags = IFF_TAP | IFF_NO_PI };
 
 	if (t.fd < 0)
-		cr_skip_test("/dev/net/tun: %s", strerror(errno));
+		skip("/dev/net/tun can't be opened");
 	snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	cr_assert(!ioctl(t.fd, TUNSETIFF, &request), "%s: %m", name);
 	bring_up(&request);
 	t.ifindex = if_nametoindex(name);
 	return t;
+}
+
+void tap_write(const struct tap *t, const struct frame *f)
+{
+	cr_assert(write(t->fd, f->b, f->len) == (ssize_t)f->len, "writing to the tap: %m");
 }
 
 bool tap_read(const struct tap *t, struct frame *out)
