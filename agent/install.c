@@ -18,7 +18,6 @@ static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err
 		{ "allow", DOVE_VERDICT_ALLOW },
 		{ "deny", DOVE_VERDICT_DENY },
 		{ "no_endpoint", DOVE_VERDICT_NO_ENDPOINT },
-		{ "no_place", DOVE_VERDICT_NO_PLACE },
 		{ "no_source", DOVE_VERDICT_NO_ENDPOINT },
 	};
 	const char *name;
@@ -125,10 +124,16 @@ static int destination_parse(struct agent *a, const cJSON *json, struct dove_tra
 	t->local = host && !strcmp(host, a->config.host);
 	if (t->local)
 		return 0;
-	/* Placed on a host that nobody can reach: like placed nowhere. */
+	/*
+	 * Attached nowhere, or on a host without an address: what policies say
+	 * matters again when it has a place, which is a new revision. Until then
+	 * no policy stands behind this answer.
+	 */
 	if (ip_parse(cJSON_GetStringValue(addr), &in->host)) {
-		if (t->verdict == DOVE_VERDICT_ALLOW)
+		if (t->scope || t->verdict != DOVE_VERDICT_DENY)
 			t->verdict = DOVE_VERDICT_NO_PLACE;
+		if (t->verdict == DOVE_VERDICT_NO_PLACE)
+			t->policy = 0;
 		t->n_rules = t->scope = 0;
 		return 0;
 	}

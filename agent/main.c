@@ -9,6 +9,7 @@
 #include "lib/cleanup.h"
 #include "lib/version.h"
 #include "lib/log.h"
+#include "lib/usage.h"
 #include "options.h"
 #include "show.h"
 
@@ -64,11 +65,11 @@ static int run(struct options *o)
 		c->pin_dir = DOVE_DEFAULT_PIN_DIR;
 	if (!c->host || !name_is_fit(c->host)) {
 		fprintf(stderr, "dove-agent: --host: %s\n", c->host ? "not a name (letters, digits, . _ -)" : "is required");
-		return 2;
+		return EXIT_USAGE;
 	}
 	if (!c->dps || !url_is_fit(c->dps)) {
 		fprintf(stderr, "dove-agent: --dps: %s\n", c->dps ? "not an http:// or https:// URL" : "is required");
-		return 2;
+		return EXIT_USAGE;
 	}
 	log_init("dove-agent", o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	return agent_run(c);
@@ -110,7 +111,8 @@ int main(int argc, char **argv)
 		options_parse(argc - words, argv + words, commands[i].set, commands[i].doc, &o);
 		return commands[i].show ? client_run(commands[i].name, &o, commands[i].show) : run(&o);
 	}
-	if (argc > 1)
-		fprintf(stderr, "dove-agent: '%s' is no command\n", argv[1]);
-	return usage(stderr, 2);
+	if (argc < 2)
+		return usage(stderr, EXIT_USAGE);
+	fprintf(stderr, "dove-agent: '%s' is no command (dove-agent --help)\n", argv[1]);
+	return EXIT_USAGE;
 }

@@ -9,6 +9,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "lib/usage.h"
 
 /* What a port may give to the agent: some thousand packets at once, and again every second. */
 #define DEFAULT_HOLD_RATE (4u << 20)
@@ -58,7 +59,7 @@ struct parse {
 static error_t parse_argument(char *arg, struct argp_state *state, const struct parse *p)
 {
 	if (!(p->set & OPT_DEVICE) || p->o->device)
-		argp_error(state, "'%s' is one argument too many", arg);
+		usage_error(state, "'%s' is one argument too many", arg);
 	p->o->device = arg;
 	return 0;
 }
@@ -66,9 +67,9 @@ static error_t parse_argument(char *arg, struct argp_state *state, const struct 
 static void parse_end(struct argp_state *state, const struct parse *p)
 {
 	if (p->set & OPT_DEVICE && !p->o->device)
-		argp_error(state, "which device?");
+		usage_error(state, "which device?");
 	if (p->set & OPT_PORT && (!p->o->network || !p->o->endpoint))
-		argp_error(state, "%s is required", p->o->network ? "--endpoint" : "--network");
+		usage_error(state, "%s is required", p->o->network ? "--endpoint" : "--network");
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -77,6 +78,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	struct options *o = p->o;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		usage_init(state);
+		return 0;
 	case KEY_HOST:
 		o->config.host = arg;
 		return 0;
@@ -106,7 +110,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_INGRESS:
 		if (strcmp(arg, "auto") && strcmp(arg, "xdp") && strcmp(arg, "tc"))
-			argp_error(state, "--ingress: '%s' is none of auto, xdp, tc", arg);
+			usage_error(state, "--ingress: '%s' is none of auto, xdp, tc", arg);
 		o->ingress = arg;
 		return 0;
 	case KEY_NETWORK:
@@ -141,7 +145,6 @@ void options_parse(int argc, char **argv, unsigned int set, const char *doc, str
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (!table[i].set || table[i].set & set)
 			options[n++] = table[i].option;
-	argp_err_exit_status = 2;
 	*out = (struct options){ .ingress = "auto" };
 	argp_parse(&argp, argc, argv, 0, NULL, &p);
 	if (!out->config.run_dir && !(set & OPT_RUN))

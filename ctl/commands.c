@@ -8,9 +8,9 @@
 
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "lib/usage.h"
 
 #define FILE_BYTES_MAX ((size_t)64 << 20) /* what the service takes */
-#define EXIT_USAGE 2
 
 static int print_json(cJSON *json)
 {

@@ -6,9 +6,9 @@
 
 #include "ctl/commands.h"
 #include "lib/cleanup.h"
+#include "lib/usage.h"
 
 #define DEFAULT_URL "http://127.0.0.1:6083"
-#define EXIT_USAGE 2
 
 enum option_key {
 	OPT_DPS = 256,
@@ -122,18 +122,19 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
+		usage_init(state);
 		state->child_inputs[0] = o;
 		if (line->command->takes)
 			state->child_inputs[1] = o;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (o->n_args == line->command->max_args)
-			argp_error(state, "unexpected argument '%s'", arg);
+			usage_error(state, "unexpected argument '%s'", arg);
 		o->args[o->n_args++] = arg;
 		return 0;
 	case ARGP_KEY_END:
 		if (o->n_args < line->command->min_args)
-			argp_error(state, "it takes %s", line->command->usage);
+			usage_error(state, "it takes %s", line->command->usage);
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -177,16 +178,17 @@ static error_t parse_first(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
+		usage_init(state);
 		state->child_inputs[0] = line->options;
 		return 0;
 	case ARGP_KEY_ARG:
 		if (!command_find(arg))
-			argp_error(state, "no such command '%s'", arg);
+			usage_error(state, "no such command '%s'", arg);
 		line->command = state->next - 1;
 		state->next = state->argc;
 		return 0;
 	case ARGP_KEY_NO_ARGS:
-		argp_error(state, "which command?");
+		usage_error(state, "which command?");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -220,7 +222,6 @@ int main(int argc, char **argv)
 	const char *url = getenv("DOVE_DPS");
 
 	options.client.url = url && *url ? url : DEFAULT_URL;
-	argp_err_exit_status = EXIT_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
 	return run_command(command_find(argv[line.command]), argc - line.command,
 			   argv + line.command, &options);

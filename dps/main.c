@@ -8,6 +8,7 @@
 #include "dps/mem.h"
 #include "dps/server.h"
 #include "lib/log.h"
+#include "lib/usage.h"
 
 enum option_key {
 	OPT_CONFIG = 256,
@@ -51,7 +52,7 @@ static void set(char **field, const char *value)
 static error_t parse_command(struct arguments *args, const char *arg, struct argp_state *state)
 {
 	if (args->run || strcmp(arg, "run"))
-		argp_error(state, "unexpected argument '%s'", arg);
+		usage_error(state, "unexpected argument '%s'", arg);
 	args->run = true;
 	return 0;
 }
@@ -62,6 +63,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	struct config *config = &args->config;
 
 	switch (key) {
+	case ARGP_KEY_INIT:
+		usage_init(state);
+		return 0;
 	case OPT_CONFIG:
 		args->file = arg;
 		return 0;
@@ -86,7 +90,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPT_LIFETIME:
 		config->lifetime = config_lifetime(arg);
 		if (!config->lifetime)
-			argp_error(state, "--lifetime takes 1 to %d seconds", LIFETIME_MAX);
+			usage_error(state, "--lifetime takes 1 to %d seconds", LIFETIME_MAX);
 		return 0;
 	case 'v':
 		config->verbose = true;
@@ -95,7 +99,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return parse_command(args, arg, state);
 	case ARGP_KEY_END:
 		if (!args->run)
-			argp_error(state, "the command is 'run'");
+			usage_error(state, "the command is 'run'");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -115,7 +119,6 @@ int main(int argc, char **argv)
 	int rc;
 
 	log_init("dove-dps", LOG_LEVEL_INFO);
-	argp_err_exit_status = 2;
 	argp_parse(&argp, argc, argv, 0, NULL, &args);
 	rc = args.file ? config_read(args.file, &args.config, &err) : 0;
 	rc = rc ? rc : config_finish(&args.config, &err);

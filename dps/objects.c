@@ -274,12 +274,9 @@ static void network_free(struct spec *spec)
 static int host_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	struct host_spec *host = &spec->u.host;
-	int rc = parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses,
-				 err);
 
-	if (!rc && !host->n_addresses)
-		return json_fail(err, "addresses", "a host has at least one underlay address");
-	return rc;
+	return parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses,
+				 err);
 }
 
 static void host_render(const struct spec *spec, cJSON *out)

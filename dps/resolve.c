@@ -398,9 +398,7 @@ static void answer_pair(struct pair *pair, const struct question *q, struct answ
 		net = pair->from->o.net;
 	out->vnid = net->o.id;
 	out->sequence = net->revision;
-	if (!pair->to->place.host && !pair->barred && (out->outcome.allow || out->scope))
-		out->verdict = VERDICT_NO_PLACE;
-	else if (out->scope)
+	if (out->scope)
 		make_rules(pair, out);
 }
 

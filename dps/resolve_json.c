@@ -6,7 +6,6 @@ static const char *const verdicts[] = {
 	[VERDICT_ALLOW] = "allow",
 	[VERDICT_DENY] = "deny",
 	[VERDICT_NO_ENDPOINT] = "no_endpoint",
-	[VERDICT_NO_PLACE] = "no_place",
 	[VERDICT_NO_SOURCE] = "no_source",
 };
 
