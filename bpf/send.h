@@ -228,8 +228,10 @@ static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet
 	if (p->dmac[0] & 1)
 		return -DOVE_MULTICAST;
 	TRY(translation_of_pair(p, &key, &d));
-	if (d.verdict == DOVE_VERDICT_NO_ENDPOINT)
+	if (d.verdict == DOVE_VERDICT_NO_ENDPOINT) {
+		judge_sent(d.t, 0, &d.judged);
 		return refuse_old(&d) ? -DOVE_HELD_MISS : -DOVE_NO_ENDPOINT;
+	}
 	if (bpf_skb_store_bytes(skb, 0, d.t->mac, 6, 0))
 		return -DOVE_ENCAP_FAILED;
 	skb->mark = 0;
