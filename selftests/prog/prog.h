@@ -156,9 +156,19 @@ struct tap {
 };
 
 struct tap tap_open(const char *name);
-/* tap_write() - a frame that arrives at the device. */
+/* tap_attached() - one with a TC program at its ingress; a VM 1 port with an address of its own, if that matters. */
+struct tap tap_attached(const char *name, struct bpf_program *prog);
+/* tap_write() - a frame that arrives at the device, the programs have run when this returns. */
 void tap_write(const struct tap *t, const struct frame *f);
 /* tap_read() - the next IPv4 or ARP frame that the kernel sent out of it; false: none within 300 ms. */
 bool tap_read(const struct tap *t, struct frame *out);
+/*
+ * run_tc() - a frame cut to f->len bytes, through dove_port or dove_nic_ingress.
+ *
+ * TEST_RUN refuses IPv4 frames that end before their IP header does; those
+ * arrive through the tap, where no return value is seen: it is taken for
+ * TC_ACT_SHOT, which the tests of the counters stand in for.
+ */
+struct run run_tc(const struct tap *t, struct bpf_program *prog, const struct frame *f);
 
 #endif

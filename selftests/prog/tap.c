@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <bpf/libbpf.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -32,6 +33,31 @@ struct tap tap_open(const char *name)
 	bring_up(&request);
 	t.ifindex = if_nametoindex(name);
 	return t;
+}
+
+struct tap tap_attached(const char *name, struct bpf_program *prog)
+{
+	struct dove_addr_key key = { .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT };
+	struct tap t = tap_open(name);
+	struct dove_port port;
+	struct dove_addr addr;
+
+	cr_assert(map_get(dove_ports, &(uint32_t){ PORT }, &port) && map_get(dove_addrs, &key, &addr));
+	key.ifindex = t.ifindex;
+	map_put(dove_ports, &t.ifindex, &port);
+	map_put(dove_addrs, &key, &addr);
+	if (!bpf_program__attach_tcx(prog, t.ifindex, NULL))
+		skip("no TCX in this kernel");
+	counters_clear();
+	return t;
+}
+
+struct run run_tc(const struct tap *t, struct bpf_program *prog, const struct frame *f)
+{
+	if (frame_get(f, 12, 2) != ETH_P_IP || f->len >= 34)
+		return run_skb(prog, f, NULL);
+	tap_write(t, f);
+	return (struct run){ .in = *f, .out = *f, .action = TC_ACT_SHOT };
 }
 
 void tap_write(const struct tap *t, const struct frame *f)
