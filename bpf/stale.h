@@ -74,9 +74,13 @@ static __always_inline void judge_received(const struct packet *p, const struct 
 	}
 	j->sequence = extend(p->sequence, net->revision);
 	j->fresh = judge_numbers(net, p->vnid, p->policy, to->sequence, to->floor, j);
-	if (likely(now < net->alive_until) || (j->fresh != FRESH && j->fresh != FRESH_NEWER))
+	/* What is refused or not known stays so; what would be delivered needs a watch that speaks. */
+	if (likely(now < net->alive_until) || (j->fresh != FRESH && j->fresh != FRESH_NEWER && j->fresh != STALE))
 		return;
-	j->fresh = now < net->judge_until ? FRESH_UNWATCHED : STALE_CANNOT_JUDGE;
+	if (now >= net->judge_until)
+		j->fresh = STALE_CANNOT_JUDGE;
+	else if (j->fresh != STALE)
+		j->fresh = FRESH_UNWATCHED;
 }
 
 /*
