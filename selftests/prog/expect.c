@@ -22,11 +22,13 @@ const char *case_name(void)
 
 const char *case_text(const char *fmt, ...)
 {
-	static char text[400];
+	static char texts[4][400]; /* one may be put into the next */
+	static unsigned next;
+	char *text = texts[next++ % ARRAY_SIZE(texts)];
 	va_list ap;
 
 	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
+	vsnprintf(text, sizeof(texts[0]), fmt, ap);
 	va_end(ap);
 	return text;
 }

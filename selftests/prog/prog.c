@@ -13,7 +13,7 @@ struct dove *dove;
 
 /* ---- ring buffers: what came up, in order ---- */
 
-#define RECORDS 256
+#define RECORDS 4096
 
 static struct ring_buffer *rings;
 static void *held[RECORDS];
