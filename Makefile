@@ -120,11 +120,14 @@ tests: all $(TESTS) ## build the tests, without running them
 deps: ## install what is missing to build and test (Debian, as root)
 	$(Q)$(DEPS)
 
-# The parts that need what `deps` installs run in a make of their own.
-.PHONY: demo test
-demo: deps ## two hosts, one service, real traffic: a story in under a minute
-	$(Q)$(MAKE) --no-print-directory -s all $(B)/selftests/unit-tests $(TOOLS) >/dev/null
+# What needs the things that `deps` installs is built by a make of its own, after it.
+.PHONY: demo demo-down test
+demo: deps ## two hosts, one service, real traffic: a story in under a minute (DEMO_KEEP=1: it stays up)
+	$(Q)$(MAKE) --no-print-directory all
 	$(Q)selftests/demo.sh
+
+demo-down: ## take down what DEMO_KEEP=1 left up
+	$(Q)selftests/demo.sh down
 
 test: deps ## all tests: units, programs in the kernel, namespaces (T=PATTERN for some)
 	$(Q)$(MAKE) --no-print-directory tests

@@ -17,7 +17,8 @@ static FILE *agent_connect(const char *run_dir)
 	_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	FILE *f;
 
-	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/agent.sock", run_dir) >= (int)sizeof(addr.sun_path)) {
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/agent.sock", run_dir) >=
+	    (int)sizeof(addr.sun_path)) {
 		fprintf(stderr, "dove-agent: --run-dir %s: path too long for a socket\n", run_dir);
 		return NULL;
 	}

@@ -9,8 +9,8 @@
 #include "events.h"
 #include "hint.h"
 #include "lib/cleanup.h"
-#include "lib/version.h"
 #include "lib/json.h"
+#include "lib/version.h"
 #include "miss.h"
 #include "nics.h"
 #include "ports.h"
@@ -32,9 +32,9 @@ static void do_attach(struct agent *a, const cJSON *json, struct request *rq)
 	const char *mode = arg_str(json, "ingress");
 
 	nics_attach(a->nics, arg_str(json, "device"),
-		    !strcmp(mode, "xdp") ? LOADER_INGRESS_XDP :
-		    !strcmp(mode, "tc")	 ? LOADER_INGRESS_TC :
-					   LOADER_INGRESS_AUTO,
+		    !strcmp(mode, "xdp")  ? LOADER_INGRESS_XDP
+		    : !strcmp(mode, "tc") ? LOADER_INGRESS_TC
+					  : LOADER_INGRESS_AUTO,
 		    rq);
 }
 
@@ -166,8 +166,10 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 /* ---- cache ---- */
 
 static const char *const verdict_names[] = {
-	[DOVE_VERDICT_ALLOW] = "allow",		    [DOVE_VERDICT_DENY] = "deny",
-	[DOVE_VERDICT_NO_ENDPOINT] = "no_endpoint", [DOVE_VERDICT_NO_PLACE] = "no_place",
+	[DOVE_VERDICT_ALLOW] = "allow",
+	[DOVE_VERDICT_DENY] = "deny",
+	[DOVE_VERDICT_NO_ENDPOINT] = "no_endpoint",
+	[DOVE_VERDICT_NO_PLACE] = "no_place",
 	[DOVE_VERDICT_NO_SERVICE] = "no_service",
 };
 
@@ -220,15 +222,17 @@ static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, cons
 	cJSON_AddNumberToObject(one, "vnid", t->vnid);
 	cJSON_AddStringToObject(one, "network", watch_network_name(a->watch, t->vnid));
 	cJSON_AddStringToObject(one, "verdict",
-				t->scope ? (t->n_rules ? "by rules" : "by exact entry") : verdict_name(t->verdict));
+				t->scope ? (t->n_rules ? "by rules" : "by exact entry")
+					 : verdict_name(t->verdict));
 	cJSON_AddNumberToObject(one, "policy", t->policy);
 	cJSON_AddNumberToObject(one, "sequence", t->revision);
 	cJSON_AddStringToObject(one, "state", t->state == DOVE_PENDING ? "pending" : "active");
 	cJSON_AddNumberToObject(one, "expires_in", left > 0 ? (int64_t)left : 0);
 	cJSON_AddStringToObject(one, "mac", mac_format((const struct mac_addr *)t->mac, mac));
 	cJSON_AddBoolToObject(one, "local", t->local);
-	if (t->local || memcmp(&t->host, &(struct dove_ip){}, sizeof(t->host)))
-		cJSON_AddStringToObject(one, "host", t->local ? a->config.host : underlay_name(a->underlay, &host));
+	if (t->local || memcmp(&t->host, &(struct dove_ip) {}, sizeof(t->host)))
+		cJSON_AddStringToObject(one, "host",
+					t->local ? a->config.host : underlay_name(a->underlay, &host));
 	rules_json(one, t);
 	return one;
 }

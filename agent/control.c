@@ -151,7 +151,8 @@ static void on_line(struct bufferevent *bev, void *arg)
 	cJSON_Delete(json);
 }
 
-static void on_client(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr, int len, void *arg)
+static void on_client(struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *addr, int len,
+		      void *arg)
 {
 	struct control *c = arg;
 	struct request *rq = calloc(1, sizeof(*rq));
@@ -183,8 +184,9 @@ int control_open(struct agent *a, struct control **out, struct error *err)
 	snprintf(c->path, sizeof(c->path), "%s", addr.sun_path);
 	unlink(c->path); /* of an agent that was killed; the run directory's lock says that none lives */
 	mask = umask(0077);
-	c->listener = evconnlistener_new_bind(a->base, on_client, c, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC,
-					      16, (struct sockaddr *)&addr, sizeof(addr));
+	c->listener = evconnlistener_new_bind(a->base, on_client, c,
+					      LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 16,
+					      (struct sockaddr *)&addr, sizeof(addr));
 	umask(mask);
 	if (!c->listener) {
 		int rc = -errno;

@@ -131,7 +131,8 @@ static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *
 {
 	struct dps *d = arg;
 	struct event *ev = socketp;
-	short events = EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) | (what & CURL_POLL_OUT ? EV_WRITE : 0);
+	short events = EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
+		       (what & CURL_POLL_OUT ? EV_WRITE : 0);
 
 	if (ev)
 		event_free(ev);

@@ -82,8 +82,12 @@ static cJSON *event_json(const struct events *e, const struct dove_event *ev)
 /* Our own translation is behind: get the new one, the packets go on meanwhile. */
 static void refresh_own(struct agent *a, const struct dove_event *ev)
 {
-	struct dove_cache_key key = { .dst = ev->dst, .source = ev->source, .from_port = ev->from_port,
-				      .to_port = ev->to_port, .proto = ev->proto, .exact = 1 };
+	struct dove_cache_key key = { .dst = ev->dst,
+				      .source = ev->source,
+				      .from_port = ev->from_port,
+				      .to_port = ev->to_port,
+				      .proto = ev->proto,
+				      .exact = 1 };
 
 	miss_refresh(a->miss, &key, ev->wanted);
 }
@@ -135,7 +139,8 @@ int events_open(struct agent *a, struct events **out, struct error *err)
 		events_close(e);
 		return error_set(err, -errno, "dove_events: %m");
 	}
-	e->readable = event_new(a->base, ring_buffer__epoll_fd(e->ring), EV_READ | EV_PERSIST, on_readable, e);
+	e->readable =
+		event_new(a->base, ring_buffer__epoll_fd(e->ring), EV_READ | EV_PERSIST, on_readable, e);
 	event_add(e->readable, NULL);
 	*out = e;
 	return 0;

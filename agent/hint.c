@@ -68,7 +68,7 @@ static bool bucket_takes(struct bucket *b)
 	uint64_t second = clock_now() / SECOND_NS;
 
 	if (b->second != second)
-		*b = (struct bucket){ .second = second };
+		*b = (struct bucket) { .second = second };
 	return b->used++ < PER_SECOND_MAX;
 }
 
@@ -76,8 +76,8 @@ static bool bucket_takes(struct bucket *b)
 
 static bool put(cbor_item_t *map, enum field field, cbor_item_t *value)
 {
-	return cbor_map_add(map, (struct cbor_pair){ .key = cbor_move(cbor_build_uint8(field)),
-						     .value = cbor_move(value) });
+	return cbor_map_add(map, (struct cbor_pair) { .key = cbor_move(cbor_build_uint8(field)),
+						      .value = cbor_move(value) });
 }
 
 static size_t hint_write(const struct dove_event *ev, uint8_t *buf, size_t size)
@@ -87,7 +87,8 @@ static size_t hint_write(const struct dove_event *ev, uint8_t *buf, size_t size)
 
 	if (put(map, F_VERSION, cbor_build_uint8(VERSION)) &&
 	    put(map, F_REASON, cbor_build_string(reasons[ev->type])) &&
-	    put(map, F_VNID, cbor_build_uint32(ev->vnid)) && put(map, F_POLICY, cbor_build_uint32(ev->policy)) &&
+	    put(map, F_VNID, cbor_build_uint32(ev->vnid)) &&
+	    put(map, F_POLICY, cbor_build_uint32(ev->policy)) &&
 	    put(map, F_SEQUENCE, cbor_build_uint64(ev->sequence)) &&
 	    put(map, F_WANTED, cbor_build_uint64(ev->wanted)) &&
 	    put(map, F_DESTINATION, cbor_build_bytestring(ev->dst.b, sizeof(ev->dst.b))) &&
@@ -250,15 +251,19 @@ static void hint_take(struct hint *h, const struct ip_addr *from, const void *da
 		h->counters.useless++;
 		return;
 	}
-	struct dove_cache_key key = { .dst = ev.dst, .source = ev.source, .from_port = ev.from_port,
-				      .to_port = ev.to_port, .proto = ev.proto, .exact = 1 };
+	struct dove_cache_key key = { .dst = ev.dst,
+				      .source = ev.source,
+				      .from_port = ev.from_port,
+				      .to_port = ev.to_port,
+				      .proto = ev.proto,
+				      .exact = 1 };
 	miss_refresh(h->agent->miss, &key, wanted);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct hint *h = arg;
-	struct sockaddr_in from;
+	struct sockaddr_in from = {};
 	uint8_t buf[DATAGRAM_MAX + 1];
 
 	for (int i = 0; i < PER_WAKEUP_MAX; i++) {

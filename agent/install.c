@@ -49,7 +49,7 @@ static int scope_parse(const cJSON *json, uint8_t *out, struct json_error *err)
 	const cJSON *one;
 
 	*out = 0;
-	cJSON_ArrayForEach(one, json_get(json, "scope")) {
+	cJSON_ArrayForEach (one, json_get(json, "scope")) {
 		const char *name = cJSON_GetStringValue(one);
 		uint8_t bit = 0;
 
@@ -81,7 +81,8 @@ static int rule_parse(const cJSON *json, struct dove_rule *out, struct json_erro
 	uint64_t proto, policy;
 
 	if (json_uint(json, "proto", 0, 255, &proto, err) ||
-	    json_uint(json, "policy", 1, UINT32_MAX, &policy, err) || verdict_parse(json, &out->verdict, err) ||
+	    json_uint(json, "policy", 1, UINT32_MAX, &policy, err) ||
+	    verdict_parse(json, &out->verdict, err) ||
 	    range_parse(json, "from_port", &out->from_lo, &out->from_hi, err) ||
 	    range_parse(json, "to_port", &out->to_lo, &out->to_hi, err))
 		return -EINVAL;
@@ -96,14 +97,14 @@ static int rules_parse(const cJSON *json, struct dove_translation *t, struct jso
 
 	if (cJSON_GetArraySize(rules) > DOVE_RULES_MAX)
 		return json_fail(err, "rules", "more than %d", DOVE_RULES_MAX);
-	cJSON_ArrayForEach(one, rules)
+	cJSON_ArrayForEach (one, rules)
 		if (rule_parse(one, &t->rules[t->n_rules++], err))
 			return -EINVAL;
 	return 0;
 }
 
-static int destination_parse(struct agent *a, const cJSON *json, struct dove_translation *t, struct installed *in,
-			     struct json_error *err)
+static int destination_parse(struct agent *a, const cJSON *json, struct dove_translation *t,
+			     struct installed *in, struct json_error *err)
 {
 	const cJSON *d = json_get(json, "destination");
 	const cJSON *addr = cJSON_GetArrayItem(json_get(d, "host_addresses"), 0);
@@ -112,7 +113,8 @@ static int destination_parse(struct agent *a, const cJSON *json, struct dove_tra
 	uint64_t id, vnid;
 
 	if (!d)
-		return t->verdict == DOVE_VERDICT_NO_ENDPOINT ? 0 : json_fail(err, "destination", "is missing");
+		return t->verdict == DOVE_VERDICT_NO_ENDPOINT ? 0
+							      : json_fail(err, "destination", "is missing");
 	if (json_uint(d, "id", 1, UINT32_MAX, &id, err) || json_uint(d, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_str(d, "mac", &mac, err))
 		return -EINVAL;
@@ -152,12 +154,12 @@ static bool allows_anything(const struct dove_translation *t)
 	return !t->n_rules && t->verdict == DOVE_VERDICT_ALLOW;
 }
 
-static int translation_parse(struct agent *a, const cJSON *json, struct dove_translation *t, struct installed *in,
-			     struct json_error *err)
+static int translation_parse(struct agent *a, const cJSON *json, struct dove_translation *t,
+			     struct installed *in, struct json_error *err)
 {
 	uint64_t vnid, policy = 0, sequence, lifetime;
 
-	*t = (struct dove_translation){};
+	*t = (struct dove_translation) {};
 	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_uint_opt(json, "policy", 0, UINT32_MAX, &policy, err) ||
 	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||

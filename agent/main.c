@@ -7,9 +7,9 @@
 #include "agent.h"
 #include "client.h"
 #include "lib/cleanup.h"
-#include "lib/version.h"
 #include "lib/log.h"
 #include "lib/usage.h"
+#include "lib/version.h"
 #include "options.h"
 #include "show.h"
 
@@ -20,7 +20,8 @@ static const struct {
 	const char *doc;
 } commands[] = {
 	{ "run", OPT_RUN, NULL, "be this host's agent, in the foreground" },
-	{ "attach", OPT_DEVICE | OPT_INGRESS | OPT_SHOW, show_attach, "carry overlay traffic over an underlay device" },
+	{ "attach", OPT_DEVICE | OPT_INGRESS | OPT_SHOW, show_attach,
+	  "carry overlay traffic over an underlay device" },
 	{ "detach", OPT_DEVICE | OPT_SHOW, show_nothing, "stop that" },
 	{ "port add", OPT_DEVICE | OPT_PORT | OPT_SHOW, show_port, "an interface is that VM's" },
 	{ "port del", OPT_DEVICE | OPT_SHOW, show_nothing, "it is no more" },
@@ -28,7 +29,8 @@ static const struct {
 	{ "status", OPT_SHOW, show_status, "what the agent has and whom it knows" },
 	{ "stats", OPT_SHOW, show_stats, "every packet by the reason its way ended with" },
 	{ "cache", OPT_SHOW, show_cache, "the translations in the kernel" },
-	{ "events", OPT_SHOW | OPT_FOLLOW, show_events, "stale, refused, moved ... packets as they are seen" },
+	{ "events", OPT_SHOW | OPT_FOLLOW, show_events,
+	  "stale, refused, moved ... packets as they are seen" },
 	{ "flush", OPT_SHOW, show_flush, "forget all translations" },
 };
 
@@ -64,11 +66,13 @@ static int run(struct options *o)
 	if (!c->pin_dir)
 		c->pin_dir = DOVE_DEFAULT_PIN_DIR;
 	if (!c->host || !name_is_fit(c->host)) {
-		fprintf(stderr, "dove-agent: --host: %s\n", c->host ? "not a name (letters, digits, . _ -)" : "is required");
+		fprintf(stderr, "dove-agent: --host: %s\n",
+			c->host ? "not a name (letters, digits, . _ -)" : "is required");
 		return EXIT_USAGE;
 	}
 	if (!c->dps || !url_is_fit(c->dps)) {
-		fprintf(stderr, "dove-agent: --dps: %s\n", c->dps ? "not an http:// or https:// URL" : "is required");
+		fprintf(stderr, "dove-agent: --dps: %s\n",
+			c->dps ? "not an http:// or https:// URL" : "is required");
 		return EXIT_USAGE;
 	}
 	log_init("dove-agent", o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);

@@ -116,7 +116,7 @@ uint32_t miss_waiting(const struct miss *m)
 	uint32_t n = 0;
 	struct question *q, *tmp;
 
-	HASH_ITER(hh, m->questions, q, tmp)
+	HASH_ITER (hh, m->questions, q, tmp)
 		n += q->n_waiting;
 	return n;
 }
@@ -167,7 +167,7 @@ static struct question *question_new(struct miss *m, const struct dove_cache_key
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return NULL;
-	q->pair = (struct pair){ .dst = key->dst, .source = key->source };
+	q->pair = (struct pair) { .dst = key->dst, .source = key->source };
 	q->asked = *key;
 	q->port = port;
 	q->changed = clock_now();
@@ -289,7 +289,7 @@ void miss_next_hop(struct miss *m)
 
 	if (!m)
 		return;
-	HASH_ITER(hh, m->questions, q, tmp)
+	HASH_ITER (hh, m->questions, q, tmp)
 		if (q->state == NEXT_HOP)
 			question_release(m, q);
 }
@@ -351,7 +351,8 @@ static void on_answers(const struct dps_reply *r, void *arg)
 	m->requests--;
 	if (!good) {
 		if (!m->counters.failed++ || !m->held_back)
-			log_warn("asking for translations: %s", r->error[0] ? r->error : "an answer that can't be used");
+			log_warn("asking for translations: %s",
+				 r->error[0] ? r->error : "an answer that can't be used");
 		retry_later(m);
 	}
 	for (int i = 0; i < keys->n; i++) {
@@ -457,7 +458,7 @@ static void check_packet(struct miss *m, const struct dove_held *held)
 	c = malloc(sizeof(*c) + held->len);
 	if (!c)
 		return;
-	*c = (struct check){ .miss = m, .vnid = held->vnid, .len = held->len, .ifindex = held->ifindex };
+	*c = (struct check) { .miss = m, .vnid = held->vnid, .len = held->len, .ifindex = held->ifindex };
 	memcpy(c->data, held->data, held->len);
 	body = key_json(&held->key);
 	cJSON_AddNumberToObject(body, "vnid", held->vnid);
@@ -512,7 +513,7 @@ static void stragglers_release(struct miss *m)
 	if (!m->stragglers)
 		return;
 	m->stragglers = false;
-	HASH_ITER(hh, m->questions, q, tmp)
+	HASH_ITER (hh, m->questions, q, tmp)
 		if (q->state == ANSWERED && q->waiting)
 			question_release(m, q);
 }
@@ -542,7 +543,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	uint64_t now = clock_now();
 	struct question *q, *tmp;
 
-	HASH_ITER(hh, m->questions, q, tmp) {
+	HASH_ITER (hh, m->questions, q, tmp) {
 		packets_expire(m, q, now);
 		if (q->waiting || q->state == ASKED)
 			continue;
@@ -567,7 +568,8 @@ void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wan
 }
 
 /* Spread over the last fifth of the lifetime, the same for an entry each time it is looked at. */
-static bool is_due(const struct dove_cache_key *key, const struct dove_translation *t, uint64_t now, uint64_t lifetime)
+static bool is_due(const struct dove_cache_key *key, const struct dove_translation *t, uint64_t now,
+		   uint64_t lifetime)
 {
 	uint64_t span = lifetime * SECOND_NS / 5;
 	uint32_t spread;
@@ -602,7 +604,9 @@ static void on_scan(evutil_socket_t fd, short what, void *arg)
 			due++;
 		}
 	}
-	tv = (struct timeval){ .tv_sec = m->lifetime / 40 < 1 ? 1 : m->lifetime / 40 > 60 ? 60 : m->lifetime / 40 };
+	tv = (struct timeval) { .tv_sec = m->lifetime / 40 < 1	  ? 1
+					  : m->lifetime / 40 > 60 ? 60
+								  : m->lifetime / 40 };
 	evtimer_add(m->scan, &tv);
 }
 
@@ -620,7 +624,8 @@ int miss_open(struct agent *a, struct miss **out, struct error *err)
 		free(m);
 		return error_set(err, -errno, "dove_packets: %m");
 	}
-	m->readable = event_new(a->base, ring_buffer__epoll_fd(m->ring), EV_READ | EV_PERSIST, on_readable, m);
+	m->readable =
+		event_new(a->base, ring_buffer__epoll_fd(m->ring), EV_READ | EV_PERSIST, on_readable, m);
 	m->tick = event_new(a->base, -1, EV_PERSIST, on_tick, m);
 	m->retry = evtimer_new(a->base, on_retry, m);
 	m->scan = evtimer_new(a->base, on_scan, m);
@@ -638,9 +643,9 @@ void miss_close(struct miss *m)
 
 	if (!m)
 		return;
-	HASH_ITER(hh, m->questions, q, tmp)
+	HASH_ITER (hh, m->questions, q, tmp)
 		question_free(m, q);
-	HASH_ITER(hh, m->ports, p, ptmp) {
+	HASH_ITER (hh, m->ports, p, ptmp) {
 		HASH_DEL(m->ports, p);
 		free(p);
 	}

@@ -209,11 +209,12 @@ void nics_attach(struct nics *n, const char *device, enum loader_ingress mode, s
 		return;
 	}
 	if (n->n == NICS_MAX || n->waiting) {
-		control_fail(rq, "%s: %s", device, n->waiting ? "another attach is under way" : "too many devices");
+		control_fail(rq, "%s: %s", device,
+			     n->waiting ? "another attach is under way" : "too many devices");
 		return;
 	}
 	nic = &n->at[n->n];
-	*nic = (struct nic){ .ifindex = link.ifindex };
+	*nic = (struct nic) { .ifindex = link.ifindex };
 	snprintf(nic->name, sizeof(nic->name), "%s", device);
 	if (loader_attach_nic(n->agent->loader, link.ifindex, mode, &nic->ingress, &err)) {
 		control_fail(rq, "%s: %s", device, err.text);
@@ -289,7 +290,7 @@ static void on_attached(int ifindex, enum loader_role role, void *arg)
 		if (n->n == NICS_MAX)
 			return;
 		nic = &n->at[n->n++];
-		*nic = (struct nic){ .ifindex = ifindex, .ingress = LOADER_INGRESS_TC };
+		*nic = (struct nic) { .ifindex = ifindex, .ingress = LOADER_INGRESS_TC };
 		if_indextoname(ifindex, nic->name);
 	}
 	if (role == LOADER_NIC_XDP)

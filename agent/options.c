@@ -38,7 +38,8 @@ static const struct {
 	{ OPT_RUN, { "host", KEY_HOST, "NAME", 0, "this host's name at the policy service (required)", 0 } },
 	{ OPT_RUN, { "dps", KEY_DPS, "URL", 0, "the policy service (required)", 0 } },
 	{ OPT_RUN, { "config", KEY_CONFIG, "FILE", 0, "JSON object with these and finer settings", 0 } },
-	{ OPT_RUN, { "pin-dir", KEY_PIN_DIR, "DIR", 0, "where to pin, on a bpffs (" DOVE_DEFAULT_PIN_DIR ")", 0 } },
+	{ OPT_RUN,
+	  { "pin-dir", KEY_PIN_DIR, "DIR", 0, "where to pin, on a bpffs (" DOVE_DEFAULT_PIN_DIR ")", 0 } },
 	{ OPT_RUN, { "tls-cert", KEY_TLS_CERT, "FILE", 0, "our certificate for the policy service", 0 } },
 	{ OPT_RUN, { "tls-key", KEY_TLS_KEY, "FILE", 0, "its key", 0 } },
 	{ OPT_RUN, { "tls-ca", KEY_TLS_CA, "FILE", 0, "who signs the policy service's certificate", 0 } },
@@ -138,14 +139,16 @@ void options_parse(int argc, char **argv, unsigned int set, const char *doc, str
 {
 	struct argp_option options[ARRAY_SIZE(table) + 1] = {};
 	struct parse p = { .o = out, .set = set };
-	struct argp argp = { .options = options, .parser = parse_option, .doc = doc,
+	struct argp argp = { .options = options,
+			     .parser = parse_option,
+			     .doc = doc,
 			     .args_doc = set & OPT_DEVICE ? "DEV" : "" };
 	int n = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (!table[i].set || table[i].set & set)
 			options[n++] = table[i].option;
-	*out = (struct options){ .ingress = "auto" };
+	*out = (struct options) { .ingress = "auto" };
 	argp_parse(&argp, argc, argv, 0, NULL, &p);
 	if (!out->config.run_dir && !(set & OPT_RUN))
 		out->config.run_dir = AGENT_DEFAULT_RUN_DIR;
@@ -177,8 +180,8 @@ static int config_texts(const cJSON *json, struct agent_config *c, struct json_e
 		const char *name;
 		const char **at;
 	} texts[] = {
-		{ "host", &c->host },	      { "dps", &c->dps },	  { "run_dir", &c->run_dir },
-		{ "pin_dir", &c->pin_dir },   { "tls_cert", &c->tls_cert }, { "tls_key", &c->tls_key },
+		{ "host", &c->host },	    { "dps", &c->dps },		  { "run_dir", &c->run_dir },
+		{ "pin_dir", &c->pin_dir }, { "tls_cert", &c->tls_cert }, { "tls_key", &c->tls_key },
 		{ "tls_ca", &c->tls_ca },
 	};
 
@@ -199,8 +202,8 @@ static int config_numbers(const cJSON *json, struct agent_config *c, struct json
 	uint64_t entries = c->cache_entries, rate = c->hold_rate, burst = c->hold_burst;
 
 	if (json_bool_opt(json, "origin_check", &c->origin_check, err) ||
-	    json_bool_opt(json, "refuse_stale", &c->refuse_stale, err) || json_bool_opt(json, "tcx", &c->tcx, err) ||
-	    json_bool_opt(json, "hints", &c->hints, err) ||
+	    json_bool_opt(json, "refuse_stale", &c->refuse_stale, err) ||
+	    json_bool_opt(json, "tcx", &c->tcx, err) || json_bool_opt(json, "hints", &c->hints, err) ||
 	    json_uint_opt(json, "cache_entries", 1024, 1u << 24, &entries, err) ||
 	    json_uint_opt(json, "hold_rate", 65536, 1u << 30, &rate, err) ||
 	    json_uint_opt(json, "hold_burst", 65536, 1u << 30, &burst, err))
@@ -211,9 +214,10 @@ static int config_numbers(const cJSON *json, struct agent_config *c, struct json
 	return 0;
 }
 
-static const char *const config_fields[] = { "host",	     "dps",	     "run_dir", "pin_dir", "tls_cert",
-					     "tls_key",	     "tls_ca",	     "origin_check", "refuse_stale", "tcx",
-					     "hints",	     "cache_entries", "hold_rate", "hold_burst", NULL };
+static const char *const config_fields[] = { "host",	     "dps",	   "run_dir", "pin_dir",
+					     "tls_cert",     "tls_key",	   "tls_ca",  "origin_check",
+					     "refuse_stale", "tcx",	   "hints",   "cache_entries",
+					     "hold_rate",    "hold_burst", NULL };
 
 void options_config_file(struct options *o)
 {
@@ -228,6 +232,7 @@ void options_config_file(struct options *o)
 		return;
 	json = config_read(o->config_file, &err);
 	if (!json || (!cJSON_IsObject(json) && json_fail(&err, NULL, "not a JSON object")) ||
-	    json_only(json, config_fields, &err) || config_texts(json, c, &err) || config_numbers(json, c, &err))
+	    json_only(json, config_fields, &err) || config_texts(json, c, &err) ||
+	    config_numbers(json, c, &err))
 		die(o->config_file, err.field, err.text);
 }

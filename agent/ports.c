@@ -117,8 +117,11 @@ static void addr_store(struct port *port, const struct ip_addr *addr, const stru
 	struct dove_addr_key key = { .addr = to_dove_ip(addr), .vnid = port->vnid, .ifindex = port->ifindex };
 	struct dove_place_key place = { .addr = key.addr, .vnid = port->vnid };
 	struct dove_addr may = { .endpoint = port->id };
-	struct dove_local local = { .sequence = e->sequence, .floor = e->floor, .ifindex = port->ifindex,
-				    .endpoint = port->id, .delivery = port->delivery };
+	struct dove_local local = { .sequence = e->sequence,
+				    .floor = e->floor,
+				    .ifindex = port->ifindex,
+				    .endpoint = port->id,
+				    .delivery = port->delivery };
 
 	memcpy(may.mac, e->mac.b, sizeof(may.mac));
 	memcpy(local.mac, e->mac.b, sizeof(local.mac));
@@ -374,16 +377,16 @@ static int placed_parse(struct port *port, const cJSON *json, struct json_error 
 	struct ip_addr list[64];
 	int n = 0;
 
-	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) || json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
-	    json_str(json, "mac", &mac, err) || json_str(json, "claim", &claim, err) ||
-	    json_list(json, "addresses", ADDRS_MAX, &addrs, err))
+	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
+	    json_uint(json, "id", 1, UINT32_MAX, &id, err) || json_str(json, "mac", &mac, err) ||
+	    json_str(json, "claim", &claim, err) || json_list(json, "addresses", ADDRS_MAX, &addrs, err))
 		return -EINVAL;
 	if (mac_parse(mac, &port->mac) || strlen(claim) >= sizeof(port->claim))
 		return json_fail(err, "mac", "not a MAC address");
 	port->vnid = vnid;
 	port->id = id;
 	snprintf(port->claim, sizeof(port->claim), "%s", claim);
-	cJSON_ArrayForEach(one, addrs)
+	cJSON_ArrayForEach (one, addrs)
 		if (n < (int)ARRAY_SIZE(list) && !ip_parse(cJSON_GetStringValue(one), &list[n]))
 			n++;
 	forget_old_ways(port, list, n);
@@ -423,7 +426,8 @@ static void on_place_read(const struct dps_reply *r, void *arg)
 	char path[512];
 	cJSON *body;
 
-	if (!dps_ok(r) || !r->json || json_uint(r->json, "revision", 0, JSON_INT_MAX, &port->place_before, &err)) {
+	if (!dps_ok(r) || !r->json ||
+	    json_uint(r->json, "revision", 0, JSON_INT_MAX, &port->place_before, &err)) {
 		port_fail(port, r->error[0] ? r->error : err.text);
 		return;
 	}
@@ -435,7 +439,8 @@ static void on_place_read(const struct dps_reply *r, void *arg)
 }
 
 /* A bridge carries one network: its members have nothing else that keeps two apart. */
-static const struct port *other_network_on(const struct ports *p, const struct rtnl_link *link, const char *network)
+static const struct port *other_network_on(const struct ports *p, const struct rtnl_link *link,
+					   const char *network)
 {
 	struct rtnl_link other;
 
@@ -466,13 +471,14 @@ static bool port_add_refused(const struct ports *p, const char *device, const ch
 	}
 	for (port = p->list; port; port = port->next)
 		if (!strcmp(port->network, network) && !strcmp(port->endpoint, endpoint)) {
-			control_fail(rq, "%s/%s: is at port %s of this host already", network, endpoint, port->device);
+			control_fail(rq, "%s/%s: is at port %s of this host already", network, endpoint,
+				     port->device);
 			return true;
 		}
 	port = other_network_on(p, link, network);
 	if (port) {
-		control_fail(rq, "%s: its bridge carries network %s (port %s); one bridge, one network", device,
-			     port->network, port->device);
+		control_fail(rq, "%s: its bridge carries network %s (port %s); one bridge, one network",
+			     device, port->network, port->device);
 		return true;
 	}
 	if (ports_count(p) >= PORTS_MAX) {
@@ -482,7 +488,8 @@ static bool port_add_refused(const struct ports *p, const char *device, const ch
 	return false;
 }
 
-void ports_add(struct ports *p, const char *device, const char *network, const char *endpoint, struct request *rq)
+void ports_add(struct ports *p, const char *device, const char *network, const char *endpoint,
+	       struct request *rq)
 {
 	struct rtnl_link link;
 	struct port *port;
@@ -493,7 +500,7 @@ void ports_add(struct ports *p, const char *device, const char *network, const c
 	port = calloc(1, sizeof(*port));
 	if (!port)
 		abort();
-	*port = (struct port){ .ports = p, .ifindex = link.ifindex, .rq = rq, .next = p->list };
+	*port = (struct port) { .ports = p, .ifindex = link.ifindex, .rq = rq, .next = p->list };
 	snprintf(port->device, sizeof(port->device), "%s", device);
 	snprintf(port->network, sizeof(port->network), "%s", network);
 	snprintf(port->endpoint, sizeof(port->endpoint), "%s", endpoint);
@@ -642,7 +649,8 @@ static int port_parse(struct port *port, const cJSON *json, struct json_error *e
 	    json_str(json, "endpoint", &endpoint, err) || json_str(json, "mac", &mac, err) ||
 	    json_str(json, "claim", &claim, err) || json_str(json, "state", &state, err) ||
 	    json_uint(json, "ifindex", 1, INT32_MAX, &ifindex, err) ||
-	    json_uint(json, "vnid", 1, 0xffffff, &vnid, err) || json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
+	    json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
+	    json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
 	    json_list(json, "addresses", ADDRS_MAX, &addrs, err) ||
 	    json_bool_opt(json, "closed_member", &port->closed_member, err) || mac_parse(mac, &port->mac))
 		return -EINVAL;
@@ -655,7 +663,7 @@ static int port_parse(struct port *port, const cJSON *json, struct json_error *e
 	port->id = id;
 	port->state = strcmp(state, state_names[PORT_LOST]) ? PORT_UP : PORT_LOST;
 	port->addrs = calloc(cJSON_GetArraySize(addrs) + 1, sizeof(*port->addrs));
-	cJSON_ArrayForEach(one, addrs)
+	cJSON_ArrayForEach (one, addrs)
 		if (!ip_parse(cJSON_GetStringValue(one), &port->addrs[port->n_addrs]))
 			port->n_addrs++;
 	return 0;
@@ -695,7 +703,7 @@ void ports_restore(struct ports *p, const cJSON *saved)
 {
 	const cJSON *one;
 
-	cJSON_ArrayForEach(one, saved)
+	cJSON_ArrayForEach (one, saved)
 		port_restore(p, one);
 }
 

@@ -14,7 +14,8 @@ int ports_open(struct agent *a, struct ports **out, struct error *err);
 void ports_close(struct ports *p);
 
 /* ports_add(), ports_del() - the commands; they answer the request. */
-void ports_add(struct ports *p, const char *device, const char *network, const char *endpoint, struct request *rq);
+void ports_add(struct ports *p, const char *device, const char *network, const char *endpoint,
+	       struct request *rq);
 void ports_del(struct ports *p, const char *device, struct request *rq);
 
 /* ports_numbers() - the watch has something new of a network; enter it for the ports that are in it. */

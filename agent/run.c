@@ -186,7 +186,8 @@ static void adopt(struct agent *a)
 	ports_restore(a->ports, cJSON_GetObjectItemCaseSensitive(state, "ports"));
 	cJSON_Delete(state);
 	if (nics_count(a->nics) || ports_count(a->ports))
-		log_info("adopted %d underlay devices and %d ports", nics_count(a->nics), ports_count(a->ports));
+		log_info("adopted %d underlay devices and %d ports", nics_count(a->nics),
+			 ports_count(a->ports));
 }
 
 static void serve(struct agent *a, int rtnl_fd)

@@ -34,7 +34,7 @@ static const char *join(const cJSON *list, char *buf, size_t size)
 	size_t len = 0;
 
 	buf[0] = '\0';
-	cJSON_ArrayForEach(one, list) {
+	cJSON_ArrayForEach (one, list) {
 		int n = snprintf(buf + len, size - len, "%s%s", len ? "," : "", cJSON_GetStringValue(one));
 
 		if (n < 0 || len + n >= size - 4) {
@@ -63,8 +63,9 @@ void show_port(const cJSON *result, const struct options *o)
 {
 	char text[80];
 
-	printf("%s: port of %s/%s, %s, %s\n", str(result, "device"), str(result, "network"), str(result, "endpoint"),
-	       str(result, "mac"), join(json_get(result, "addresses"), text, sizeof(text)));
+	printf("%s: port of %s/%s, %s, %s\n", str(result, "device"), str(result, "network"),
+	       str(result, "endpoint"), str(result, "mac"),
+	       join(json_get(result, "addresses"), text, sizeof(text)));
 }
 
 void show_ports(const cJSON *result, const struct options *o)
@@ -74,7 +75,7 @@ void show_ports(const cJSON *result, const struct options *o)
 
 	printf("%-15s %-24s %8s %-17s %-8s %-8s %s\n", "DEVICE", "ENDPOINT", "VNID", "MAC", "KIND", "STATE",
 	       "ADDRESSES");
-	cJSON_ArrayForEach(one, result) {
+	cJSON_ArrayForEach (one, result) {
 		char name[130];
 
 		snprintf(name, sizeof(name), "%s/%s", str(one, "network"), str(one, "endpoint"));
@@ -95,19 +96,20 @@ void show_status(const cJSON *result, const struct options *o)
 	       cJSON_IsTrue(json_get(result, "connected")) ? "connected" : "not connected");
 	printf("pins             %s\n", str(result, "pin_dir"));
 	printf("ports            %.0f\n", num(result, "ports"));
-	cJSON_ArrayForEach(one, json_get(result, "nics"))
+	cJSON_ArrayForEach (one, json_get(result, "nics"))
 		printf("underlay device  %s: ingress by %s, %s, registered: %s\n", str(one, "device"),
 		       str(one, "ingress"), join(json_get(one, "addresses"), text, sizeof(text)),
 		       yes(one, "registered"));
-	cJSON_ArrayForEach(one, json_get(result, "networks"))
-		printf("network          %s: VNID %.0f, revision %.0f, floor %.0f, %.0f policies, %.0f endpoints here\n",
+	cJSON_ArrayForEach (one, json_get(result, "networks"))
+		printf("network          %s: VNID %.0f, revision %.0f, floor %.0f, %.0f policies, %.0f "
+		       "endpoints here\n",
 		       str(one, "name"), num(one, "vnid"), num(one, "revision"), num(one, "floor"),
 		       num(one, "policies"), num(one, "endpoints"));
-	cJSON_ArrayForEach(one, json_get(result, "hosts"))
+	cJSON_ArrayForEach (one, json_get(result, "hosts"))
 		printf("host             %s: %s%s\n", str(one, "name"), str(one, "address"),
-		       cJSON_IsTrue(json_get(one, "self"))	? ", this one" :
-		       cJSON_IsTrue(json_get(one, "reachable")) ? ", next hop resolved" :
-								  "");
+		       cJSON_IsTrue(json_get(one, "self"))	  ? ", this one"
+		       : cJSON_IsTrue(json_get(one, "reachable")) ? ", next hop resolved"
+								  : "");
 }
 
 static const char *const reason_texts[] = {
@@ -125,34 +127,36 @@ void show_stats(const cJSON *result, const struct options *o)
 		if (num(reasons, reason_texts[i]) > 0)
 			printf("%-18s %-8s %12.0f  %s\n", reason_texts[i], reason_texts[i + 1],
 			       num(reasons, reason_texts[i]), reason_texts[i + 2]);
-	printf("\ncache: %.0f hits, %.0f misses; %.0f questions in %.0f requests (%.0f failed), %.0f ahead of need\n",
+	printf("\ncache: %.0f hits, %.0f misses; %.0f questions in %.0f requests (%.0f failed), %.0f ahead "
+	       "of need\n",
 	       num(result, "hits"), num(result, "misses"), num(result, "questions"), num(agent, "requests"),
 	       num(agent, "requests_failed"), num(agent, "refreshed"));
-	printf("held packets: %.0f wait, %.0f sent on, dropped: %.0f over a bound, %.0f in vain, %.0f too large\n",
-	       num(agent, "waiting"), num(agent, "sent_on"), num(agent, "dropped_bound"), num(agent, "dropped_late"),
-	       num(agent, "dropped_size"));
-	printf("stale packets delivered: %.0f, from newer revisions: %.0f, events lost: %.0f\n", num(result, "stale"),
-	       num(result, "newer"), num(result, "events_lost"));
-	cJSON_ArrayForEach(one, json_get(result, "policies"))
-		printf("policy %s/%s: %.0f packets, %.0f bytes, %.0f denied\n", str(one, "network"), str(one, "name"),
-		       num(one, "packets"), num(one, "bytes"), num(one, "denied"));
+	printf("held packets: %.0f wait, %.0f sent on, dropped: %.0f over a bound, %.0f in vain, %.0f too "
+	       "large\n",
+	       num(agent, "waiting"), num(agent, "sent_on"), num(agent, "dropped_bound"),
+	       num(agent, "dropped_late"), num(agent, "dropped_size"));
+	printf("stale packets delivered: %.0f, from newer revisions: %.0f, events lost: %.0f\n",
+	       num(result, "stale"), num(result, "newer"), num(result, "events_lost"));
+	cJSON_ArrayForEach (one, json_get(result, "policies"))
+		printf("policy %s/%s: %.0f packets, %.0f bytes, %.0f denied\n", str(one, "network"),
+		       str(one, "name"), num(one, "packets"), num(one, "bytes"), num(one, "denied"));
 }
 
 void show_cache(const cJSON *result, const struct options *o)
 {
 	const cJSON *one;
 
-	printf("%-12s %8s %-18s %-14s %-14s %8s %8s %8s %s\n", "NETWORK", "SOURCE", "TO", "FLOW", "VERDICT", "POLICY",
-	       "SEQUENCE", "EXPIRES", "HOST");
-	cJSON_ArrayForEach(one, result) {
+	printf("%-12s %8s %-18s %-14s %-14s %8s %8s %8s %s\n", "NETWORK", "SOURCE", "TO", "FLOW", "VERDICT",
+	       "POLICY", "SEQUENCE", "EXPIRES", "HOST");
+	cJSON_ArrayForEach (one, result) {
 		char flow[40] = "any";
 
 		if (json_get(one, "proto"))
-			snprintf(flow, sizeof(flow), "%.0f:%.0f->%.0f", num(one, "proto"), num(one, "from_port"),
-				 num(one, "to_port"));
-		printf("%-12s %8.0f %-18s %-14s %-14s %8.0f %8.0f %7.0fs %s\n", str(one, "network"), num(one, "source"),
-		       str(one, "to"), flow, str(one, "verdict"), num(one, "policy"), num(one, "sequence"),
-		       num(one, "expires_in"), str(one, "host"));
+			snprintf(flow, sizeof(flow), "%.0f:%.0f->%.0f", num(one, "proto"),
+				 num(one, "from_port"), num(one, "to_port"));
+		printf("%-12s %8.0f %-18s %-14s %-14s %8.0f %8.0f %7.0fs %s\n", str(one, "network"),
+		       num(one, "source"), str(one, "to"), flow, str(one, "verdict"), num(one, "policy"),
+		       num(one, "sequence"), num(one, "expires_in"), str(one, "host"));
 	}
 }
 
@@ -162,10 +166,11 @@ static void show_event(const cJSON *one)
 	char clock[16];
 
 	strftime(clock, sizeof(clock), "%H:%M:%S", localtime(&when));
-	printf("%s %-17s network %s policy %s (%.0f) from %s, source %.0f to %s: sequence %.0f, wanted %.0f, %s\n", clock,
-	       str(one, "type"), str(one, "network"), str(one, "policy_name"), num(one, "policy"), str(one, "origin"),
-	       num(one, "source"), str(one, "destination"), num(one, "sequence"), num(one, "wanted"),
-	       cJSON_IsTrue(json_get(one, "delivered")) ? "delivered" : "not delivered");
+	printf("%s %-17s network %s policy %s (%.0f) from %s, source %.0f to %s: sequence %.0f, wanted %.0f, "
+	       "%s\n",
+	       clock, str(one, "type"), str(one, "network"), str(one, "policy_name"), num(one, "policy"),
+	       str(one, "origin"), num(one, "source"), str(one, "destination"), num(one, "sequence"),
+	       num(one, "wanted"), cJSON_IsTrue(json_get(one, "delivered")) ? "delivered" : "not delivered");
 }
 
 void show_events(const cJSON *result, const struct options *o)
@@ -176,7 +181,7 @@ void show_events(const cJSON *result, const struct options *o)
 		show_event(result);
 		return;
 	}
-	cJSON_ArrayForEach(one, result)
+	cJSON_ArrayForEach (one, result)
 		show_event(one);
 }
 

@@ -26,7 +26,7 @@ struct host {
 	char name[64];
 	bool self;
 	bool needed;
-	bool seen; /* between underlay_begin() and underlay_end() */
+	bool seen;	      /* between underlay_begin() and underlay_end() */
 	struct dove_host row; /* as it stands in the map */
 	UT_hash_handle hh;
 };
@@ -102,9 +102,9 @@ static int next_hop_find(struct underlay *u, const struct host *h, struct dove_h
 		rc = rtnl_link_by_index(route.ifindex, &link);
 	if (rc)
 		return rc;
-	*row = (struct dove_host){ .source = to_dove_ip(&route.source),
-				   .ifindex = leaving_device(u, route.ifindex),
-				   .mtu = link.mtu > DOVE_OVERHEAD_V4 ? link.mtu - DOVE_OVERHEAD_V4 : 0 };
+	*row = (struct dove_host) { .source = to_dove_ip(&route.source),
+				    .ifindex = leaving_device(u, route.ifindex),
+				    .mtu = link.mtu > DOVE_OVERHEAD_V4 ? link.mtu - DOVE_OVERHEAD_V4 : 0 };
 	memcpy(row->src_mac, link.mac.b, sizeof(row->src_mac));
 	rc = rtnl_neigh_get(route.ifindex, &route.next_hop, &mac);
 	if (rc == -EAGAIN) {
@@ -153,7 +153,7 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	struct underlay *u = arg;
 	struct host *h, *tmp;
 
-	HASH_ITER(hh, u->hosts, h, tmp)
+	HASH_ITER (hh, u->hosts, h, tmp)
 		if (h->needed && !h->self)
 			host_look(u, h);
 }
@@ -193,7 +193,7 @@ void underlay_begin(struct underlay *u)
 {
 	struct host *h, *tmp;
 
-	HASH_ITER(hh, u->hosts, h, tmp)
+	HASH_ITER (hh, u->hosts, h, tmp)
 		h->seen = h->self;
 }
 
@@ -208,7 +208,7 @@ void underlay_end(struct underlay *u)
 {
 	struct host *h, *tmp;
 
-	HASH_ITER(hh, u->hosts, h, tmp)
+	HASH_ITER (hh, u->hosts, h, tmp)
 		if (!h->seen)
 			host_remove(u, h);
 	/* Rows of an earlier process that nobody names any more. */
@@ -219,7 +219,7 @@ void underlay_gone(struct underlay *u, uint32_t id)
 {
 	struct host *h, *tmp;
 
-	HASH_ITER(hh, u->hosts, h, tmp)
+	HASH_ITER (hh, u->hosts, h, tmp)
 		if (h->id == id && !h->self)
 			host_remove(u, h);
 }
@@ -228,7 +228,7 @@ void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n)
 {
 	struct host *h, *tmp;
 
-	HASH_ITER(hh, u->hosts, h, tmp)
+	HASH_ITER (hh, u->hosts, h, tmp)
 		h->seen = false;
 	for (int i = 0; i < n; i++) {
 		h = host_make(u, &addrs[i]);
@@ -236,7 +236,7 @@ void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n)
 		snprintf(h->name, sizeof(h->name), "%s", u->agent->config.host);
 		host_store(u, h);
 	}
-	HASH_ITER(hh, u->hosts, h, tmp)
+	HASH_ITER (hh, u->hosts, h, tmp)
 		if (h->self && !h->seen)
 			host_remove(u, h);
 }
@@ -265,7 +265,7 @@ cJSON *underlay_show(const struct underlay *u)
 	cJSON *list = cJSON_CreateArray();
 	struct host *h, *tmp;
 
-	HASH_ITER(hh, u->hosts, h, tmp) {
+	HASH_ITER (hh, u->hosts, h, tmp) {
 		cJSON *one = cJSON_CreateObject();
 		char text[IP_TEXT], mac[MAC_TEXT], dev[IF_NAMESIZE] = "";
 
@@ -331,7 +331,7 @@ void underlay_close(struct underlay *u)
 
 	if (!u)
 		return;
-	HASH_ITER(hh, u->hosts, h, tmp) {
+	HASH_ITER (hh, u->hosts, h, tmp) {
 		HASH_DEL(u->hosts, h);
 		free(h);
 	}

@@ -55,7 +55,7 @@ struct watch {
 	struct event *retry;
 	long retry_ms;
 	uint64_t lifetime; /* seconds */
-	bool streaming; /* a stream is open, or about to be opened again */
+	bool streaming;	   /* a stream is open, or about to be opened again */
 	bool connected;
 };
 
@@ -133,9 +133,9 @@ static void network_drop(struct watch *w, struct network *n)
 	struct endpoint *e, *etmp;
 
 	bpf_map_delete_elem(w->agent->maps->networks, &n->vnid);
-	HASH_ITER(hh, n->policies, p, ptmp)
+	HASH_ITER (hh, n->policies, p, ptmp)
 		policy_drop(w, n, p);
-	HASH_ITER(hh, n->endpoints, e, etmp)
+	HASH_ITER (hh, n->endpoints, e, etmp)
 		endpoint_drop(n, e);
 	HASH_DEL(w->networks, n);
 	free(n);
@@ -153,7 +153,7 @@ static int host_item(struct watch *w, const cJSON *json, struct json_error *err)
 	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) || json_str(json, "name", &name, err) ||
 	    json_list(json, "addresses", LIST_MAX, &addrs, err))
 		return -EINVAL;
-	cJSON_ArrayForEach(one, addrs)
+	cJSON_ArrayForEach (one, addrs)
 		if (!ip_parse(cJSON_GetStringValue(one), &addr) &&
 		    !underlay_is_self(w->agent->underlay, &addr))
 			underlay_host(w->agent->underlay, id, name, &addr);
@@ -171,11 +171,11 @@ static int policy_item(struct watch *w, struct network *n, const cJSON *json, st
 
 	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
 	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||
-	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err) || json_str_opt(json, "name", &name, err) ||
-	    json_bool_opt(json, "deleted", &deleted, err))
+	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err) ||
+	    json_str_opt(json, "name", &name, err) || json_bool_opt(json, "deleted", &deleted, err))
 		return -EINVAL;
 	key.policy = id;
-	row = (struct dove_policy){ .sequence = sequence, .floor = floor, .deleted = deleted };
+	row = (struct dove_policy) { .sequence = sequence, .floor = floor, .deleted = deleted };
 	if (bpf_map_update_elem(w->agent->maps->policies, &key, &row, BPF_ANY))
 		log_error("dove_policies: %s/%s: %s", n->name, name, strerror(errno));
 	HASH_FIND(hh, n->policies, &key.policy, sizeof(key.policy), p);
@@ -198,7 +198,7 @@ static int addrs_item(const cJSON *json, struct ip_addr **out, int *n_out, struc
 	if (json_list(json, "addresses", LIST_MAX, &list, err))
 		return -EINVAL;
 	addrs = calloc(cJSON_GetArraySize(list) + 1, sizeof(*addrs));
-	cJSON_ArrayForEach(one, list)
+	cJSON_ArrayForEach (one, list)
 		if (!ip_parse(cJSON_GetStringValue(one), &addrs[n]))
 			n++;
 	*out = addrs;
@@ -229,8 +229,12 @@ static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, 
 		HASH_ADD(hh, n->endpoints, e.id, sizeof(e->e.id), e);
 	}
 	free(e->e.addrs);
-	e->e = (struct watch_endpoint){ .id = id32, .sequence = sequence, .floor = floor, .mac = parsed,
-					.addrs = addrs, .n_addrs = n_addrs };
+	e->e = (struct watch_endpoint) { .id = id32,
+					 .sequence = sequence,
+					 .floor = floor,
+					 .mac = parsed,
+					 .addrs = addrs,
+					 .n_addrs = n_addrs };
 	return 0;
 }
 
@@ -242,8 +246,8 @@ static bool moved_is_valid(const void *key, void *arg)
 	return !bpf_map_lookup_elem(w->agent->maps->moved, key, &row) && clock_now() < row.until;
 }
 
-static void moved_store(struct watch *w, uint32_t vnid, const struct ip_addr *addr, const struct ip_addr *host,
-			uint64_t revision)
+static void moved_store(struct watch *w, uint32_t vnid, const struct ip_addr *addr,
+			const struct ip_addr *host, uint64_t revision)
 {
 	struct dove_place_key key = { .addr = to_dove_ip(addr), .vnid = vnid };
 	struct dove_moved row = { .revision = revision, .until = clock_now() + MOVED_NS };
@@ -278,8 +282,8 @@ static int gone_item(struct watch *w, struct network *n, const cJSON *json, stru
 	ports_gone(w->agent->ports, id32, host);
 	if (host && strcmp(host, w->agent->config.host))
 		for (int i = 0; i < n_addrs; i++)
-			moved_store(w, n->vnid, &addrs[i], ip_parse(cJSON_GetStringValue(at), &to) ? NULL : &to,
-				    revision);
+			moved_store(w, n->vnid, &addrs[i],
+				    ip_parse(cJSON_GetStringValue(at), &to) ? NULL : &to, revision);
 	free(addrs);
 	return 0;
 }
@@ -291,7 +295,7 @@ static int each_item(struct watch *w, struct network *n, const cJSON *json, cons
 {
 	const cJSON *one;
 
-	cJSON_ArrayForEach(one, json_get(json, field))
+	cJSON_ArrayForEach (one, json_get(json, field))
 		if (item(w, n, one, err))
 			return -EINVAL;
 	return 0;
@@ -315,8 +319,8 @@ static int network_numbers(struct network *n, const cJSON *json, struct json_err
 static int network_update(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
 {
 	if (each_item(w, n, json, "policies", policy_item, err) ||
-	    each_item(w, n, json, "endpoints", endpoint_item, err) || each_item(w, n, json, "gone", gone_item, err) ||
-	    network_numbers(n, json, err))
+	    each_item(w, n, json, "endpoints", endpoint_item, err) ||
+	    each_item(w, n, json, "gone", gone_item, err) || network_numbers(n, json, err))
 		return -EINVAL;
 	ports_numbers(w->agent->ports, n->vnid);
 	network_store(w, n);
@@ -361,13 +365,13 @@ static int network_snapshot(struct watch *w, const cJSON *json, struct json_erro
 	}
 	n->seen = true;
 	snprintf(n->name, sizeof(n->name), "%s", name);
-	HASH_ITER(hh, n->policies, p, tmp)
+	HASH_ITER (hh, n->policies, p, tmp)
 		p->seen = false;
-	HASH_ITER(hh, n->endpoints, e, etmp)
+	HASH_ITER (hh, n->endpoints, e, etmp)
 		endpoint_drop(n, e);
 	if (network_update(w, n, json, err))
 		return -EINVAL;
-	HASH_ITER(hh, n->policies, p, tmp)
+	HASH_ITER (hh, n->policies, p, tmp)
 		if (!p->seen)
 			policy_drop(w, n, p);
 	of.vnid = vnid;
@@ -389,16 +393,16 @@ static int on_snapshot(struct watch *w, const cJSON *json, struct json_error *er
 	if (json_uint_opt(json, "lifetime", 1, 86400, &w->lifetime, err))
 		return -EINVAL;
 	underlay_begin(w->agent->underlay);
-	cJSON_ArrayForEach(one, json_get(json, "hosts"))
+	cJSON_ArrayForEach (one, json_get(json, "hosts"))
 		if (host_item(w, one, err))
 			return -EINVAL;
 	underlay_end(w->agent->underlay);
-	HASH_ITER(hh, w->networks, n, tmp)
+	HASH_ITER (hh, w->networks, n, tmp)
 		n->seen = false;
-	cJSON_ArrayForEach(one, json_get(json, "networks"))
+	cJSON_ArrayForEach (one, json_get(json, "networks"))
 		if (network_snapshot(w, one, err))
 			return -EINVAL;
-	HASH_ITER(hh, w->networks, n, tmp)
+	HASH_ITER (hh, w->networks, n, tmp)
 		if (!n->seen)
 			network_drop(w, n);
 	map_clear(w->agent->maps->networks, sizeof(uint32_t), network_is_listed, w);
@@ -439,10 +443,10 @@ static int on_hosts(struct watch *w, const cJSON *json, struct json_error *err)
 	const cJSON *one;
 	uint64_t id;
 
-	cJSON_ArrayForEach(one, json_get(json, "gone"))
+	cJSON_ArrayForEach (one, json_get(json, "gone"))
 		if (json_whole(one, 1, UINT32_MAX, &id))
 			underlay_gone(w->agent->underlay, id);
-	cJSON_ArrayForEach(one, json_get(json, "hosts"))
+	cJSON_ArrayForEach (one, json_get(json, "hosts"))
 		if (host_item(w, one, err))
 			return -EINVAL;
 	return 0;
@@ -464,7 +468,7 @@ static int on_progress(struct watch *w, const cJSON *json, struct json_error *er
 	const cJSON *one;
 	uint64_t revision;
 
-	cJSON_ArrayForEach(one, json_get(json, "networks")) {
+	cJSON_ArrayForEach (one, json_get(json, "networks")) {
 		struct network *n;
 
 		if (frame_network(w, one, &n, err) ||
@@ -515,7 +519,7 @@ static void on_end(const struct dps_reply *r, void *arg)
 	if (w->connected || w->retry_ms == RECONNECT_MIN_MS)
 		log_warn("the watch ended: %s", r->error[0] ? r->error : "closed by the policy service");
 	w->connected = false;
-	tv = (struct timeval){ .tv_sec = w->retry_ms / 1000, .tv_usec = w->retry_ms % 1000 * 1000 };
+	tv = (struct timeval) { .tv_sec = w->retry_ms / 1000, .tv_usec = w->retry_ms % 1000 * 1000 };
 	evtimer_add(w->retry, &tv);
 	w->retry_ms = w->retry_ms * 2 > RECONNECT_MAX_MS ? RECONNECT_MAX_MS : w->retry_ms * 2;
 }
@@ -551,7 +555,7 @@ cJSON *watch_show(const struct watch *w)
 	cJSON *list = cJSON_CreateArray();
 	struct network *n, *tmp;
 
-	HASH_ITER(hh, w->networks, n, tmp) {
+	HASH_ITER (hh, w->networks, n, tmp) {
 		cJSON *one = cJSON_CreateObject();
 
 		cJSON_AddStringToObject(one, "name", n->name);
@@ -585,15 +589,15 @@ void watch_close(struct watch *w)
 
 	if (!w)
 		return;
-	HASH_ITER(hh, w->networks, n, tmp) {
+	HASH_ITER (hh, w->networks, n, tmp) {
 		struct policy *p, *ptmp;
 		struct endpoint *e, *etmp;
 
-		HASH_ITER(hh, n->policies, p, ptmp) {
+		HASH_ITER (hh, n->policies, p, ptmp) {
 			HASH_DEL(n->policies, p);
 			free(p);
 		}
-		HASH_ITER(hh, n->endpoints, e, etmp)
+		HASH_ITER (hh, n->endpoints, e, etmp)
 			endpoint_drop(n, e);
 		HASH_DEL(w->networks, n);
 		free(n);

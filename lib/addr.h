@@ -39,8 +39,8 @@ int mac_parse(const char *text, struct mac_addr *out);	      /* six hex pairs, '
 const char *ip_format(const struct ip_addr *addr, char *buf);
 const char *mac_format(const struct mac_addr *mac, char *buf);
 
-struct ip_addr ip_from_v4(uint32_t be);		/* be: network order */
-uint32_t ip_to_v4(const struct ip_addr *addr);	/* network order; only where ip_is_v4() */
+struct ip_addr ip_from_v4(uint32_t be);	       /* be: network order */
+uint32_t ip_to_v4(const struct ip_addr *addr); /* network order; only where ip_is_v4() */
 bool ip_is_v4(const struct ip_addr *addr);
 bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
 bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *addr);

@@ -32,17 +32,17 @@ static inline void cleanup_file(FILE **f)
 #define _close_ __attribute__((cleanup(cleanup_fd)))
 #define _fclose_ __attribute__((cleanup(cleanup_file)))
 
-#define take_ptr(p)                     \
-	({                              \
-		__typeof__(p) _t = (p); \
-		(p) = NULL;             \
-		_t;                     \
+#define take_ptr(p)                                                                                          \
+	({                                                                                                   \
+		__typeof__(p) _t = (p);                                                                      \
+		(p) = NULL;                                                                                  \
+		_t;                                                                                          \
 	})
-#define take_fd(fd)              \
-	({                       \
-		int _t = (fd);   \
-		(fd) = -1;       \
-		_t;              \
+#define take_fd(fd)                                                                                          \
+	({                                                                                                   \
+		int _t = (fd);                                                                               \
+		(fd) = -1;                                                                                   \
+		_t;                                                                                          \
 	})
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

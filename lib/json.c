@@ -11,8 +11,7 @@ int json_fail(struct json_error *err, const char *field, const char *fmt, ...)
 {
 	va_list ap;
 
-	snprintf(err->field, sizeof(err->field), "%s%s", field ? err->prefix : "",
-		 field ? field : "");
+	snprintf(err->field, sizeof(err->field), "%s%s", field ? err->prefix : "", field ? field : "");
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
@@ -81,7 +80,7 @@ int json_only(const cJSON *obj, const char *const *fields, struct json_error *er
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, obj) {
+	cJSON_ArrayForEach (item, obj) {
 		if (!is_listed(item->string, fields))
 			return json_fail(err, item->string, "no such field '%s'", item->string);
 		if (json_get(obj, item->string) != item)
@@ -134,12 +133,11 @@ int json_uint_opt(const cJSON *obj, const char *field, uint64_t min, uint64_t ma
 
 	if (!item || json_whole(item, min, max, out))
 		return 0;
-	return json_fail(err, field, "'%s' must be a whole number from %" PRIu64 " to %" PRIu64,
-			 field, min, max);
+	return json_fail(err, field, "'%s' must be a whole number from %" PRIu64 " to %" PRIu64, field, min,
+			 max);
 }
 
-int json_list_opt(const cJSON *obj, const char *field, size_t max, const cJSON **out,
-		  struct json_error *err)
+int json_list_opt(const cJSON *obj, const char *field, size_t max, const cJSON **out, struct json_error *err)
 {
 	const cJSON *item = json_get(obj, field);
 
@@ -173,13 +171,10 @@ int json_str(const cJSON *obj, const char *field, const char **out, struct json_
 int json_uint(const cJSON *obj, const char *field, uint64_t min, uint64_t max, uint64_t *out,
 	      struct json_error *err)
 {
-	return json_get(obj, field) ? json_uint_opt(obj, field, min, max, out, err)
-				    : missing(field, err);
+	return json_get(obj, field) ? json_uint_opt(obj, field, min, max, out, err) : missing(field, err);
 }
 
-int json_list(const cJSON *obj, const char *field, size_t max, const cJSON **out,
-	      struct json_error *err)
+int json_list(const cJSON *obj, const char *field, size_t max, const cJSON **out, struct json_error *err)
 {
-	return json_get(obj, field) ? json_list_opt(obj, field, max, out, err)
-				    : missing(field, err);
+	return json_get(obj, field) ? json_list_opt(obj, field, max, out, err) : missing(field, err);
 }

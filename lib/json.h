@@ -46,15 +46,13 @@ int json_only(const cJSON *obj, const char *const *fields, struct json_error *er
 int json_str(const cJSON *obj, const char *field, const char **out, struct json_error *err);
 int json_uint(const cJSON *obj, const char *field, uint64_t min, uint64_t max, uint64_t *out,
 	      struct json_error *err);
-int json_list(const cJSON *obj, const char *field, size_t max, const cJSON **out,
-	      struct json_error *err);
+int json_list(const cJSON *obj, const char *field, size_t max, const cJSON **out, struct json_error *err);
 
 /* The same where the field may be absent: 0 and *out untouched then. */
 int json_str_opt(const cJSON *obj, const char *field, const char **out, struct json_error *err);
 int json_uint_opt(const cJSON *obj, const char *field, uint64_t min, uint64_t max, uint64_t *out,
 		  struct json_error *err);
-int json_list_opt(const cJSON *obj, const char *field, size_t max, const cJSON **out,
-		  struct json_error *err);
+int json_list_opt(const cJSON *obj, const char *field, size_t max, const cJSON **out, struct json_error *err);
 int json_bool_opt(const cJSON *obj, const char *field, bool *out, struct json_error *err);
 
 /* json_get() - the field, or NULL. */

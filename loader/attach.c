@@ -56,7 +56,7 @@ static uint32_t program_id(int prog_fd)
 
 static struct bpf_tc_hook filter_hook(const struct attachment *a)
 {
-	return (struct bpf_tc_hook){
+	return (struct bpf_tc_hook) {
 		.sz = sizeof(struct bpf_tc_hook),
 		.ifindex = a->ifindex,
 		.attach_point = a->role == LOADER_NIC_EGRESS ? BPF_TC_EGRESS : BPF_TC_INGRESS,
@@ -66,8 +66,8 @@ static struct bpf_tc_hook filter_hook(const struct attachment *a)
 static int filter_set(const struct attachment *a, int prog_fd, uint32_t flags)
 {
 	struct bpf_tc_hook hook = filter_hook(a);
-	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY, .prog_fd = prog_fd,
-		    .flags = flags);
+	LIBBPF_OPTS(bpf_tc_opts, opts, .handle = FILTER_HANDLE, .priority = FILTER_PRIORITY,
+		    .prog_fd = prog_fd, .flags = flags);
 
 	return bpf_tc_attach(&hook, &opts);
 }
@@ -176,7 +176,8 @@ static int xdp_attach(struct attachment *a, int prog_fd, const struct pins *pins
 	int fd, rc;
 
 	if (!bpf_xdp_query_id(a->ifindex, 0, &other) && other)
-		return error_set(err, -EBUSY, "another XDP program (id %u) is on the device; use --ingress tc", other);
+		return error_set(err, -EBUSY,
+				 "another XDP program (id %u) is on the device; use --ingress tc", other);
 	fd = bpf_link_create(prog_fd, a->ifindex, BPF_XDP, &opts);
 	if (fd == -EOPNOTSUPP || fd == -EINVAL)
 		return error_set(err, -EOPNOTSUPP, "the device's driver has no native XDP; use --ingress tc");

@@ -12,12 +12,12 @@
 #include <sys/stat.h>
 
 #include "attach.h"
-#include <linux/types.h>
 #include "dove.skel.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "maps/maps.h"
 #include "pins.h"
+#include <linux/types.h>
 
 struct loader {
 	struct dove *skel;
@@ -72,7 +72,7 @@ static int maps_pin(struct loader *l, struct error *err)
 	struct bpf_map *map;
 	char path[PINS_PATH];
 
-	bpf_object__for_each_map(map, l->skel->obj) {
+	bpf_object__for_each_map (map, l->skel->obj) {
 		if (strncmp(bpf_map__name(map), "dove_", 5) || bpf_map__is_internal(map))
 			continue;
 		pins_map_path(&l->pins, bpf_map__name(map), path);
@@ -98,9 +98,10 @@ static int skeleton_load(struct loader *l, const struct loader_config *config, s
 		return rc;
 	rc = dove__load(l->skel);
 	if (rc == -EINVAL && pins_have_maps(&l->pins))
-		return error_set(err, rc,
-				 "%s: pinned maps do not fit this version of the data path (or a changed cache size)",
-				 l->pins.dir);
+		return error_set(
+			err, rc,
+			"%s: pinned maps do not fit this version of the data path (or a changed cache size)",
+			l->pins.dir);
 	if (rc)
 		return error_set(err, rc, "loading the data path into the kernel: %m");
 	return 0;
@@ -110,7 +111,7 @@ static void maps_find(struct loader *l)
 {
 	struct dove *s = l->skel;
 
-	l->maps = (struct loader_maps){
+	l->maps = (struct loader_maps) {
 		.ports = bpf_map__fd(s->maps.dove_ports),
 		.budgets = bpf_map__fd(s->maps.dove_budgets),
 		.addrs = bpf_map__fd(s->maps.dove_addrs),
@@ -148,7 +149,7 @@ static int attachment_add(struct loader *l, int ifindex, enum loader_role role, 
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return error_set(err, -ENOMEM, "out of memory");
-	*a = (struct attachment){ .ifindex = ifindex, .role = role, .fd = -1 };
+	*a = (struct attachment) { .ifindex = ifindex, .role = role, .fd = -1 };
 	rc = attach_program(a, program_fd(l, role), &l->pins, l->tcx, err);
 	if (rc) {
 		free(a);
@@ -182,7 +183,7 @@ static void adopt(int ifindex, enum loader_role role, void *arg)
 
 	if (!a)
 		return;
-	*a = (struct attachment){ .ifindex = ifindex, .role = role, .fd = -1 };
+	*a = (struct attachment) { .ifindex = ifindex, .role = role, .fd = -1 };
 	rc = attach_adopt(a, program_fd(l, role), &l->pins);
 	if (rc) {
 		if (rc != -ENODEV)
@@ -238,7 +239,7 @@ void loader_unpin(struct loader *l)
 {
 	struct bpf_map *map;
 
-	bpf_object__for_each_map(map, l->skel->obj)
+	bpf_object__for_each_map (map, l->skel->obj)
 		if (bpf_map__is_pinned(map))
 			bpf_map__unpin(map, NULL);
 	pins_remove(&l->pins);
@@ -265,7 +266,8 @@ static int attach_tc(struct loader *l, int ifindex, struct error *err)
 int loader_attach_nic(struct loader *l, int ifindex, enum loader_ingress mode, enum loader_ingress *used,
 		      struct error *err)
 {
-	bool want_xdp = mode == LOADER_INGRESS_XDP || (mode == LOADER_INGRESS_AUTO && attach_auto_takes_xdp(ifindex));
+	bool want_xdp = mode == LOADER_INGRESS_XDP ||
+			(mode == LOADER_INGRESS_AUTO && attach_auto_takes_xdp(ifindex));
 	int rc = attach_tc(l, ifindex, err);
 
 	if (rc)
@@ -279,7 +281,8 @@ int loader_attach_nic(struct loader *l, int ifindex, enum loader_ingress mode, e
 		return 0;
 	}
 	if (mode == LOADER_INGRESS_AUTO) {
-		log_info("no native XDP on device %d, TC alone: %s", ifindex, err ? err->text : strerror(-rc));
+		log_info("no native XDP on device %d, TC alone: %s", ifindex,
+			 err ? err->text : strerror(-rc));
 		return 0;
 	}
 	loader_detach(l, ifindex);
@@ -307,7 +310,8 @@ void loader_each(const struct loader *l, void (*on)(int ifindex, enum loader_rol
 
 int loader_inject(struct loader *l, int ifindex, const void *frame, uint32_t len, bool received)
 {
-	struct bpf_program *prog = received ? l->skel->progs.dove_inject_received : l->skel->progs.dove_inject;
+	struct bpf_program *prog = received ? l->skel->progs.dove_inject_received
+					    : l->skel->progs.dove_inject;
 	struct __sk_buff ctx = { .ingress_ifindex = ifindex };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len, .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .repeat = 1);

@@ -33,8 +33,8 @@ enum loader_ingress { LOADER_INGRESS_AUTO, LOADER_INGRESS_XDP, LOADER_INGRESS_TC
 
 /* The maps that user space works with, as file descriptors that the loader owns. */
 struct loader_maps {
-	int ports, budgets, addrs, cache, denied, local, moved, policies, networks, hosts, packets, events, stats,
-		policy_stats;
+	int ports, budgets, addrs, cache, denied, local, moved, policies, networks, hosts, packets, events,
+		stats, policy_stats;
 };
 
 /*
@@ -91,7 +91,8 @@ bool loader_is_attached(const struct loader *l, int ifindex, enum loader_role ro
 const char *loader_role_name(enum loader_role role);
 
 /* loader_each() - call `on` for everything that is attached. */
-void loader_each(const struct loader *l, void (*on)(int ifindex, enum loader_role role, void *arg), void *arg);
+void loader_each(const struct loader *l, void (*on)(int ifindex, enum loader_role role, void *arg),
+		 void *arg);
 
 /*
  * loader_inject() - run a packet that waited through the data path.

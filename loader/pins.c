@@ -68,7 +68,8 @@ static void join_first_mount_namespace(void)
 		return;
 	fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (fd < 0 || setns(fd, CLONE_NEWNS))
-		log_warn("this mount namespace has no bpffs at the pin directory, and PID 1's can't be joined (%s): "
+		log_warn("this mount namespace has no bpffs at the pin directory, and PID 1's can't be "
+			 "joined (%s): "
 			 "pins will end with it",
 			 strerror(errno));
 	else
@@ -234,7 +235,7 @@ static int pins_list(const struct pins *pins, struct pin_name **out)
 		if (!more)
 			break;
 		list = more;
-		list[n++] = (struct pin_name){ .ifindex = ifindex, .role = role_by_name(role) };
+		list[n++] = (struct pin_name) { .ifindex = ifindex, .role = role_by_name(role) };
 	}
 	if (dir)
 		closedir(dir);

@@ -22,7 +22,8 @@ void pins_map_path(const struct pins *pins, const char *map, char path[static PI
 bool pins_have_maps(const struct pins *pins);
 
 int pins_put(const struct pins *pins, int fd, int ifindex, const char *role);
-int pins_get(const struct pins *pins, int ifindex, const char *role); /* a descriptor, the caller's, or -errno */
+int pins_get(const struct pins *pins, int ifindex,
+	     const char *role); /* a descriptor, the caller's, or -errno */
 bool pins_have(const struct pins *pins, int ifindex, const char *role);
 void pins_unlink(const struct pins *pins, int ifindex, const char *role);
 void pins_each(const struct pins *pins, void (*on)(int ifindex, enum loader_role role, void *arg), void *arg);

@@ -110,7 +110,7 @@ static int link_parse(const struct nlmsghdr *nlh, void *arg)
 	struct rtnl_link *link = arg;
 
 	mnl_attr_parse(nlh, sizeof(*info), attr_copy, tb);
-	*link = (struct rtnl_link){ .ifindex = info->ifi_index, .up = info->ifi_flags & IFF_UP };
+	*link = (struct rtnl_link) { .ifindex = info->ifi_index, .up = info->ifi_flags & IFF_UP };
 	text_from(tb[IFLA_IFNAME], link->name, sizeof(link->name));
 	if (tb[IFLA_MTU])
 		link->mtu = mnl_attr_get_u32(tb[IFLA_MTU]);
@@ -181,7 +181,8 @@ static int addr_parse(const struct nlmsghdr *nlh, void *arg)
 	struct addr_list *list = arg;
 
 	mnl_attr_parse(nlh, sizeof(*info), attr_copy, tb);
-	if ((int)info->ifa_index != list->ifindex || info->ifa_scope != RT_SCOPE_UNIVERSE || list->n >= list->max)
+	if ((int)info->ifa_index != list->ifindex || info->ifa_scope != RT_SCOPE_UNIVERSE ||
+	    list->n >= list->max)
 		return MNL_CB_OK;
 	if (addr_from_attr(tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], &list->at[list->n]))
 		list->n++;
@@ -346,8 +347,8 @@ bool rtnl_clsact_in_use(int ifindex)
 
 int rtnl_monitor_open(void)
 {
-	const int groups[] = { RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-			       RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+	const int groups[] = { RTNLGRP_LINK,	    RTNLGRP_NEIGH,	RTNLGRP_IPV4_IFADDR,
+			       RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
 	struct sockaddr_nl self = { .nl_family = AF_NETLINK };
 	_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -374,7 +375,8 @@ static int change_parse(const struct nlmsghdr *nlh, void *arg)
 	case RTM_DELLINK:
 		/* The bridge speaks of its members in messages of its own. */
 		if (info->ifi_family == AF_UNSPEC)
-			m->on(nlh->nlmsg_type == RTM_NEWLINK ? RTNL_LINK : RTNL_LINK_GONE, info->ifi_index, m->arg);
+			m->on(nlh->nlmsg_type == RTM_NEWLINK ? RTNL_LINK : RTNL_LINK_GONE, info->ifi_index,
+			      m->arg);
 		return MNL_CB_OK;
 	default:
 		m->on(RTNL_PATH, 0, m->arg);

@@ -33,8 +33,8 @@ struct dove_option {
 	__u8 type;
 	__u8 words; /* upper 3 bits reserved, zero */
 	__be32 policy;
-	__be32 sequence; /* low 32 bits of the revision that the translation was made at */
-	__be32 source;	 /* endpoint id of the sender */
+	__be32 sequence;   /* low 32 bits of the revision that the translation was made at */
+	__be32 source;	   /* endpoint id of the sender */
 	__be32 stage_vnid; /* stage (4 bits) | flags (4 bits) | source's VNID (24 bits) */
 } __attribute__((packed));
 

@@ -54,7 +54,7 @@ vm h1 v1 blue vm1 10.1.0.11 02:00:00:00:01:01
 vm h1 v5 blue vm5 10.1.0.15 02:00:00:00:01:05
 vm h2 v3 blue vm3 10.1.0.13 02:00:00:00:01:03
 vm h2 v7 blue vm7 10.1.0.17 02:00:00:00:01:07
-for port in 80 85 443; do bg web$port v3 python3 -m http.server $port --bind 10.1.0.13 --directory "$W/dps"; done
+for port in 80 85 443; do bg web$port v3 busybox httpd -f -p $port -h "$W/dps"; done
 until_ok 5 on v3 curl -s -o /dev/null http://10.1.0.13:443/
 
 check "R10b: denied in the kernel, and counted" count_up h1 denied ping_ok v1 10.1.0.17 2

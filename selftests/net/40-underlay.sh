@@ -60,6 +60,6 @@ for host in "h1 v1 h2 TC" "h2 v2 h1 XDP"; do
 	check "R14: $4: no stripped frame meets the host's stack" none_stripped
 done
 check "the VMs still reach each other" ping_all v1 10.1.0.12
-own_port() { on r bash -c "printf x | timeout 1 nc -u -w1 $(host_addr h1) 9" || true; ping_ok r "$(host_addr h1)" 2; }
+own_port() { ping_ok r "$(host_addr h1)" 2; }
 check "the host's own traffic is left alone" own_port
 finish

@@ -208,10 +208,10 @@ static bool other_protocol(struct frame *f, size_t *len)
 }
 
 static bool (*const faults[])(struct frame *f, size_t *len) = {
-	foreign_source, own_source,    other_network, other_endpoint, version,	       control_bit,
-	no_critical_bit, not_ethernet, option_length, option_class,   option_type,     option_words,
-	stage,		outer_sum,     fragment,      udp_length,     truncated,       inner_tag,
-	inner_arp,	inner_broadcast, inner_header, inner_length,  other_port,      other_protocol,
+	foreign_source,	 own_source,	  other_network, other_endpoint, version,     control_bit,
+	no_critical_bit, not_ethernet,	  option_length, option_class,	 option_type, option_words,
+	stage,		 outer_sum,	  fragment,	 udp_length,	 truncated,   inner_tag,
+	inner_arp,	 inner_broadcast, inner_header,	 inner_length,	 other_port,  other_protocol,
 };
 
 static void die(const char *what)
@@ -226,23 +226,40 @@ static void build(char **argv)
 
 	if (sscanf(argv[2], "%x:%x:%x:%x:%x:%x", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) != 6)
 		die(argv[2]);
-	good = (struct frame){
+	good = (struct frame) {
 		.eth.ether_type = htons(0x0800),
-		.ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
-			.tot_len = htons(sizeof(good) - sizeof(good.eth)), .saddr = inet_addr(argv[3]),
+		.ip = { .version = 4,
+			.ihl = 5,
+			.ttl = 64,
+			.protocol = IPPROTO_UDP,
+			.tot_len = htons(sizeof(good) - sizeof(good.eth)),
+			.saddr = inet_addr(argv[3]),
 			.daddr = inet_addr(argv[4]) },
-		.udp = { .source = htons(50000), .dest = htons(DOVE_GENEVE_PORT),
+		.udp = { .source = htons(50000),
+			 .dest = htons(DOVE_GENEVE_PORT),
 			 .len = htons(sizeof(good) - sizeof(good.eth) - sizeof(good.ip)) },
-		.geneve = { .ver_opt_len = 5, .flags = GENEVE_FLAG_CRITICAL, .proto = htons(GENEVE_PROTO_ETHERNET),
+		.geneve = { .ver_opt_len = 5,
+			    .flags = GENEVE_FLAG_CRITICAL,
+			    .proto = htons(GENEVE_PROTO_ETHERNET),
 			    .vni = htonl(atoi(argv[5]) << 8) },
-		.option = { .opt_class = htons(DOVE_OPT_CLASS), .type = DOVE_OPT_TYPE, .words = DOVE_OPT_WORDS,
-			    .policy = htonl(1), .sequence = htonl(1000), .source = htonl(1) },
-		.inner = { .ether_dhost = { 2, 0, 0, 0, 1, 2 }, .ether_shost = { 2, 0, 0, 0, 1, 1 },
+		.option = { .opt_class = htons(DOVE_OPT_CLASS),
+			    .type = DOVE_OPT_TYPE,
+			    .words = DOVE_OPT_WORDS,
+			    .policy = htonl(1),
+			    .sequence = htonl(1000),
+			    .source = htonl(1) },
+		.inner = { .ether_dhost = { 2, 0, 0, 0, 1, 2 },
+			   .ether_shost = { 2, 0, 0, 0, 1, 1 },
 			   .ether_type = htons(0x0800) },
-		.inner_ip = { .version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
+		.inner_ip = { .version = 4,
+			      .ihl = 5,
+			      .ttl = 64,
+			      .protocol = IPPROTO_UDP,
 			      .tot_len = htons(sizeof(good) - offsetof(struct frame, inner_ip)),
-			      .saddr = htonl(0x0a01000b), .daddr = inet_addr(argv[6]) },
-		.inner_udp = { .source = htons(7), .dest = htons(7777),
+			      .saddr = htonl(0x0a01000b),
+			      .daddr = inet_addr(argv[6]) },
+		.inner_udp = { .source = htons(7),
+			       .dest = htons(7777),
 			       .len = htons(sizeof(good) - offsetof(struct frame, inner_udp)) },
 	};
 	for (int i = 0; i < 6; i++)
