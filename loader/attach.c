@@ -16,6 +16,13 @@
 #include "lib/log.h"
 #include "rtnl.h"
 
+/* linux/bpf.h has these since 6.6, and Debian 12's is older; the numbers are the kernel's ABI. */
+enum {
+	TCX_INGRESS = 46,   /* BPF_TCX_INGRESS */
+	TCX_EGRESS = 47,    /* BPF_TCX_EGRESS */
+	LINK_TYPE_TCX = 11, /* BPF_LINK_TYPE_TCX; its info begins with the ifindex, as XDP's does */
+};
+
 /* Where our cls_bpf filters sit: late, so that others may come before. */
 #define FILTER_PRIORITY 0xD0
 #define FILTER_HANDLE 0xD07E
@@ -32,9 +39,9 @@ const char *loader_role_name(enum loader_role role)
 	return role_names[role];
 }
 
-static enum bpf_attach_type tcx_type(enum loader_role role)
+static int tcx_type(enum loader_role role)
 {
-	return role == LOADER_NIC_EGRESS ? BPF_TCX_EGRESS : BPF_TCX_INGRESS;
+	return role == LOADER_NIC_EGRESS ? TCX_EGRESS : TCX_INGRESS;
 }
 
 bool attach_auto_takes_xdp(int ifindex)
@@ -134,10 +141,8 @@ static int link_device(int fd, int *ifindex)
 
 	if (bpf_link_get_info_by_fd(fd, &info, &size))
 		return -errno;
-	switch (info.type) {
-	case BPF_LINK_TYPE_TCX:
-		*ifindex = info.tcx.ifindex;
-		return 0;
+	switch ((int)info.type) {
+	case LINK_TYPE_TCX:
 	case BPF_LINK_TYPE_XDP:
 		*ifindex = info.xdp.ifindex;
 		return 0;

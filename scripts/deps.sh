@@ -58,6 +58,7 @@ from_backports() {
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"' EXIT
+	chmod 755 "$dir" # apt fetches as a user of its own
 	mkdir -p "$dir/lists/partial"
 	file=backports.sources
 	own_source "$codename" "$codename-backports" >"$dir/$file"
