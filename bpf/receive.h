@@ -86,6 +86,14 @@ static __always_inline int outer_origin(const struct outer *o, struct packet *p)
 	return host && !(host->flags & DOVE_HOST_SELF) ? 0 : -DOVE_UNKNOWN_HOST;
 }
 
+/* For the VM's frame: what the outer header says, for a trailer is no part of it. A super-packet says nothing. */
+static __always_inline __u32 inner_room(const struct outer *o, __u32 frame_len)
+{
+	__u32 ip_len = bpf_ntohs(o->ip.tot_len);
+
+	return (ip_len ? ip_len + sizeof(o->eth) : frame_len) - sizeof(*o);
+}
+
 /* The VM's frame inside: untagged Ethernet, unicast IPv4. */
 static __always_inline int inner_parse(void *at, void *end, __u32 room, struct packet *p)
 {
@@ -171,7 +179,7 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 	TRY(outer_ip_udp(o, frame_len));
 	TRY(outer_geneve(o, p));
 	TRY(outer_origin(o, p));
-	TRY(inner_parse(o + 1, end, frame_len - sizeof(*o), p));
+	TRY(inner_parse(o + 1, end, inner_room(o, frame_len), p));
 	TRY(destination_find(p, to));
 	return policy_check(p, *to);
 }
