@@ -163,6 +163,8 @@ static __always_inline int parse_ipv4(void *at, void *end, __u32 room, struct pa
 	total = bpf_ntohs(ip->tot_len);
 	if (ip->version != 4 || header < sizeof(*ip))
 		return -DOVE_MALFORMED;
+	if (!total && room <= 0xffff)
+		return -DOVE_MALFORMED;
 	if (total && (total < header || total > room))
 		return -DOVE_TRUNCATED;
 	p->src = ip_from_v4(ip->saddr);
