@@ -169,6 +169,7 @@ Test(ingress, R14_wrong_headers_are_dropped)
 		{ { "inner IHL 4", OUTER_AT(inner_ip), 1, 0x44, 0 }, DOVE_MALFORMED },
 		{ { "inner length one more", OUTER_AT(inner_ip.tot_len), 2, 69, 0 }, DOVE_TRUNCATED },
 		{ { "inner length 65535", OUTER_AT(inner_ip.tot_len), 2, 65535, 0 }, DOVE_TRUNCATED },
+		{ { "inner length 0", OUTER_AT(inner_ip.tot_len), 2, 0, 0 }, DOVE_MALFORMED },
 		{ { "inner length 19", OUTER_AT(inner_ip.tot_len), 2, 19, 0 }, DOVE_TRUNCATED },
 		{ { "inner length without ports", OUTER_AT(inner_ip.tot_len), 2, 23, 0 }, DOVE_TRUNCATED },
 		{ { "network not served", OUTER_AT(geneve.vni), 4, GREEN << 8, 0 }, DOVE_UNKNOWN_NETWORK },
@@ -295,6 +296,28 @@ Test(ingress, R14_truncated_inside_at_every_length)
 				expect_quiet();
 			}
 		}
+	}
+}
+
+/* Whatever lies behind what the outer lengths say belongs to nobody, and fills no inner packet. */
+Test(ingress, R14_a_trailer_is_no_part_of_the_packet)
+{
+	for_each_hook(h) {
+		struct frame inner = the_inner(), f = wrap(&inner);
+		struct run r;
+
+		begin_hook(h, "trailer of 4 bytes");
+		f.len += 4;
+		inner.len += 4;
+		r = arrive(h, &f);
+		expect_accepted(h, &r, &inner);
+
+		begin_hook(h, "last byte of the inner packet is in the trailer");
+		frame_put(&f, OUTER_AT(ip.tot_len), 2, f.len - 14 - 5);
+		frame_put(&f, OUTER_AT(udp.len), 2, f.len - 34 - 5);
+		frame_checksum_outer(&f);
+		r = arrive(h, &f);
+		expect_refused(h, &r, DOVE_TRUNCATED);
 	}
 }
 

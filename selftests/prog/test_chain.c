@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * XDP and TC one behind the other, as on a NIC: frames that dove_xdp passes
+ * go through the kernel to dove_nic_ingress, and from there to a VM's tap.
+ *
+ *   TEST_RUN, live frames -> dove_xdp -> lo -> dove_nic_ingress -> tap
+ */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "ingress.h"
+
+static void load(void)
+{
+	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP });
+}
+
+TestSuite(chain, .init = load);
+
+static void arrive_live(const struct frame *f)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = f->len, .repeat = 1,
+		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 1);
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(dove->progs.dove_xdp), &opts))
+		skip("no live frames in this kernel");
+}
+
+static struct tap vm3_on_a_tap(const char *name)
+{
+	struct tap port = tap_open(name);
+
+	local_put(BLUE, &vm3, port.ifindex, 1, 1);
+	if (!bpf_program__attach_tcx(dove->progs.dove_nic_ingress, PORT, NULL))
+		skip("no TCX in this kernel");
+	return port;
+}
+
+Test(chain, R14_stripped_by_xdp_is_delivered_by_tc)
+{
+	struct frame inner = the_inner(), f = wrap(&inner), got;
+	struct tap port;
+
+	begin("accepted");
+	port = vm3_on_a_tap("port3");
+	arrive_live(&f);
+	check(tap_read(&port, &got), "nothing came to the VM");
+	expect_bytes(&got, &inner);
+	check(counted(DOVE_STRIPPED) == 1 && counted(DOVE_DELIVERED) == 1, "stripped %llu, delivered %llu",
+	      (unsigned long long)counted(DOVE_STRIPPED), (unsigned long long)counted(DOVE_DELIVERED));
+	expect_quiet();
+}
+
+/* A stripped frame is told from others by its metadata alone: the same frame without is foreign. */
+Test(chain, R14_a_bare_frame_is_not_taken_for_a_stripped_one)
+{
+	struct frame inner = the_inner(), got;
+	struct tap port;
+
+	begin("bare inner frame at the NIC");
+	port = vm3_on_a_tap("port3");
+	arrive_live(&inner);
+	check(counted(DOVE_PASSED) == 1, "not passed");
+	check(!tap_read(&port, &got), "it came to the VM");
+}
+
+Test(chain, R15_what_xdp_leaves_is_held_by_tc)
+{
+	struct frame inner = the_inner(), f = wrap(&inner), got;
+	struct run r = { .action = TC_ACT_SHOT, .in = f };
+	struct tap port;
+
+	begin("policy not known");
+	port = vm3_on_a_tap("port3");
+	map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
+	arrive_live(&f);
+	expect_end(&r, TC_ACT_SHOT, DOVE_HELD_UNKNOWN);
+	expect_record(&r, DOVE_HELD_UNKNOWN);
+	expect_event(DOVE_EVENT_UNKNOWN); /* XDP's; TC's is too soon after it */
+	expect_quiet();
+	check(!tap_read(&port, &got), "it came to the VM");
+}
+
+Test(chain, R17_refused_by_xdp_goes_nowhere)
+{
+	struct frame inner = the_inner(), f = wrap(&inner), got;
+	struct run r = { .action = XDP_DROP, .in = f };
+	struct tap port;
+
+	begin("below the network's floor");
+	port = vm3_on_a_tap("port3");
+	network_put(BLUE, REVISION + 1, REVISION + 1);
+	arrive_live(&f);
+	expect_end(&r, XDP_DROP, DOVE_REFUSED);
+	check(!tap_read(&port, &got), "it came to the VM");
+}
