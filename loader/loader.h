@@ -42,7 +42,8 @@ struct loader_maps {
  *
  * Where it is not, a bpffs is mounted on it. A mount made in a mount namespace
  * of its own (`ip netns exec` makes one, and hides /sys/fs/bpf with it) would
- * end with that namespace, so the calling process first joins that of PID 1.
+ * end with that namespace, so the calling process first joins that of its
+ * parent, or of PID 1.
  * Call before other threads exist; the working directory may change.
  */
 int loader_prepare_pin_dir(const char *pin_dir, struct error *err);

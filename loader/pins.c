@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
+#include <mntent.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,6 +19,8 @@
 #include "lib/log.h"
 #include "maps/maps.h"
 
+/* By this a bpffs that we mounted is known again. */
+#define MOUNT_SOURCE "dove"
 /* More pins than a host has devices; a guard against a directory that never ends. */
 #define PINS_MAX 100000
 
@@ -58,22 +61,44 @@ static bool would_be_on_bpffs(const char *path)
 	return on_bpffs(part);
 }
 
-/* Become part of PID 1's mount namespace, where mounts outlive us. */
-static void join_first_mount_namespace(void)
+/* Join the mount namespace of another process, if it is one that differs from ours. */
+static int join_mount_namespace_of(pid_t pid)
 {
-	struct stat ours, first;
+	char path[64];
+	struct stat ours, theirs;
 	_close_ int fd = -1;
 
-	if (stat("/proc/self/ns/mnt", &ours) || stat("/proc/1/ns/mnt", &first) || ours.st_ino == first.st_ino)
-		return;
-	fd = open("/proc/1/ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || setns(fd, CLONE_NEWNS))
-		log_warn("this mount namespace has no bpffs at the pin directory, and PID 1's can't be "
-			 "joined (%s): "
-			 "pins will end with it",
-			 strerror(errno));
-	else
-		log_info("joined PID 1's mount namespace, for pins to outlive this one");
+	snprintf(path, sizeof(path), "/proc/%d/ns/mnt", pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 || fstat(fd, &theirs) || stat("/proc/self/ns/mnt", &ours))
+		return -errno;
+	if (ours.st_ino == theirs.st_ino)
+		return -EALREADY;
+	return setns(fd, CLONE_NEWNS) ? -errno : 0;
+}
+
+/*
+ * `ip netns exec` gives what it runs a mount namespace that ends with it, and
+ * every pin on a bpffs mounted in there, too. Mounts outlive us where we were
+ * started from, or else where PID 1 is.
+ */
+static void join_lasting_mount_namespace(void)
+{
+	const pid_t from[] = { getppid(), 1 };
+	bool other = false;
+
+	for (size_t i = 0; i < ARRAY_SIZE(from); i++) {
+		int rc = join_mount_namespace_of(from[i]);
+
+		if (!rc) {
+			log_info("joined the mount namespace of process %d, for pins to outlive this one",
+				 from[i]);
+			return;
+		}
+		other |= rc != -EALREADY;
+	}
+	if (other)
+		log_warn("no bpffs at the pin directory: what is mounted now may end with this process");
 }
 
 /*
@@ -88,7 +113,7 @@ static int mount_bpffs(const char *pin_dir, struct error *err)
 
 	if (rc)
 		return error_set(err, rc, "%s: %m", pin_dir);
-	if (mount("bpf", where, "bpf", 0, "mode=0700"))
+	if (mount(MOUNT_SOURCE, where, "bpf", 0, "mode=0700"))
 		return error_set(err, -errno, "%s: mounting a bpffs: %m", where);
 	return 0;
 }
@@ -100,7 +125,7 @@ int loader_prepare_pin_dir(const char *pin_dir, struct error *err)
 	if (pin_dir[0] != '/')
 		return error_set(err, -EINVAL, "%s: the pin directory must be an absolute path", pin_dir);
 	if (!would_be_on_bpffs(pin_dir)) {
-		join_first_mount_namespace();
+		join_lasting_mount_namespace();
 		if (!would_be_on_bpffs(pin_dir))
 			rc = mount_bpffs(pin_dir, err);
 	}
@@ -140,6 +165,18 @@ void pins_close(struct pins *pins)
 		close(take_fd(pins->lock));
 }
 
+static bool mounted_by_us(const char *dir)
+{
+	_fclose_ FILE *f = setmntent("/proc/self/mounts", "re");
+	struct mntent *m;
+	bool ours = false;
+
+	while (f && (m = getmntent(f)))
+		if (!strcmp(m->mnt_dir, dir))
+			ours = !strcmp(m->mnt_fsname, MOUNT_SOURCE) && !strcmp(m->mnt_type, "bpf");
+	return ours;
+}
+
 void pins_remove(struct pins *pins)
 {
 	char path[PINS_PATH];
@@ -148,6 +185,10 @@ void pins_remove(struct pins *pins)
 	rmdir(path);
 	rmdir(pins->dir);
 	*strrchr(pins->dir, '/') = '\0';
+	if (mounted_by_us(pins->dir)) {
+		pins_close(pins); /* the lock keeps it busy */
+		umount(pins->dir);
+	}
 	rmdir(pins->dir); /* stays when it is a mount point, or holds another version's pins */
 }
 

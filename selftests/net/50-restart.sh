@@ -122,4 +122,22 @@ check "port add" da h1 port add v-v1 --network blue --endpoint vm1
 on h1 ip link del v-v1
 no_port() { da h1 port list --json | jq -e 'length == 0' && [ -z "$(ls "$W/bpf-h1/v1/links" | grep port)" ]; }
 check "a VM's interface that vanishes takes its port with it" until_ok 3 no_port
+
+say "-- a pin directory that is on no bpffs"
+da h1 detach eth0 >/dev/null
+stop agent-h1
+own_agent() {
+	bg agent-h1 h1 "$BUILD/dove-agent" run --host h1 --dps $DPS_URL --run-dir "$W/run-h1" --pin-dir "$W/pins"
+	until_ok 5 da h1 status
+}
+check "the agent mounts one" own_agent
+check "attach" da h1 attach eth0
+stop agent-h1 KILL
+outlived() { [ -e "$W/pins/v1/dove_cache" ] && ls "$W/pins/v1/links" | grep -q ingress; }
+check "the pins outlive it, also when 'ip netns exec' had given it mounts of its own" outlived
+check "the next agent adopts them" own_agent
+check "detach" da h1 detach eth0
+stop agent-h1
+unmounted() { ! grep -q "$W/pins" /proc/mounts; }
+check "and unmounts what it mounted when nothing is left" unmounted
 finish
