@@ -39,7 +39,7 @@ const char *reason_name(uint32_t index)
 #define X(NAME, name, class, text) [DOVE_##NAME] = #name,
 		DOVE_REASONS(X)
 #undef X
-		[DOVE_COUNT_HITS] = "(hits)",
+			[DOVE_COUNT_HITS] = "(hits)",
 		[DOVE_COUNT_MISSES] = "(misses)",
 		[DOVE_COUNT_STALE] = "(stale)",
 		[DOVE_COUNT_NEWER] = "(newer)",
@@ -76,8 +76,8 @@ void expect_end(const struct run *r, int action, enum dove_reason reason)
 
 		check(s.packets == (i == reason), "counted %llu under %s, expected one under %s", s.packets,
 		      reason_name(i), reason_name(reason));
-		check(i != reason || s.bytes == r->in.len, "%llu bytes counted under %s, the frame has %u", s.bytes,
-		      reason_name(i), r->in.len);
+		check(i != reason || s.bytes == r->in.len, "%llu bytes counted under %s, the frame has %u",
+		      s.bytes, reason_name(i), r->in.len);
 	}
 	check(r->action == action, "returned %d, expected %d (%s)", r->action, action, reason_name(reason));
 }
@@ -108,8 +108,10 @@ const struct dove_held *expect_record(const struct run *r, enum dove_reason reas
 	const struct dove_held *held = take_packet();
 
 	check(held, "no packet went to the agent");
-	check(held->reason == reason, "held for %s, expected %s", reason_name(held->reason), reason_name(reason));
-	check(held->len == r->in.len && !memcmp(held->data, r->in.b, r->in.len), "the agent has not the whole packet");
+	check(held->reason == reason, "held for %s, expected %s", reason_name(held->reason),
+	      reason_name(reason));
+	check(held->len == r->in.len && !memcmp(held->data, r->in.b, r->in.len),
+	      "the agent has not the whole packet");
 	return held;
 }
 

@@ -70,8 +70,6 @@ struct arp_fields {
 	uint32_t sender_ip, target_ip;
 };
 
-#define ARP_LEN 42
-
 struct frame frame_vm(const struct vm_frame *v);
 struct frame frame_arp(const struct arp_fields *a);
 struct frame frame_encapsulated(const struct outer_frame *o, const struct frame *inner);

@@ -100,3 +100,13 @@ void expect_passed(enum at h, const struct run *r)
 	expect_end(r, TC_ACT_OK, DOVE_PASSED);
 	expect_bytes(&r->out, &r->in);
 }
+
+void expect_from_vm2(const struct dove_event *e, bool processed)
+{
+	check(ip_is(&e->origin, HOST2) && ip_is(&e->dst, vm3.ip), "origin or destination");
+	check(e->vnid == BLUE && e->policy == POLICY && e->source == vm2.endpoint,
+	      "network %x, policy %x, source %u", e->vnid, e->policy, e->source);
+	check(e->proto == 17 && e->from_port == 4000 && e->to_port == 53, "flow %u %u %u", e->proto,
+	      e->from_port, e->to_port);
+	check(e->processed == processed, "processed %u", e->processed);
+}

@@ -10,8 +10,6 @@
 
 enum at { AT_TC, AT_XDP, AT_COUNT };
 
-#define for_each_hook(h) for (enum at h = AT_TC; h < AT_COUNT; h++)
-
 /* begin(), with the hook in the case's name. */
 void begin_hook(enum at h, const char *name);
 
@@ -43,5 +41,8 @@ void expect_refused(enum at h, const struct run *r, enum dove_reason reason);
 /* TC: counted as passed. XDP counts nothing, TC comes next. Both: the frame as it was. */
 void expect_passed(enum at h, const struct run *r);
 void expect_untouched_by_xdp(const struct run *r);
+
+/* An event that tells of the_inner(), as wrapped. */
+void expect_from_vm2(const struct dove_event *e, bool processed);
 
 #endif

@@ -116,7 +116,7 @@ void prog_load(struct prog_config config)
 	bpf_program__set_autoload(dove->progs.dove_xdp, config.programs & PROG_XDP);
 	bpf_program__set_autoload(dove->progs.dove_inject, config.programs & PROG_INJECT);
 	bpf_program__set_autoload(dove->progs.dove_inject_received, config.programs & PROG_INJECT_RECEIVED);
-	bpf_object__for_each_map(map, dove->obj)
+	bpf_object__for_each_map (map, dove->obj)
 		if (bpf_map__max_entries(map) > 4096 && bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF)
 			bpf_map__set_max_entries(map, 4096);
 	cr_assert(!dove__load(dove), "loading the data path: %s", strerror(errno));
@@ -146,7 +146,7 @@ static struct run run(struct bpf_program *prog, const struct frame *f, struct __
 
 struct run run_skb(struct bpf_program *prog, const struct frame *f, const struct __sk_buff *ctx)
 {
-	struct __sk_buff both = ctx ? *ctx : (struct __sk_buff){ .ingress_ifindex = PORT };
+	struct __sk_buff both = ctx ? *ctx : (struct __sk_buff) { .ingress_ifindex = PORT };
 
 	return run(prog, f, &both);
 }

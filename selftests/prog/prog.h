@@ -58,7 +58,7 @@ struct run {
 /* ctx may be NULL: the packet then came in by loopback. */
 struct run run_skb(struct bpf_program *prog, const struct frame *f, const struct __sk_buff *ctx);
 struct run run_xdp(const struct frame *f);
-struct run run_port(const struct frame *f);                  /* a VM's frame at PORT */
+struct run run_port(const struct frame *f); /* a VM's frame at PORT */
 struct run run_port_at(uint32_t ifindex, const struct frame *f);
 
 /* ---- maps ---- */
@@ -156,8 +156,8 @@ struct tap {
 };
 
 struct tap tap_open(const char *name);
-/* tap_attached() - one with a TC program at its ingress; a VM 1 port with an address of its own, if that matters. */
-struct tap tap_attached(const char *name, struct bpf_program *prog);
+struct tap tap_attached(const char *name, struct bpf_program *prog); /* with a TC program on it */
+void tap_is_port(const struct tap *t); /* as good a port for VM 1 as PORT, until the next begin() */
 /* tap_write() - a frame that arrives at the device, the programs have run when this returns. */
 void tap_write(const struct tap *t, const struct frame *f);
 /* tap_read() - the next IPv4 or ARP frame that the kernel sent out of it; false: none within 300 ms. */

@@ -6,7 +6,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config){ .programs = PROG_PORT });
+	prog_load((struct prog_config) { .programs = PROG_PORT });
 }
 
 TestSuite(egress, .init = load);
@@ -37,8 +37,9 @@ Test(egress, R13_hit_is_encapsulated_byte_by_byte)
 		const char *name;
 		uint8_t proto, option_words;
 		uint32_t payload;
-	} cases[] = { { "UDP", 17, 0, 40 },    { "TCP", 6, 0, 1390 }, { "ICMP", 1, 0, 56 },
-		      { "GRE, no ports", 47, 0, 4 }, { "UDP, empty", 17, 0, 0 }, { "UDP, IP options", 17, 10, 9 } };
+	} cases[] = { { "UDP", 17, 0, 40 },	  { "TCP", 6, 0, 1390 },
+		      { "ICMP", 1, 0, 56 },	  { "GRE, no ports", 47, 0, 4 },
+		      { "UDP, empty", 17, 0, 0 }, { "UDP, IP options", 17, 10, 9 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct vm_frame v = udp_to(&vm2);
@@ -124,7 +125,7 @@ Test(egress, R4_local_destination_is_held_to_its_numbers)
 
 	begin("gone from this host");
 	cache_put(&vm3, &t);
-	map_del(dove_local, &((struct dove_place_key){ .addr = ip_of(vm3.ip), .vnid = BLUE }));
+	map_del(dove_local, &((struct dove_place_key) { .addr = ip_of(vm3.ip), .vnid = BLUE }));
 	r = run_port(&f);
 	expect_held(&r, DOVE_HELD_MISS);
 
@@ -156,12 +157,12 @@ Test(egress, R11_miss_goes_whole_to_the_agent)
 		f = frame_vm(&v);
 		r = run_port(&f);
 		held = expect_held(&r, DOVE_HELD_MISS);
-		key = (struct dove_cache_key){ .dst = ip_of(vm2.ip),
-					       .source = vm1.endpoint,
-					       .from_port = 4000,
-					       .to_port = 53,
-					       .proto = 17,
-					       .exact = 1 };
+		key = (struct dove_cache_key) { .dst = ip_of(vm2.ip),
+						.source = vm1.endpoint,
+						.from_port = 4000,
+						.to_port = 53,
+						.proto = 17,
+						.exact = 1 };
 		check(!memcmp(&held->key, &key, sizeof(key)), "the record's key is not the packet's");
 		check(held->ifindex == PORT && held->vnid == BLUE && !held->gso_size, "port %u, network %x",
 		      held->ifindex, held->vnid);
@@ -211,7 +212,9 @@ Test(egress, R11_no_next_hop_goes_to_the_agent)
 /* RFC 1191: type 3, code 4, the next hop's MTU, and what the host needs to know its own packet by. */
 static struct frame frag_needed(const struct frame *of, uint16_t mtu)
 {
-	struct vm_frame v = { .eth_proto = ETH_P_IP, .src = vm2.ip, .dst = vm1.ip, .proto = 1, .payload = 28 };
+	struct vm_frame v = {
+		.eth_proto = ETH_P_IP, .src = vm2.ip, .dst = vm1.ip, .proto = 1, .payload = 28
+	};
 	struct frame f;
 	uint16_t check;
 
@@ -262,7 +265,8 @@ Test(egress, R13_too_big_is_answered_with_the_size_that_fits)
 		if (v.proto == 1)
 			frame_put(&f, 34, 2, cases[i].icmp);
 		r = run_port(&f);
-		expect_end(&r, cases[i].reason == DOVE_TOO_BIG ? TC_ACT_SHOT : TC_ACT_REDIRECT, cases[i].reason);
+		expect_end(&r, cases[i].reason == DOVE_TOO_BIG ? TC_ACT_SHOT : TC_ACT_REDIRECT,
+			   cases[i].reason);
 		expect_counter(DOVE_COUNT_HITS, 1);
 		expect_quiet();
 		if (cases[i].reason != DOVE_TOO_BIG_ANSWERED)
@@ -272,7 +276,7 @@ Test(egress, R13_too_big_is_answered_with_the_size_that_fits)
 	}
 }
 
-/* TEST_RUN's super-packets are of no type, so the kernel makes no room in them: they must not leave as they are. */
+/* TEST_RUN's super-packets are of no type, so the kernel makes no room in them: they must not leave. */
 Test(egress, R13_what_gets_no_room_is_dropped)
 {
 	struct __sk_buff ctx = { .ingress_ifindex = PORT, .gso_size = 500, .gso_segs = 2 };
@@ -297,7 +301,7 @@ Test(egress, R6_not_a_port)
 
 	begin("no such port");
 	cache_put(&vm2, &t);
-	map_del(dove_ports, &(uint32_t){ PORT });
+	map_del(dove_ports, &(uint32_t) { PORT });
 	r = run_port(&f);
 	expect_dropped(&r, DOVE_NO_PORT);
 }
@@ -317,7 +321,8 @@ static uint32_t second_port(const struct vm *vm)
 	memcpy(addr.mac, vm->mac, 6);
 	map_put(dove_ports, &tap.ifindex, &port);
 	map_put(dove_addrs,
-		&((struct dove_addr_key){ .addr = ip_of(vm->ip), .vnid = BLUE, .ifindex = tap.ifindex }), &addr);
+		&((struct dove_addr_key) { .addr = ip_of(vm->ip), .vnid = BLUE, .ifindex = tap.ifindex }),
+		&addr);
 	map_put(dove_budgets, &tap.ifindex, &three_records);
 	return tap.ifindex;
 }
@@ -332,7 +337,7 @@ Test(egress, R11_a_port_that_floods_misses_harms_only_itself)
 
 	begin("flood");
 	port3 = second_port(&vm3);
-	map_put(dove_budgets, &(uint32_t){ PORT }, &three_records);
+	map_put(dove_budgets, &(uint32_t) { PORT }, &three_records);
 	for (int i = 0; i < 3; i++) {
 		counters_clear();
 		r = run_port(&f);
@@ -363,7 +368,7 @@ Test(egress, R11_a_port_without_a_budget_asks_nothing)
 	struct run r;
 
 	begin("no budget");
-	map_del(dove_budgets, &(uint32_t){ PORT });
+	map_del(dove_budgets, &(uint32_t) { PORT });
 	r = run_port(&f);
 	expect_dropped(&r, DOVE_MISS_LIMITED);
 }
@@ -376,7 +381,7 @@ Test(egress, R11_full_ring_is_closed_and_counted)
 	struct frame f;
 
 	begin("nobody reads");
-	map_put(dove_budgets, &(uint32_t){ PORT }, &endless);
+	map_put(dove_budgets, &(uint32_t) { PORT }, &endless);
 	v.payload = 3400;
 	f = frame_vm(&v);
 	for (int i = 0; i < 1000; i++)

@@ -14,12 +14,12 @@
 
 static void load_ingress(void)
 {
-	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP });
+	prog_load((struct prog_config) { .programs = PROG_NIC_INGRESS | PROG_XDP });
 }
 
 static void load_port(void)
 {
-	prog_load((struct prog_config){ .programs = PROG_PORT });
+	prog_load((struct prog_config) { .programs = PROG_PORT });
 }
 
 TestSuite(mutation_ingress, .init = load_ingress, .timeout = 300);
@@ -126,7 +126,8 @@ static bool geneve_right(const struct frame *f)
 		sequence -= 1ull << 32;
 	return f->b[42] == 5 && (f->b[43] & 0xc0) == 0x40 && frame_get(f, 44, 2) == 0x6558 &&
 	       frame_get(f, 46, 4) >> 8 == BLUE && frame_get(f, 50, 4) == 0xff018104 &&
-	       (sequence > REVISION || (frame_get(f, 54, 4) == POLICY && sequence >= POLICY_FLOOR)) && f->b[66] == 0;
+	       (sequence > REVISION || (frame_get(f, 54, 4) == POLICY && sequence >= POLICY_FLOOR)) &&
+	       f->b[66] == 0;
 }
 
 /* Ports are where the protocol has them, save in later fragments. */
@@ -147,11 +148,12 @@ static uint32_t ports_len(const uint8_t *ip)
 static bool inner_right(const struct frame *f)
 {
 	uint32_t at = OUTER_LEN + 14, total = frame_get(f, at + 2, 2), header = (f->b[at] & 15) * 4;
-	uint32_t room = frame_get(f, OUTER_AT(ip.tot_len), 2) - 56 - 14, least = header + ports_len(f->b + at);
+	uint32_t room = frame_get(f, OUTER_AT(ip.tot_len), 2) - 56 - 14,
+		 least = header + ports_len(f->b + at);
 	uint32_t dst = frame_get(f, at + 16, 4);
 
-	return !(f->b[OUTER_LEN] & 1) && frame_get(f, at - 2, 2) == 0x0800 && f->b[at] >> 4 == 4 && header >= 20 &&
-	       total <= room && total >= least && (dst == vm3.ip || dst == vm1.ip);
+	return !(f->b[OUTER_LEN] & 1) && frame_get(f, at - 2, 2) == 0x0800 && f->b[at] >> 4 == 4 &&
+	       header >= 20 && total <= room && total >= least && (dst == vm3.ip || dst == vm1.ip);
 }
 
 static bool acceptable(const struct frame *f)
@@ -206,15 +208,18 @@ static uint32_t both_hooks(const struct frame *f, uint64_t before[DOVE_REASON_CO
 	accepted = by_tc == DOVE_DELIVERED;
 	check(by_tc != DOVE_REASON_COUNT, "not counted at TC");
 	check(by_xdp == as_xdp_counts(by_tc), "%s at TC, %s at XDP", reason_name(by_tc), reason_name(by_xdp));
-	check(tc.action == (accepted ? TC_ACT_REDIRECT : passed ? TC_ACT_OK : TC_ACT_SHOT), "%s at TC, returned %d",
-	      reason_name(by_tc), tc.action);
+	check(tc.action == (accepted ? TC_ACT_REDIRECT
+			    : passed ? TC_ACT_OK
+				     : TC_ACT_SHOT),
+	      "%s at TC, returned %d", reason_name(by_tc), tc.action);
 	check(xdp.action == (by_xdp == DOVE_STRIPPED || by_xdp == DOVE_REASON_COUNT ? XDP_PASS : XDP_DROP),
 	      "%s at XDP, returned %d", reason_name(by_xdp), xdp.action);
 	if (accepted) {
 		struct frame inner = { .len = f->len - OUTER_LEN };
 
-		check(acceptable(f), "accepted, but wrong is its%s%s%s", outer_right(f) ? "" : " outer header",
-		      geneve_right(f) ? "" : " Geneve header", inner_right(f) ? "" : " frame");
+		check(acceptable(f), "accepted, but wrong is its%s%s%s",
+		      outer_right(f) ? "" : " outer header", geneve_right(f) ? "" : " Geneve header",
+		      inner_right(f) ? "" : " frame");
 		memcpy(inner.b, f->b + OUTER_LEN, inner.len);
 		expect_bytes(&tc.out, &inner);
 	} else {
@@ -258,9 +263,11 @@ Test(mutation_ingress, R14_only_right_packets_are_accepted)
 	}
 	for (uint32_t i = 0; i < DOVE_REASON_COUNT; i++)
 		different += by_reason[i] > 0;
-	printf("%d mutated packets at both hooks: %u accepted, %u passed, the others dropped for %u reasons\n", ROUNDS,
-	       by_reason[DOVE_DELIVERED], by_reason[DOVE_PASSED], different - 2);
-	check(by_reason[DOVE_DELIVERED] > ROUNDS / 20 && different >= 14, "the mutations are too tame or too wild");
+	printf("%d mutated packets at both hooks: %u accepted, %u passed, the others dropped for %u "
+	       "reasons\n",
+	       ROUNDS, by_reason[DOVE_DELIVERED], by_reason[DOVE_PASSED], different - 2);
+	check(by_reason[DOVE_DELIVERED] > ROUNDS / 20 && different >= 14,
+	      "the mutations are too tame or too wild");
 }
 
 /* ---- what a VM sends ---- */
@@ -281,7 +288,7 @@ Test(mutation_port, R6_only_right_packets_are_sent)
 
 	begin("mutations");
 	cache_put(&vm2, &t);
-	map_put(dove_budgets, &(uint32_t){ PORT }, &((struct dove_budget){ .burst_ns = SECOND }));
+	map_put(dove_budgets, &(uint32_t) { PORT }, &((struct dove_budget) { .burst_ns = SECOND }));
 	for (int round = 0; round < ROUNDS; round++) {
 		struct vm_frame v = udp_to(&vm2);
 		struct frame f;
@@ -297,7 +304,8 @@ Test(mutation_port, R6_only_right_packets_are_sent)
 		check(reason != DOVE_REASON_COUNT, "not counted");
 		if (reason == DOVE_ENCAPSULATED) {
 			check(r.action == TC_ACT_REDIRECT && sendable(&f), "sent, but it is not right");
-			check(r.out.len == f.len + OUTER_LEN && !memcmp(r.out.b + OUTER_LEN + 6, f.b + 6, f.len - 6),
+			check(r.out.len == f.len + OUTER_LEN &&
+				      !memcmp(r.out.b + OUTER_LEN + 6, f.b + 6, f.len - 6),
 			      "sent, but not as it was");
 			sent++;
 		} else {

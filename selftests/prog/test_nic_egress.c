@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* dove_nic_egress: what leaves by the NIC, of which only a bridged port's frames are ours. And the port's half. */
+/* dove_nic_egress: only a bridged port's frames are ours; and what dove_port does with those before. */
 #include <string.h>
 
 #include "prog.h"
@@ -8,7 +8,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config){ .programs = PROG_NIC_EGRESS | PROG_PORT });
+	prog_load((struct prog_config) { .programs = PROG_NIC_EGRESS | PROG_PORT });
 }
 
 TestSuite(nic_egress, .init = load);
@@ -21,13 +21,14 @@ static void begin_bridged(const char *name)
 	struct dove_addr addr;
 
 	begin(name);
-	check(map_get(dove_ports, &(uint32_t){ PORT }, &port) && map_get(dove_addrs, &key, &addr), "no port");
+	check(map_get(dove_ports, &(uint32_t) { PORT }, &port) && map_get(dove_addrs, &key, &addr),
+	      "no port");
 	port.kind = DOVE_PORT_BRIDGED;
 	key.ifindex = MEMBER;
-	map_put(dove_ports, &(uint32_t){ MEMBER }, &port);
+	map_put(dove_ports, &(uint32_t) { MEMBER }, &port);
 	map_put(dove_addrs, &key, &addr);
-	map_put(dove_budgets, &(uint32_t){ MEMBER },
-		&((struct dove_budget){ .ns_per_kib = 1000, .burst_ns = SECOND }));
+	map_put(dove_budgets, &(uint32_t) { MEMBER },
+		&((struct dove_budget) { .ns_per_kib = 1000, .burst_ns = SECOND }));
 	cache_put(&vm2, &t);
 }
 
@@ -143,7 +144,8 @@ Test(nic_egress, R6_bridged_is_held_to_the_same_rules)
 	check(expect_held(&r, DOVE_HELD_MISS)->ifindex == MEMBER, "not the member port's");
 
 	begin_bridged("spoofed");
-	map_del(dove_addrs, &((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = MEMBER }));
+	map_del(dove_addrs,
+		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = MEMBER }));
 	r = leave(MEMBER, 0);
 	expect_dropped(&r, DOVE_SPOOFED_IP);
 }
@@ -170,9 +172,9 @@ static void begin_member(const char *name)
 	struct dove_port port;
 
 	begin(name);
-	check(map_get(dove_ports, &(uint32_t){ PORT }, &port), "no port");
+	check(map_get(dove_ports, &(uint32_t) { PORT }, &port), "no port");
 	port.kind = DOVE_PORT_BRIDGED;
-	map_put(dove_ports, &(uint32_t){ PORT }, &port);
+	map_put(dove_ports, &(uint32_t) { PORT }, &port);
 }
 
 Test(nic_egress, R6_member_port_checks_the_sender_and_steers_past_the_host)

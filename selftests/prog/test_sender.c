@@ -6,7 +6,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config){ .programs = PROG_PORT });
+	prog_load((struct prog_config) { .programs = PROG_PORT });
 }
 
 TestSuite(sender, .init = load);
@@ -57,15 +57,15 @@ Test(sender, R6_mac_of_the_endpoint_that_has_the_address)
 	begin_open("port's MAC, address of another");
 	memcpy(addr.mac, vm3.mac, 6);
 	map_put(dove_addrs,
-		&((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }), &addr);
+		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }), &addr);
 	r = run_port(&f);
 	expect_dropped(&r, DOVE_SPOOFED_MAC);
 }
 
 Test(sender, R6_spoofed_ip)
 {
-	static const uint32_t sources[] = { 0x0a01000c, 0x0a01000a, 0x0b01000b, 0, 0x7f000001, 0xe0000001,
-					    0xffffffff, HOST1, HOST2 };
+	static const uint32_t sources[] = { 0x0a01000c, 0x0a01000a, 0x0b01000b, 0,    0x7f000001,
+					    0xe0000001, 0xffffffff, HOST1,	HOST2 };
 
 	for (size_t i = 0; i < ARRAY_SIZE(sources); i++) {
 		struct vm_frame v = udp_to(&vm2);
@@ -120,9 +120,9 @@ Test(sender, R2_the_port_says_which_network)
 	begin("green");
 	memcpy(port.mac, vm1.mac, 6);
 	memcpy(addr.mac, vm1.mac, 6);
-	map_put(dove_ports, &(uint32_t){ PORT }, &port);
+	map_put(dove_ports, &(uint32_t) { PORT }, &port);
 	map_put(dove_addrs,
-		&((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = GREEN, .ifindex = PORT }), &addr);
+		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = GREEN, .ifindex = PORT }), &addr);
 	map_put(dove_cache, &key, &t); /* VM 1 of blue may */
 	r = run_port(&f);
 	check(expect_held(&r, DOVE_HELD_MISS)->key.source == 900, "not green's VM");
@@ -167,6 +167,7 @@ Test(sender, R2_tagged_in_the_skb)
 
 	begin_open("tag in the skb");
 	tap = tap_attached("tagged", dove->progs.dove_port);
+	tap_is_port(&tap);
 	tap_write(&tap, &f); /* the same way without a tag is not dropped as tagged */
 	check(!counted(DOVE_TAGGED) && counted(DOVE_ENCAPSULATED) == 1, "an untagged frame was not sent");
 	frame_insert(&f, 12, 4);
@@ -178,7 +179,9 @@ Test(sender, R2_tagged_in_the_skb)
 
 Test(sender, R6_not_ip)
 {
-	static const uint16_t protos[] = { 0x86dd, 0x0842, 0x8847, 0x888e, 0x88cc, 0x0027, 0xffff, 0, 0x6558 };
+	static const uint16_t protos[] = {
+		0x86dd, 0x0842, 0x8847, 0x888e, 0x88cc, 0x0027, 0xffff, 0, 0x6558
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(protos); i++) {
 		struct vm_frame v = udp_to(&vm2);
@@ -200,7 +203,7 @@ Test(sender, R6_multicast_and_broadcast)
 		uint8_t dmac0;
 		uint32_t dst;
 	} cases[] = {
-		{ "broadcast MAC", 0xff, 0x0a01000c },   { "multicast MAC", 0x01, 0x0a01000c },
+		{ "broadcast MAC", 0xff, 0x0a01000c },	 { "multicast MAC", 0x01, 0x0a01000c },
 		{ "224.0.0.1", 0x02, 0xe0000001 },	 { "239.255.255.255", 0x02, 0xefffffff },
 		{ "255.255.255.255", 0x02, 0xffffffff },
 	};
@@ -264,49 +267,49 @@ Test(sender, R6_inner_header_is_wrong)
 /* TEST_RUN takes no frame below 14 bytes, nor does any device. */
 #define LEAST_FRAME 14
 
-/* Ours is what is complete, and only that. The tap's port is begin()'s, so it goes with it. */
-static void cut_everywhere(struct frame f, uint32_t whole, enum dove_reason complete)
+/* What is complete is taken, and only that. */
+static void cut_everywhere(const struct tap *tap, struct frame f, enum dove_reason complete)
 {
-	uint32_t full = f.len;
+	uint32_t whole = f.len;
 
-	for (uint32_t len = LEAST_FRAME; len <= full; len++) {
-		struct tap tap = { .fd = -1 };
+	for (uint32_t len = LEAST_FRAME; len <= whole; len++) {
 		struct run r;
 
-		begin_open(case_text("%u of %u bytes", len, full));
-		if (len < 34)
-			tap = tap_attached("cut", dove->progs.dove_port);
+		begin_open(case_text("%u of %u bytes", len, whole));
+		tap_is_port(tap);
 		f.len = len;
-		r = run_tc(&tap, dove->progs.dove_port, &f);
+		r = run_tc(tap, dove->progs.dove_port, &f);
 		if (len < whole)
 			expect_dropped(&r, DOVE_TRUNCATED);
 		else
 			expect_end(&r, TC_ACT_REDIRECT, complete);
-		if (tap.fd >= 0)
-			close(tap.fd);
 	}
 }
 
 Test(sender, R6_truncated_at_every_length)
 {
 	static const uint8_t protos[] = { 17, 6, 1, 47 };
+	struct tap tap;
 
+	begin("a tap");
+	tap = tap_attached("cut", dove->progs.dove_port);
 	for (size_t i = 0; i < ARRAY_SIZE(protos); i++) {
 		struct vm_frame v = udp_to(&vm2);
-		struct frame f;
 
 		v.proto = protos[i];
 		v.payload = 12;
-		f = frame_vm(&v);
-		cut_everywhere(f, f.len, DOVE_ENCAPSULATED);
+		cut_everywhere(&tap, frame_vm(&v), DOVE_ENCAPSULATED);
 	}
 }
 
 Test(sender, R6_truncated_arp_at_every_length)
 {
 	struct arp_fields a = arp_for(vm2.ip);
+	struct tap tap;
 
-	cut_everywhere(frame_arp(&a), ARP_LEN, DOVE_ARP_ANSWERED);
+	begin("a tap");
+	tap = tap_attached("cut", dove->progs.dove_port);
+	cut_everywhere(&tap, frame_arp(&a), DOVE_ARP_ANSWERED);
 }
 
 Test(sender, R6_foreign_mac_on_anything_is_never_answered)

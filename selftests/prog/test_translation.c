@@ -6,12 +6,12 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config){ .programs = PROG_PORT });
+	prog_load((struct prog_config) { .programs = PROG_PORT });
 }
 
 static void load_unchecked(void)
 {
-	prog_load((struct prog_config){ .programs = PROG_PORT, .no_origin_check = true });
+	prog_load((struct prog_config) { .programs = PROG_PORT, .no_origin_check = true });
 }
 
 TestSuite(translation, .init = load);
@@ -187,8 +187,8 @@ Test(translation, R9_packets_are_counted_by_policy)
 	for (int i = 0; i < 3; i++)
 		bytes += send_udp(&vm2).in.len;
 	s = stats_of_policy(POLICY);
-	check(s.packets == 3 && s.bytes == bytes && !s.denied, "%llu packets, %llu bytes, %llu denied", s.packets,
-	      s.bytes, s.denied);
+	check(s.packets == 3 && s.bytes == bytes && !s.denied, "%llu packets, %llu bytes, %llu denied",
+	      s.packets, s.bytes, s.denied);
 
 	begin("two denied");
 	t.verdict = DOVE_VERDICT_DENY;
@@ -274,7 +274,8 @@ Test(translation, R9_all_eight_rules_are_looked_at_and_no_ninth)
 	struct run r;
 
 	for (int i = 0; i < DOVE_RULES_MAX; i++)
-		rules[i] = (struct dove_rule){ R_DENY, ANY_PORT, 100 + i, 100 + i, 17, DOVE_VERDICT_DENY, {} };
+		rules[i] =
+			(struct dove_rule) { R_DENY, ANY_PORT, 100 + i, 100 + i, 17, DOVE_VERDICT_DENY, {} };
 	rules[DOVE_RULES_MAX - 1].verdict = DOVE_VERDICT_ALLOW;
 	rules[DOVE_RULES_MAX - 1].policy = R_LAST;
 
@@ -418,7 +419,8 @@ Test(translation, R9_exact_entries_have_the_fields_of_the_scope_and_no_others)
 			r = send_flow(flows[i].proto, flows[i].from_port, flows[i].to_port);
 			if (same) {
 				expect_sent(&r);
-				check(frame_get(&r.out, OUTER_AT(option.policy), 4) == POLICY, "not by the exact entry");
+				check(frame_get(&r.out, OUTER_AT(option.policy), 4) == POLICY,
+				      "not by the exact entry");
 			} else {
 				expect_held(&r, DOVE_HELD_MISS);
 			}
@@ -475,12 +477,13 @@ Test(translation, R15_stale_is_sent_once_more_and_told)
 	r = send_at(REVISION - 10, REVISION - 3, REVISION - 10, 1);
 	expect_sent(&r);
 	e = expect_event(DOVE_EVENT_ORIGIN_STALE);
-	check(e.sequence == REVISION - 10 && e.wanted == REVISION - 3, "%llx, wanted %llx", e.sequence, e.wanted);
+	check(e.sequence == REVISION - 10 && e.wanted == REVISION - 3, "%llx, wanted %llx", e.sequence,
+	      e.wanted);
 	check(e.vnid == BLUE && e.policy == POLICY && e.source == vm1.endpoint && ip_is(&e.dst, vm2.ip),
 	      "network %x, policy %x, source %u", e.vnid, e.policy, e.source);
-	check(e.proto == 17 && e.from_port == 4000 && e.to_port == 53 && e.processed, "flow %u %u %u", e.proto,
-	      e.from_port, e.to_port);
-	check(!memcmp(&e.origin, &(struct dove_ip){}, 16), "an origin that is not this host");
+	check(e.proto == 17 && e.from_port == 4000 && e.to_port == 53 && e.processed, "flow %u %u %u",
+	      e.proto, e.from_port, e.to_port);
+	check(!memcmp(&e.origin, &(struct dove_ip) {}, 16), "an origin that is not this host");
 	expect_quiet();
 
 	/* At most one event in 100 ms, however many packets. */
@@ -498,8 +501,8 @@ Test(translation, R15_origin_numbers)
 		enum dove_reason reason;
 	} cases[] = {
 		{ "current", REVISION, REVISION, REVISION, REVISION, DOVE_ENCAPSULATED },
-		{ "from before the last change elsewhere", REVISION - 9, REVISION - 9, REVISION - 9, REVISION - 9,
-		  DOVE_ENCAPSULATED },
+		{ "from before the last change elsewhere", REVISION - 9, REVISION - 9, REVISION - 9,
+		  REVISION - 9, DOVE_ENCAPSULATED },
 		{ "newer than watched", REVISION + 9, REVISION, REVISION, REVISION, DOVE_ENCAPSULATED },
 		{ "below the policy's floor", REVISION - 1, REVISION, REVISION, 1, DOVE_HELD_MISS },
 		{ "below the network's floor", REVISION - 1, 1, 1, REVISION, DOVE_HELD_MISS },
@@ -527,7 +530,7 @@ Test(translation, R15_what_the_origin_does_not_know_is_the_destinations_to_judge
 
 	begin("policy not known here");
 	cache_put(&vm2, &t);
-	map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
+	map_del(dove_policies, &((struct dove_policy_key) { .vnid = BLUE, .policy = POLICY }));
 	r = send_udp(&vm2);
 	expect_sent(&r);
 	expect_quiet();
@@ -535,7 +538,7 @@ Test(translation, R15_what_the_origin_does_not_know_is_the_destinations_to_judge
 	begin("network not served here");
 	t.revision = 1;
 	cache_put(&vm2, &t);
-	map_del(dove_networks, &(uint32_t){ BLUE });
+	map_del(dove_networks, &(uint32_t) { BLUE });
 	r = send_udp(&vm2);
 	expect_sent(&r);
 	expect_quiet();
