@@ -80,9 +80,9 @@ static int join_mount_namespace_of(pid_t pid)
 /*
  * `ip netns exec` gives what it runs a mount namespace that ends with it, and
  * every pin on a bpffs mounted in there, too. Mounts outlive us where we were
- * started from, or else where PID 1 is.
+ * started from, or else where PID 1 is. True when we are there now.
  */
-static void join_lasting_mount_namespace(void)
+static bool join_lasting_mount_namespace(void)
 {
 	const pid_t from[] = { getppid(), 1 };
 	bool other = false;
@@ -91,14 +91,12 @@ static void join_lasting_mount_namespace(void)
 		int rc = join_mount_namespace_of(from[i]);
 
 		if (!rc) {
-			log_info("joined the mount namespace of process %d, for pins to outlive this one",
-				 from[i]);
-			return;
+			log_debug("joined the mount namespace of process %d", from[i]);
+			return true;
 		}
 		other |= rc != -EALREADY;
 	}
-	if (other)
-		log_warn("no bpffs at the pin directory: what is mounted now may end with this process");
+	return !other;
 }
 
 /*
@@ -125,7 +123,8 @@ int loader_prepare_pin_dir(const char *pin_dir, struct error *err)
 	if (pin_dir[0] != '/')
 		return error_set(err, -EINVAL, "%s: the pin directory must be an absolute path", pin_dir);
 	if (!would_be_on_bpffs(pin_dir)) {
-		join_lasting_mount_namespace();
+		if (!join_lasting_mount_namespace())
+			log_warn("no bpffs at the pin directory: what is mounted now may end with this process");
 		if (!would_be_on_bpffs(pin_dir))
 			rc = mount_bpffs(pin_dir, err);
 	}
@@ -188,6 +187,9 @@ void pins_remove(struct pins *pins)
 	if (mounted_by_us(pins->dir)) {
 		pins_close(pins); /* the lock keeps it busy */
 		umount(pins->dir);
+		/* Where a mount namespace of our own had a copy of it, there is the original to go, too. */
+		if (join_lasting_mount_namespace() && mounted_by_us(pins->dir))
+			umount(pins->dir);
 	}
 	rmdir(pins->dir); /* stays when it is a mount point, or holds another version's pins */
 }

@@ -130,12 +130,15 @@ own_agent() {
 	bg agent-h1 h1 "$BUILD/dove-agent" run --host h1 --dps $DPS_URL --run-dir "$W/run-h1" --pin-dir "$W/pins"
 	until_ok 5 da h1 status
 }
-check "the agent mounts one" own_agent
+own_agent
+check "the agent mounts one" grep -q "$W/pins" /proc/mounts
 check "attach" da h1 attach eth0
 stop agent-h1 KILL
 outlived() { [ -e "$W/pins/v1/dove_cache" ] && ls "$W/pins/v1/links" | grep -q ingress; }
 check "the pins outlive it, also when 'ip netns exec' had given it mounts of its own" outlived
-check "the next agent adopts them" own_agent
+own_agent
+adopted_nic() { da h1 status --json | jq -e '.nics[0].device == "eth0"'; }
+check "the next agent adopts them" adopted_nic
 check "detach" da h1 detach eth0
 stop agent-h1
 unmounted() { ! grep -q "$W/pins" /proc/mounts; }

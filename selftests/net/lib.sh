@@ -36,7 +36,8 @@ fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
 pass() { PASSED=$((PASSED + 1)); say "ok   $*"; }
 skip() { SKIPPED=$((SKIPPED + 1)); say "skip $*"; }
 
-# check TEXT COMMAND...: the command's output is shown only when it fails.
+# check TEXT COMMAND...: the command's output is shown only when it fails. It runs in a
+# subshell: what it starts by bg(), or sets, is not known outside.
 check() {
 	local text=$1 out
 	shift
