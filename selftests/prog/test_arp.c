@@ -170,6 +170,21 @@ Test(arp, R6_wrong_or_unasked)
 	}
 }
 
+/* Without an address of its own there is only the MAC to know the sender by, on the frame and inside. */
+Test(arp, R6_probe_in_the_name_of_another_mac)
+{
+	struct arp_fields a = arp_for(vm2.ip);
+	struct frame f;
+	struct run r;
+
+	begin_known("probe");
+	a.sender_ip = 0;
+	memcpy(a.sender_mac, vm3.mac, 6);
+	f = frame_arp(&a);
+	r = run_port(&f);
+	expect_dropped(&r, DOVE_SPOOFED_MAC);
+}
+
 /* A VM makes sure that nobody else has its address: an answer would take it away from it (RFC 5227). */
 Test(arp, R6_probe_for_the_own_address_gets_silence)
 {

@@ -18,13 +18,21 @@ static void load(void)
 
 TestSuite(chain, .init = load);
 
-static void arrive_live(const struct frame *f)
+/* meta_len: so much of the frame's beginning is metadata that a program before ours has put there. */
+static void arrive_with_meta(const struct frame *f, uint32_t meta_len)
 {
+	struct xdp_md ctx = { .data = meta_len, .data_end = f->len };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = f->len, .repeat = 1,
-		    .flags = BPF_F_TEST_XDP_LIVE_FRAMES, .batch_size = 1);
+		    .ctx_in = &ctx, .ctx_size_in = sizeof(ctx), .flags = BPF_F_TEST_XDP_LIVE_FRAMES,
+		    .batch_size = 1);
 
 	if (bpf_prog_test_run_opts(bpf_program__fd(dove->progs.dove_xdp), &opts))
 		skip("no live frames in this kernel");
+}
+
+static void arrive_live(const struct frame *f)
+{
+	arrive_with_meta(f, 0);
 }
 
 static struct tap vm3_on_a_tap(const char *name)
@@ -63,6 +71,43 @@ Test(chain, R14_a_bare_frame_is_not_taken_for_a_stripped_one)
 	arrive_live(&inner);
 	check(counted(DOVE_PASSED) == 1, "not passed");
 	check(!tap_read(&port, &got), "it came to the VM");
+}
+
+static struct frame with_meta(const struct frame *f, uint32_t magic, uint32_t ifindex)
+{
+	struct dove_meta meta = { .magic = magic, .ifindex = ifindex };
+	struct frame out = *f;
+
+	frame_insert(&out, 0, sizeof(meta));
+	memcpy(out.b, &meta, sizeof(meta));
+	return out;
+}
+
+/* Other programs leave metadata, too, as long as ours and with anything in it. */
+Test(chain, R14_metadata_of_others_means_nothing)
+{
+	static const uint32_t magics[] = { 0, 0xd07e0000, DOVE_META_MAGIC + 1, 0xffffffff };
+	struct frame inner = the_inner(), f, got;
+	struct tap port;
+
+	begin("a tap");
+	port = vm3_on_a_tap("port3");
+	for (size_t i = 0; i < ARRAY_SIZE(magics); i++) {
+		begin(case_text("bare frame, magic %x", magics[i]));
+		f = with_meta(&inner, magics[i], port.ifindex);
+		arrive_with_meta(&f, sizeof(struct dove_meta));
+		check(counted(DOVE_PASSED) == 1 && !counted(DOVE_DELIVERED), "not passed");
+	}
+	check(!tap_read(&port, &got), "it came to the VM");
+
+	begin("encapsulated frame with foreign metadata");
+	local_put(BLUE, &vm3, port.ifindex, 1, 1);
+	f = wrap(&inner);
+	f = with_meta(&f, 0x12345678, 1);
+	arrive_with_meta(&f, sizeof(struct dove_meta));
+	check(counted(DOVE_DELIVERED) == 1, "not delivered");
+	check(tap_read(&port, &got), "nothing came to the VM");
+	expect_bytes(&got, &inner);
 }
 
 Test(chain, R15_what_xdp_leaves_is_held_by_tc)

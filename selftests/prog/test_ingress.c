@@ -57,6 +57,26 @@ Test(ingress, R14_delivers_what_was_sent_byte_by_byte)
 	}
 }
 
+/* How to deliver is TC's to know, which sees nothing of the outer headers. */
+Test(ingress, R14_xdp_tells_tc_how_to_deliver)
+{
+	struct dove_place_key key = { .addr = ip_of(vm3.ip), .vnid = BLUE };
+	struct frame inner = the_inner(), f = wrap(&inner);
+	struct dove_local local;
+	struct dove_meta meta;
+	struct run r;
+
+	begin_hook(AT_XDP, "by the peer");
+	check(map_get(dove_local, &key, &local), "no VM 3");
+	local.delivery = DOVE_DELIVER_PEER;
+	map_put(dove_local, &key, &local);
+	r = arrive(AT_XDP, &f);
+	expect_end(&r, XDP_PASS, DOVE_STRIPPED);
+	memcpy(&meta, r.out.b, sizeof(meta));
+	check(meta.magic == DOVE_META_MAGIC && meta.delivery == DOVE_DELIVER_PEER, "metadata %x, delivery %u",
+	      meta.magic, meta.delivery);
+}
+
 /* Two networks with the same addresses: the VNI says whose it is, and nothing else. */
 Test(ingress, R2_the_vni_says_which_network)
 {
