@@ -20,8 +20,8 @@ static __always_inline void count(__u32 index, __u64 bytes)
 static __always_inline void count_policy(__u32 vnid, __u32 policy, __u32 bytes, bool denied)
 {
 	struct dove_policy_key key = { .vnid = vnid, .policy = policy };
-	struct dove_policy_stats *stats, first = { .packets = !denied, .bytes = denied ? 0 : bytes,
-						   .denied = denied };
+	struct dove_policy_stats *stats,
+		first = { .packets = !denied, .bytes = denied ? 0 : bytes, .denied = denied };
 
 	if (!cfg_policy_stats || !policy)
 		return;

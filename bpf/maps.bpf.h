@@ -9,13 +9,13 @@
 
 #include "maps/maps.h"
 
-#define MAP(name, map_type, key_type, value_type, entries, flag_bits) \
-	struct {                                                      \
-		__uint(type, map_type);                               \
-		__type(key, key_type);                                \
-		__type(value, value_type);                            \
-		__uint(max_entries, entries);                         \
-		__uint(map_flags, flag_bits);                         \
+#define MAP(name, map_type, key_type, value_type, entries, flag_bits)                                        \
+	struct {                                                                                             \
+		__uint(type, map_type);                                                                      \
+		__type(key, key_type);                                                                       \
+		__type(value, value_type);                                                                   \
+		__uint(max_entries, entries);                                                                \
+		__uint(map_flags, flag_bits);                                                                \
 	} name SEC(".maps")
 
 MAP(dove_ports, BPF_MAP_TYPE_HASH, __u32, struct dove_port, 4096, 0);
@@ -25,14 +25,13 @@ MAP(dove_cache, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_transl
 MAP(dove_denied, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 16384, 0);
 MAP(dove_local, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_local, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_moved, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_moved, 16384, BPF_F_NO_PREALLOC);
-MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576,
-    BPF_F_NO_PREALLOC);
+MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576, BPF_F_NO_PREALLOC);
 MAP(dove_networks, BPF_MAP_TYPE_HASH, __u32, struct dove_network, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_hosts, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_event_times, BPF_MAP_TYPE_LRU_HASH, struct dove_event_key, __u64, 4096, 0);
 MAP(dove_stats, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dove_stats, DOVE_STATS_MAX, 0);
-MAP(dove_policy_stats, BPF_MAP_TYPE_LRU_PERCPU_HASH, struct dove_policy_key, struct dove_policy_stats,
-    16384, 0);
+MAP(dove_policy_stats, BPF_MAP_TYPE_LRU_PERCPU_HASH, struct dove_policy_key, struct dove_policy_stats, 16384,
+    0);
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

@@ -33,11 +33,11 @@
 #define PACKET_HOST 0
 
 /* Go on only while all is well. */
-#define TRY(step)                \
-	do {                     \
-		int _rc = (step); \
-		if (_rc)         \
-			return _rc; \
+#define TRY(step)                                                                                            \
+	do {                                                                                                 \
+		int _rc = (step);                                                                            \
+		if (_rc)                                                                                     \
+			return _rc;                                                                          \
 	} while (0)
 
 #define likely(x) __builtin_expect(!!(x), 1)

@@ -38,7 +38,7 @@ static __always_inline void outer_write(struct outer *o, const struct dove_host 
 	/* A super-packet is longer than the fields can say; segmentation writes them anew. */
 	if (ip_len > 0xffff)
 		ip_len = udp_len = 0;
-	*o = (struct outer){
+	*o = (struct outer) {
 		.eth.h_proto = bpf_htons(ETH_P_IP),
 		.ip = { .version = 4,
 			.ihl = 5,
@@ -76,9 +76,9 @@ static __always_inline void outer_write(struct outer *o, const struct dove_host 
  */
 static __always_inline int make_room(struct __sk_buff *skb)
 {
-	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET |
-		      BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 | BPF_F_ADJ_ROOM_ENCAP_L4_UDP |
-		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr));
+	__u64 flags = BPF_F_ADJ_ROOM_FIXED_GSO | BPF_F_ADJ_ROOM_NO_CSUM_RESET | BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 |
+		      BPF_F_ADJ_ROOM_ENCAP_L4_UDP | BPF_F_ADJ_ROOM_ENCAP_L2_ETH |
+		      ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr));
 	int rc = bpf_skb_adjust_room(skb, sizeof(struct outer), BPF_ADJ_ROOM_MAC, flags);
 
 	if (rc == -EALREADY && !skb->gso_size)
@@ -213,7 +213,8 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
  * nothing on the bridge but the NIC has a use for it: not the host itself,
  * not another member.
  */
-static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet *p, const struct dove_port *port)
+static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet *p,
+					    const struct dove_port *port)
 {
 	struct dove_cache_key key = {};
 	struct decision d = {};

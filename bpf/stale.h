@@ -75,7 +75,8 @@ static __always_inline void judge_received(const struct packet *p, const struct 
 	j->sequence = extend(p->sequence, net->revision);
 	j->fresh = judge_numbers(net, p->vnid, p->policy, to->sequence, to->floor, j);
 	/* What is refused or not known stays so; what would be delivered needs a watch that speaks. */
-	if (likely(now < net->alive_until) || (j->fresh != FRESH && j->fresh != FRESH_NEWER && j->fresh != STALE))
+	if (likely(now < net->alive_until) ||
+	    (j->fresh != FRESH && j->fresh != FRESH_NEWER && j->fresh != STALE))
 		return;
 	if (now >= net->judge_until)
 		j->fresh = STALE_CANNOT_JUDGE;
@@ -88,18 +89,22 @@ static __always_inline void judge_received(const struct packet *p, const struct 
  * does not know (a network that it does not serve, a policy that it has not
  * watched) is left to the destination.
  */
-static __always_inline void judge_sent(const struct dove_translation *t, __u32 policy, struct judgement *j)
+__noinline int judge_sent(const struct dove_translation *t, __u32 policy, struct judgement *j)
 {
-	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &t->vnid);
+	struct dove_network *net;
 
+	if (!t || !j)
+		return 0;
 	j->sequence = t->revision;
 	j->fresh = FRESH;
+	net = bpf_map_lookup_elem(&dove_networks, &t->vnid);
 	if (!net)
-		return;
+		return 0;
 	if (!policy) /* an answer that no policy gave: good for that revision only */
 		j->fresh = net->revision > t->revision ? STALE : FRESH;
 	else
 		j->fresh = judge_numbers(net, t->vnid, policy, 0, 0, j);
+	return 0;
 }
 
 #endif

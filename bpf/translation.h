@@ -44,23 +44,33 @@ static __always_inline bool rule_matches(const struct dove_rule *r, const struct
 	       p->to_port >= r->to_lo && p->to_port <= r->to_hi;
 }
 
-static __always_inline int decide_by_rules(const struct packet *p, struct decision *d)
+/*
+ * The first rule that matches, or -1. A global function, which the verifier
+ * looks at once by itself, and not on each of the ways that lead here.
+ */
+__noinline int rule_index(const struct dove_translation *t, const struct packet *p)
 {
-	for (int i = 0; i < DOVE_RULES_MAX; i++) {
-		const struct dove_rule *r = &d->t->rules[i];
-
-		if (i >= d->t->n_rules)
-			break;
-		if (rule_matches(r, p)) {
-			d->policy = r->policy;
-			d->verdict = r->verdict;
-			return 0;
-		}
-	}
-	return -DOVE_HELD_MISS;
+	if (!t || !p)
+		return -1;
+	for (int i = 0; i < DOVE_RULES_MAX && i < t->n_rules; i++)
+		if (rule_matches(&t->rules[i], p))
+			return i;
+	return -1;
 }
 
-static __always_inline int decide_exactly(const struct packet *p, struct dove_cache_key *key, struct decision *d)
+static __always_inline int decide_by_rules(const struct packet *p, struct decision *d)
+{
+	__u32 i = rule_index(d->t, p);
+
+	if (i >= DOVE_RULES_MAX)
+		return -DOVE_HELD_MISS;
+	d->policy = d->t->rules[i].policy;
+	d->verdict = d->t->rules[i].verdict;
+	return 0;
+}
+
+static __always_inline int decide_exactly(const struct packet *p, struct dove_cache_key *key,
+					  struct decision *d)
 {
 	__u8 scope = d->t->scope;
 

@@ -46,7 +46,7 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 	held = bpf_ringbuf_reserve(&dove_packets, sizeof(*held) + room, 0);
 	if (!held)
 		return -DOVE_RING_FULL;
-	*held = (struct dove_held){
+	*held = (struct dove_held) {
 		.time = bpf_ktime_get_ns(),
 		.ifindex = p->ifindex,
 		.len = len,
@@ -72,10 +72,16 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 	return reason;
 }
 
-/* hold() - give the packet to the agent: returns `reason`, or why that was not possible. */
-static __always_inline int hold(struct __sk_buff *skb, const struct packet *p, int reason)
+/*
+ * hold() - give the packet to the agent: returns `reason`, or why that was not
+ * possible. A global function: the verifier looks at it once.
+ */
+__noinline int hold(struct __sk_buff *skb, const struct packet *p, int reason)
 {
 	__u32 len = skb->len;
+
+	if (!p)
+		return -DOVE_RING_FULL;
 
 	if (len <= DOVE_HELD_SMALL)
 		return hold_in(skb, p, reason, len, DOVE_HELD_SMALL);
@@ -107,7 +113,10 @@ static __always_inline bool event_is_due(const struct dove_event_key *key)
 static __always_inline void event_report(__u32 type, const struct packet *p, const struct judgement *j,
 					 bool processed)
 {
-	struct dove_event_key key = { .origin = p->origin, .type = type, .vnid = p->vnid, .policy = p->policy,
+	struct dove_event_key key = { .origin = p->origin,
+				      .type = type,
+				      .vnid = p->vnid,
+				      .policy = p->policy,
 				      .source = type == DOVE_EVENT_NEWER ? 0 : p->source };
 	struct dove_event *event;
 
@@ -120,7 +129,7 @@ static __always_inline void event_report(__u32 type, const struct packet *p, con
 		count(DOVE_COUNT_EVENTS_LOST, 0);
 		return;
 	}
-	*event = (struct dove_event){
+	*event = (struct dove_event) {
 		.time = bpf_ktime_get_ns(),
 		.sequence = j->sequence,
 		.wanted = j->wanted,

@@ -146,7 +146,7 @@ world() {
 service() {
 	mkdir -p "$W/dps"
 	bg dps s "$BUILD/dove-dps" run --data "$W/dps" --listen $DPS_ADDR:6083 --insecure "$@"
-	until_ok 5 ctl status || { cat "$W/dps.log" >&2; fail "dove-dps does not answer"; }
+	until_ok 15 ctl status || { cat "$W/dps.log" >&2; fail "dove-dps does not answer"; }
 }
 
 ctl() { on s "$BUILD/dovectl" --dps $DPS_URL "$@"; }
@@ -159,7 +159,7 @@ agent() {
 	[ ! -f "$W/$h.json" ] || set -- --config "$W/$h.json" "$@"
 	bg "agent-$h" "$h" "$BUILD/dove-agent" run --host "$h" --dps $DPS_URL --run-dir "$W/run-$h" \
 		--pin-dir "$W/bpf-$h" "$@"
-	until_ok 5 da "$h" status || { cat "$W/agent-$h.log" >&2; fail "dove-agent on $h does not answer"; }
+	until_ok 15 da "$h" status || { cat "$W/agent-$h.log" >&2; fail "dove-agent on $h does not answer"; }
 }
 
 # da HOST COMMAND...: the run directory goes after the command's words.
