@@ -170,13 +170,13 @@ static __always_inline int too_big_answer(struct __sk_buff *skb, struct packet *
 	__builtin_memcpy(t.eth.h_dest, p->smac, 6);
 	__builtin_memcpy(t.eth.h_source, p->dmac, 6);
 	t.eth.h_proto = bpf_htons(ETH_P_IP);
-	t.ip = (struct iphdr) { .version = 4,
-				.ihl = 5,
-				.tot_len = bpf_htons(sizeof(t) - sizeof(t.eth)),
-				.ttl = 64,
-				.protocol = IPPROTO_ICMP,
-				.saddr = ip_to_v4(&p->dst),
-				.daddr = ip_to_v4(&p->src) };
+	t.ip = (struct iphdr){ .version = 4,
+			       .ihl = 5,
+			       .tot_len = bpf_htons(sizeof(t) - sizeof(t.eth)),
+			       .ttl = 64,
+			       .protocol = IPPROTO_ICMP,
+			       .saddr = ip_to_v4(&p->dst),
+			       .daddr = ip_to_v4(&p->src) };
 	t.ip.check = ipv4_checksum(&t.ip);
 	t.type = ICMP_DEST_UNREACH;
 	t.code = ICMP_FRAG_NEEDED;

@@ -38,7 +38,7 @@ static __always_inline void outer_write(struct outer *o, const struct dove_host 
 	/* A super-packet is longer than the fields can say; segmentation writes them anew. */
 	if (ip_len > 0xffff)
 		ip_len = udp_len = 0;
-	*o = (struct outer) {
+	*o = (struct outer){
 		.eth.h_proto = bpf_htons(ETH_P_IP),
 		.ip = { .version = 4,
 			.ihl = 5,

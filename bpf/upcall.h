@@ -46,7 +46,7 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 	held = bpf_ringbuf_reserve(&dove_packets, sizeof(*held) + room, 0);
 	if (!held)
 		return -DOVE_RING_FULL;
-	*held = (struct dove_held) {
+	*held = (struct dove_held){
 		.time = bpf_ktime_get_ns(),
 		.ifindex = p->ifindex,
 		.len = len,
@@ -129,7 +129,7 @@ static __always_inline void event_report(__u32 type, const struct packet *p, con
 		count(DOVE_COUNT_EVENTS_LOST, 0);
 		return;
 	}
-	*event = (struct dove_event) {
+	*event = (struct dove_event){
 		.time = bpf_ktime_get_ns(),
 		.sequence = j->sequence,
 		.wanted = j->wanted,

@@ -31,8 +31,7 @@ static size_t collect(char *data, size_t size, size_t n, void *arg)
 	return more;
 }
 
-static void set_options(CURL *curl, const struct client *client, const char *method,
-			const char *body)
+static void set_options(CURL *curl, const struct client *client, const char *method, const char *body)
 {
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, CLIENT_TIMEOUT_SECONDS);
@@ -50,8 +49,8 @@ static void set_options(CURL *curl, const struct client *client, const char *met
 		curl_easy_setopt(curl, CURLOPT_CAINFO, client->tls_ca);
 }
 
-static CURLcode perform(CURL *curl, const struct client *client, const char *method,
-			const char *path, const char *body, struct buffer *answer, long *status)
+static CURLcode perform(CURL *curl, const struct client *client, const char *method, const char *path,
+			const char *body, struct buffer *answer, long *status)
 {
 	/* No "Expect: 100-continue" round trip before a large body. */
 	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
@@ -98,8 +97,8 @@ static void say_error(const cJSON *json, long status)
 		fprintf(stderr, "dovectl: the service answered with status %ld\n", status);
 		return;
 	}
-	fprintf(stderr, "dovectl: %s%s%s%s%s\n", object ? object : "", object ? ": " : "",
-		field ? field : "", field ? ": " : "", error);
+	fprintf(stderr, "dovectl: %s%s%s%s%s\n", object ? object : "", object ? ": " : "", field ? field : "",
+		field ? ": " : "", error);
 }
 
 int client_call(const struct client *client, const char *method, const char *path, const char *body,

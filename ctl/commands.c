@@ -111,8 +111,7 @@ static int run_apply(const struct options *options)
 		return EXIT_FAILURE;
 	if (options->json)
 		return print_json(out);
-	printf("%.0f changed, %.0f unchanged\n", number_of(out, "changed"),
-	       number_of(out, "unchanged"));
+	printf("%.0f changed, %.0f unchanged\n", number_of(out, "changed"), number_of(out, "unchanged"));
 	cJSON_Delete(out);
 	return EXIT_SUCCESS;
 }
@@ -188,8 +187,7 @@ static int parse_proto(const char *text)
 	return parse_number(text, 255);
 }
 
-static int add_number(cJSON *key, const char *field, const char *option, const char *text,
-		      int value)
+static int add_number(cJSON *key, const char *field, const char *option, const char *text, int value)
 {
 	if (!text)
 		return 0;
@@ -207,8 +205,7 @@ static int add_packet(cJSON *key, const struct options *o)
 	const char *proto = !o->proto && (o->port || o->from_port) ? "tcp" : o->proto;
 
 	if (add_number(key, "proto", "--proto", proto, proto ? parse_proto(proto) : 0) ||
-	    add_number(key, "to_port", "--port", o->port,
-		       o->port ? parse_number(o->port, 65535) : 0) ||
+	    add_number(key, "to_port", "--port", o->port, o->port ? parse_number(o->port, 65535) : 0) ||
 	    add_number(key, "from_port", "--from-port", o->from_port,
 		       o->from_port ? parse_number(o->from_port, 65535) : 0))
 		return -1;
@@ -240,8 +237,7 @@ static int print_answer(const struct options *o, cJSON *out)
 		fprintf(stderr, "dovectl: --from: '%s' is not an endpoint of network %s\n", o->from,
 			o->network);
 	else if (!strcmp(verdict, "no_endpoint"))
-		fprintf(stderr, "dovectl: --to: '%s' is not an endpoint of network %s\n", o->to,
-			o->network);
+		fprintf(stderr, "dovectl: --to: '%s' is not an endpoint of network %s\n", o->to, o->network);
 	else
 		return print_json(answer);
 	cJSON_Delete(answer);
@@ -285,19 +281,19 @@ static int run_status(const struct options *options)
 	printf("%-10s %.0f s\n", "uptime", number_of(out, "uptime"));
 	for (size_t i = 0; i < ARRAY_SIZE(counts); i++)
 		printf("%-10s %.0f\n", counts[i], number_of(out, counts[i]));
-	cJSON_ArrayForEach(item, json_get(out, "revisions"))
+	cJSON_ArrayForEach (item, json_get(out, "revisions"))
 		printf("network %s is at revision %.0f\n", item->string, item->valuedouble);
 	cJSON_Delete(out);
 	return EXIT_SUCCESS;
 }
 
 const struct command commands[] = {
-	{ "apply", "-f FILE.json|-", "put all objects of a file in place, or none", 0, 0,
-	  TAKES_FILE, run_apply },
+	{ "apply", "-f FILE.json|-", "put all objects of a file in place, or none", 0, 0, TAKES_FILE,
+	  run_apply },
 	{ "get", "KIND [NAME]", "print objects as JSON", 1, 2, 0, run_get },
 	{ "delete", "KIND NAME", "remove an object that nothing refers to", 2, 2, 0, run_delete },
-	{ "resolve", "--network N --from VM --to VM", "ask what happens to a packet", 0, 0,
-	  TAKES_PAIR, run_resolve },
+	{ "resolve", "--network N --from VM --to VM", "ask what happens to a packet", 0, 0, TAKES_PAIR,
+	  run_resolve },
 	{ "status", "", "what the service says of itself", 0, 0, 0, run_status },
 	{ 0 },
 };

@@ -105,9 +105,7 @@ static error_t parse_special(int key, char *arg, struct argp_state *state)
 	}
 }
 
-static const struct argp common_argp = {
-	common_options, parse_common, NULL, NULL, NULL, NULL, NULL
-};
+static const struct argp common_argp = { common_options, parse_common, NULL, NULL, NULL, NULL, NULL };
 
 /* One command's own line: which options and how many arguments it takes. */
 struct command_line {
@@ -155,8 +153,7 @@ static int run_command(const struct command *command, int argc, char **argv, str
 		{ command->takes ? &special : NULL, 0, NULL, 0 },
 		{ 0 },
 	};
-	const struct argp argp = { NULL, parse_command, command->usage, command->help, children,
-				   NULL, NULL };
+	const struct argp argp = { NULL, parse_command, command->usage, command->help, children, NULL, NULL };
 	struct command_line line = { .options = o, .command = command };
 	char name[64];
 
@@ -223,6 +220,6 @@ int main(int argc, char **argv)
 
 	options.client.url = url && *url ? url : DEFAULT_URL;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &line);
-	return run_command(command_find(argv[line.command]), argc - line.command,
-			   argv + line.command, &options);
+	return run_command(command_find(argv[line.command]), argc - line.command, argv + line.command,
+			   &options);
 }

@@ -149,8 +149,7 @@ static int split(char *path, char **parts)
 {
 	int n = 0;
 
-	for (char *save = NULL, *part = strtok_r(path, "/", &save); part;
-	     part = strtok_r(NULL, "/", &save)) {
+	for (char *save = NULL, *part = strtok_r(path, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
 		if (n == PATH_PARTS_MAX)
 			return -1;
 		parts[n++] = part;

@@ -20,7 +20,7 @@ static int parse_all(const cJSON *list, struct spec **specs, size_t *n, struct j
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach (item, list) {
 		int rc = objects_parse(item, &specs[*n], err);
 
 		if (rc && (!*err->object || !strchr(err->object, ' ')))
@@ -45,9 +45,8 @@ void api_apply(struct api_call *call)
 	if (!json)
 		return;
 	specs = mem_alloc(((size_t)cJSON_GetArraySize(json) + 1) * sizeof(*specs));
-	rc = cJSON_IsArray(json)
-		     ? parse_all(json, specs, &n, &err)
-		     : json_fail(&err, NULL, "what is applied is a JSON list of objects");
+	rc = cJSON_IsArray(json) ? parse_all(json, specs, &n, &err)
+				 : json_fail(&err, NULL, "what is applied is a JSON list of objects");
 	cJSON_Delete(json);
 	if (rc)
 		free_specs(specs, n);
@@ -142,8 +141,7 @@ void api_get_object(struct api_call *call)
 /* The revision that If-Match names: "R", in quotes. */
 static int read_if_match(const struct api_call *call, uint64_t *out, struct json_error *err)
 {
-	const char *text =
-		evhttp_find_header(evhttp_request_get_input_headers(call->req), "If-Match");
+	const char *text = evhttp_find_header(evhttp_request_get_input_headers(call->req), "If-Match");
 	char *end;
 
 	*out = ANY_REVISION;
@@ -157,16 +155,14 @@ static int read_if_match(const struct api_call *call, uint64_t *out, struct json
 	return json_fail(err, "If-Match", "'%.60s' is not a revision in quotes", text);
 }
 
-static int parse_one(int kind, const char *key, const cJSON *json, struct spec **out,
-		     struct json_error *err)
+static int parse_one(int kind, const char *key, const cJSON *json, struct spec **out, struct json_error *err)
 {
 	int rc = objects_parse(json, out, err);
 
 	if (rc || ((int)(*out)->kind == kind && !strcmp((*out)->key, key)))
 		return rc;
 	objects_free(*out);
-	return json_fail(err, "name", "the body is not that of %s %s", objects_kind_name(kind),
-			 key);
+	return json_fail(err, "name", "the body is not that of %s %s", objects_kind_name(kind), key);
 }
 
 void api_put_object(struct api_call *call)

@@ -46,8 +46,7 @@ void api_put_host(struct api_call *call)
 		return;
 	}
 	api_reply(call, HTTP_OK,
-		  feed_host_json(
-			  (struct host *)model_find(&call->api->model, KIND_HOST, call->args[0])));
+		  feed_host_json((struct host *)model_find(&call->api->model, KIND_HOST, call->args[0])));
 }
 
 /* The endpoint that the path names, or a refusal. */
@@ -59,8 +58,7 @@ static struct endpoint *endpoint_of(struct api_call *call)
 
 	if (obj)
 		return (struct endpoint *)obj;
-	snprintf(err.object, sizeof(err.object), "endpoint %.63s/%.63s", call->args[0],
-		 call->args[1]);
+	snprintf(err.object, sizeof(err.object), "endpoint %.63s/%.63s", call->args[0], call->args[1]);
 	if (model_find(m, KIND_NETWORK, call->args[0]))
 		json_fail(&err, NULL, "'%.63s' is not an endpoint of network %.63s", call->args[1],
 			  call->args[0]);
@@ -99,8 +97,7 @@ static cJSON *place_json(const struct endpoint *ep)
 	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
 	list = cJSON_AddArrayToObject(out, "addresses");
 	for (size_t i = 0; i < spec->n_addresses; i++)
-		cJSON_AddItemToArray(list,
-				     cJSON_CreateString(ip_format(&spec->addresses[i], text)));
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&spec->addresses[i], text)));
 	cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
 	cJSON_AddStringToObject(out, "claim", ep->place.claim);
 	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
@@ -194,8 +191,7 @@ void api_delete_place(struct api_call *call)
 
 	if (!ep)
 		return;
-	rc = id ? places_release(&ctx, ep, id, &err)
-		: json_fail(&err, "claim", "'claim' is missing");
+	rc = id ? places_release(&ctx, ep, id, &err) : json_fail(&err, "claim", "'claim' is missing");
 	if (!rc) {
 		api_reply(call, HTTP_OK, cJSON_CreateObject());
 		return;

@@ -112,7 +112,7 @@ static int answer_all(struct api *api, const cJSON *json, cJSON *answers, struct
 		rc = json_fail(err, "keys", "'keys' must not be empty");
 	if (rc)
 		return rc;
-	cJSON_ArrayForEach(item, keys) {
+	cJSON_ArrayForEach (item, keys) {
 		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n++);
 		rc = answer_key(api, item, min_revision, answers, err);
 		if (rc)
@@ -140,8 +140,7 @@ void api_resolve(struct api_call *call)
 	api_refuse(call, rc, &err);
 }
 
-static int read_check(const cJSON *json, struct question *q, struct check *check,
-		      struct json_error *err)
+static int read_check(const cJSON *json, struct question *q, struct check *check, struct json_error *err)
 {
 	static const char *const fields[] = { "vnid",  "policy",    "sequence", "source", "to",
 					      "proto", "from_port", "to_port",	NULL };

@@ -41,8 +41,7 @@ void api_status(struct api_call *call)
 	cJSON_AddNumberToObject(out, "services", count(api, KIND_SERVICE));
 	revisions = cJSON_AddObjectToObject(out, "revisions");
 	for (net = api->model.by_key[KIND_NETWORK]; net; net = net->hh.next)
-		cJSON_AddNumberToObject(revisions, net->key,
-					((const struct network *)net)->revision);
+		cJSON_AddNumberToObject(revisions, net->key, ((const struct network *)net)->revision);
 	cJSON_AddNumberToObject(out, "questions", api->questions);
 	cJSON_AddNumberToObject(out, "commits", api->model.commits);
 	cJSON_AddNumberToObject(out, "watchers", api->n_watchers);

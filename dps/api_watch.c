@@ -77,8 +77,8 @@ static void drop_slow(struct api *api)
 	struct api_watcher *w, *tmp;
 
 	DL_FOREACH_SAFE(api->watchers, w, tmp)
-		if (w->slow)
-			drop(w);
+	if (w->slow)
+		drop(w);
 }
 
 void api_watch(struct api_call *call)
@@ -116,7 +116,7 @@ void api_watch_committed(const struct txn *txn, void *arg)
 	if (!api->watchers)
 		return;
 	news = feed_news(txn);
-	DL_FOREACH(api->watchers, w)
+	DL_FOREACH (api->watchers, w)
 		feed_tell(&w->feed, news);
 	feed_news_free(news);
 }
@@ -125,7 +125,7 @@ void api_watch_progress(struct api *api)
 {
 	struct api_watcher *w;
 
-	DL_FOREACH(api->watchers, w)
+	DL_FOREACH (api->watchers, w)
 		feed_progress(&w->feed, &api->model);
 	drop_slow(api);
 }
@@ -134,7 +134,8 @@ void api_watch_close(struct api *api)
 {
 	struct api_watcher *w, *tmp;
 
-	DL_FOREACH_SAFE(api->watchers, w, tmp) {
+	DL_FOREACH_SAFE(api->watchers, w, tmp)
+	{
 		evhttp_connection_set_closecb(evhttp_request_get_connection(w->req), NULL, NULL);
 		forget(w);
 	}

@@ -118,8 +118,7 @@ static int stage_fallback(struct txn *txn, struct network *net, const struct spe
 	}
 	if (!net->fallback)
 		return -EEXIST;
-	add_change(txn, &net->fallback->o,
-		   objects_default_policy(spec->name, spec->u.network.allow));
+	add_change(txn, &net->fallback->o, objects_default_policy(spec->name, spec->u.network.allow));
 	return 0;
 }
 
@@ -131,8 +130,7 @@ static int stage_new(struct txn *txn, struct spec *spec, struct object **out)
 		net = (struct network *)model_find(txn->m, KIND_NETWORK, spec->network);
 		if (!net) {
 			name_error(txn->err, spec->kind, spec->key);
-			return json_fail(txn->err, "network", "no such network '%s'",
-					 spec->network);
+			return json_fail(txn->err, "network", "no such network '%s'", spec->network);
 		}
 	}
 	*out = model_create(txn->m, spec->kind, spec->key, net, 0);
@@ -289,8 +287,7 @@ static void open_networks(struct txn *txn)
 
 /* Past places */
 
-static void leave_gone(struct txn *txn, const struct endpoint *ep, const struct spec *spec,
-		       struct host *from)
+static void leave_gone(struct txn *txn, const struct endpoint *ep, const struct spec *spec, struct host *from)
 {
 	struct gone *gone = mem_alloc(sizeof(*gone));
 	const struct endpoint_spec *last = &spec->u.endpoint;
@@ -301,8 +298,7 @@ static void leave_gone(struct txn *txn, const struct endpoint *ep, const struct 
 	gone->n_addresses = last->n_addresses;
 	gone->addresses = mem_alloc(last->n_addresses * sizeof(*gone->addresses));
 	if (last->n_addresses)
-		memcpy(gone->addresses, last->addresses,
-		       last->n_addresses * sizeof(*gone->addresses));
+		memcpy(gone->addresses, last->addresses, last->n_addresses * sizeof(*gone->addresses));
 	gone->revision = ep->place.revision;
 	gone->until = txn->now + txn->lifetime;
 	ptrs_push(&txn->gone, gone);
@@ -313,9 +309,8 @@ static void end_gone(struct txn *txn, const struct endpoint *ep, const struct ho
 {
 	struct gone *gone;
 
-	DL_FOREACH(txn->m->gone, gone)
-		if (gone->endpoint == ep->o.id &&
-		    (gone->host == from || gone->host == ep->place.host))
+	DL_FOREACH (txn->m->gone, gone)
+		if (gone->endpoint == ep->o.id && (gone->host == from || gone->host == ep->place.host))
 			ptrs_push(&txn->ended, gone);
 }
 
@@ -338,7 +333,7 @@ static void leave_places(struct txn *txn)
 			end_gone(txn, ep, from);
 			leave_gone(txn, ep, change->before, from);
 		}
-		DL_FOREACH(txn->m->gone, gone)
+		DL_FOREACH (txn->m->gone, gone)
 			if ((change->obj->kind == KIND_NETWORK && gone->vnid == change->obj->id) ||
 			    &gone->host->o == change->obj)
 				ptrs_push(&txn->ended, gone);
@@ -546,8 +541,7 @@ int commit_apply(const struct commit_context *ctx, struct spec **specs, size_t n
 	qsort(specs, n, sizeof(*specs), compare_kinds);
 	rc = refuse_twins(specs, n, err);
 	if (!rc && n == 1)
-		rc = compare_revision(model_find(ctx->m, specs[0]->kind, specs[0]->key), if_match,
-				      err);
+		rc = compare_revision(model_find(ctx->m, specs[0]->kind, specs[0]->key), if_match, err);
 	for (; !rc && staged < n; staged++) {
 		rc = stage(&txn, specs[staged], counts);
 		if (rc)
@@ -587,8 +581,8 @@ static int find_deletable(const struct commit_context *ctx, enum kind kind, cons
 	return check_unused(ctx->m, obj, err);
 }
 
-int commit_delete(const struct commit_context *ctx, enum kind kind, const char *key,
-		  uint64_t if_match, struct json_error *err)
+int commit_delete(const struct commit_context *ctx, enum kind kind, const char *key, uint64_t if_match,
+		  struct json_error *err)
 {
 	struct object *obj = NULL;
 	struct txn txn;
@@ -605,8 +599,8 @@ int commit_delete(const struct commit_context *ctx, enum kind kind, const char *
 	return run(&txn, ctx);
 }
 
-int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct host *host,
-		 const char *claim, struct json_error *err)
+int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct host *host, const char *claim,
+		 struct json_error *err)
 {
 	struct host *from = ep->place.host;
 	struct place place = { .host = host };
@@ -636,16 +630,16 @@ int commit_expire(const struct commit_context *ctx, struct json_error *err)
 	int rc;
 
 	txn_begin(&txn, ctx, err);
-	DL_FOREACH(ctx->m->gone, gone)
+	DL_FOREACH (ctx->m->gone, gone)
 		if (gone->until <= ctx->now)
 			ptrs_push(&txn.ended, gone);
 	for (net = ctx->m->by_key[KIND_NETWORK]; net; net = net->hh.next)
 		DL_FOREACH_SAFE(((struct network *)net)->tombstones, obj, tmp)
-			if (((struct policy *)obj)->until <= ctx->now) {
-				txn_touch(&txn, obj);
-				((struct policy *)obj)->until = 0;
-				ptrs_push(&over, obj);
-			}
+	if (((struct policy *)obj)->until <= ctx->now) {
+		txn_touch(&txn, obj);
+		((struct policy *)obj)->until = 0;
+		ptrs_push(&over, obj);
+	}
 	if (!txn.ended.n && !over.n) {
 		free_txn(&txn);
 		return 0;

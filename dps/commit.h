@@ -72,12 +72,12 @@ struct commit_counts {
 int commit_apply(const struct commit_context *ctx, struct spec **specs, size_t n, uint64_t if_match,
 		 struct commit_counts *counts, struct json_error *err);
 
-int commit_delete(const struct commit_context *ctx, enum kind kind, const char *key,
-		  uint64_t if_match, struct json_error *err);
+int commit_delete(const struct commit_context *ctx, enum kind kind, const char *key, uint64_t if_match,
+		  struct json_error *err);
 
 /* commit_place() - host NULL: the endpoint is nowhere now. claim: the new claim's id. */
-int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct host *host,
-		 const char *claim, struct json_error *err);
+int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct host *host, const char *claim,
+		 struct json_error *err);
 
 /* commit_expire() - drop the tombstones and past places whose time is over; raises no revision. */
 int commit_expire(const struct commit_context *ctx, struct json_error *err);

@@ -24,9 +24,8 @@ static int take_string(const cJSON *json, const char *field, char **out, struct 
 
 static int take(const cJSON *json, struct config *config, struct json_error *err)
 {
-	static const char *const fields[] = { "data",	  "listen",  "tls-cert",
-					      "tls-key",  "tls-ca",  "insecure",
-					      "lifetime", "verbose", NULL };
+	static const char *const fields[] = { "data",	  "listen",   "tls-cert", "tls-key", "tls-ca",
+					      "insecure", "lifetime", "verbose",  NULL };
 	uint64_t lifetime = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "the configuration is a JSON object");
@@ -81,8 +80,7 @@ static int check_tls(const struct config *config, struct json_error *err)
 	struct listen_addr addr;
 
 	if (server_parse_listen(config->listen, &addr))
-		return json_fail(err, "listen",
-				 "'%s' is not ADDR:PORT, like 127.0.0.1:6083 or [::1]:6083",
+		return json_fail(err, "listen", "'%s' is not ADDR:PORT, like 127.0.0.1:6083 or [::1]:6083",
 				 config->listen);
 	if (!config->tls_cert != !config->tls_key)
 		return json_fail(err, config->tls_cert ? "tls-key" : "tls-cert",
@@ -90,10 +88,9 @@ static int check_tls(const struct config *config, struct json_error *err)
 	if (config->tls_ca && !config->tls_cert)
 		return json_fail(err, "tls-ca", "--tls-ca needs --tls-cert and --tls-key");
 	if (!config->tls_cert && !addr.loopback && !config->insecure)
-		return json_fail(
-			err, "listen",
-			"without TLS only loopback is listened on, not %s; --insecure allows it",
-			config->listen);
+		return json_fail(err, "listen",
+				 "without TLS only loopback is listened on, not %s; --insecure allows it",
+				 config->listen);
 	return 0;
 }
 

@@ -39,9 +39,9 @@ cJSON *feed_host_json(const struct host *host)
 
 	cJSON_AddNumberToObject(out, "id", host->o.id);
 	cJSON_AddStringToObject(out, "name", host->o.key);
-	cJSON_AddItemToObject(out, "addresses",
-			      addresses_json(host->o.spec->u.host.addresses,
-					     host->o.spec->u.host.n_addresses));
+	cJSON_AddItemToObject(
+		out, "addresses",
+		addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses));
 	return out;
 }
 
@@ -83,9 +83,9 @@ static cJSON *gone_json(const struct model *m, const struct gone *gone)
 	cJSON_AddItemToObject(out, "addresses", addresses_json(gone->addresses, gone->n_addresses));
 	if (host) {
 		cJSON_AddStringToObject(out, "host", host->o.key);
-		cJSON_AddItemToObject(out, "host_addresses",
-				      addresses_json(host->o.spec->u.host.addresses,
-						     host->o.spec->u.host.n_addresses));
+		cJSON_AddItemToObject(
+			out, "host_addresses",
+			addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses));
 	} else {
 		cJSON_AddNullToObject(out, "host");
 		cJSON_AddItemToObject(out, "host_addresses", cJSON_CreateArray());
@@ -107,15 +107,14 @@ static void find_served(const struct model *m, const struct host *host, struct i
 
 	if (!host)
 		return;
-	DL_FOREACH(host->endpoints, ep)
+	DL_FOREACH (host->endpoints, ep)
 		idset_add(out, ep->o.net->o.id);
-	DL_FOREACH(m->gone, gone)
+	DL_FOREACH (m->gone, gone)
 		if (gone->host == host)
 			idset_add(out, gone->vnid);
 }
 
-static cJSON *network_json(const struct model *m, const struct network *net,
-			   const struct host *host)
+static cJSON *network_json(const struct model *m, const struct network *net, const struct host *host)
 {
 	cJSON *out = cJSON_CreateObject(), *list;
 	const struct endpoint *ep;
@@ -127,16 +126,16 @@ static cJSON *network_json(const struct model *m, const struct network *net,
 	cJSON_AddNumberToObject(out, "revision", net->revision);
 	cJSON_AddNumberToObject(out, "floor", net->o.floor);
 	list = cJSON_AddArrayToObject(out, "policies");
-	DL_FOREACH(net->policies, obj)
+	DL_FOREACH (net->policies, obj)
 		cJSON_AddItemToArray(list, policy_json(obj));
-	DL_FOREACH(net->tombstones, obj)
+	DL_FOREACH (net->tombstones, obj)
 		cJSON_AddItemToArray(list, policy_json(obj));
 	list = cJSON_AddArrayToObject(out, "endpoints");
-	DL_FOREACH(host->endpoints, ep)
+	DL_FOREACH (host->endpoints, ep)
 		if (ep->o.net == net)
 			cJSON_AddItemToArray(list, endpoint_json(ep));
 	list = cJSON_AddArrayToObject(out, "gone");
-	DL_FOREACH(m->gone, gone)
+	DL_FOREACH (m->gone, gone)
 		if (gone->host == host && gone->vnid == net->o.id)
 			cJSON_AddItemToArray(list, gone_json(m, gone));
 	return out;
@@ -179,8 +178,7 @@ void feed_start(struct feed *feed, const struct model *m, unsigned int lifetime)
 	list = cJSON_AddArrayToObject(frame, "networks");
 	find_served(m, host, &feed->served);
 	for (uint32_t i = 0; i < feed->served.n; i++)
-		cJSON_AddItemToArray(list,
-				     network_json(m, model_network(m, feed->served.v[i]), host));
+		cJSON_AddItemToArray(list, network_json(m, model_network(m, feed->served.v[i]), host));
 	emit(feed, frame);
 }
 
@@ -279,7 +277,7 @@ struct feed_news *feed_news(const struct txn *txn)
 	if (txn->hosts)
 		news->hosts = hosts_frame(txn);
 	add_networks(news);
-	LL_FOREACH(news->networks, entry)
+	LL_FOREACH (news->networks, entry)
 		entry->policies = policies_text(txn, entry->net);
 	for (size_t i = 0; i < txn->saved.n; i++) {
 		struct object *obj = ((const struct saved *)txn->saved.v[i])->obj;
@@ -294,7 +292,8 @@ void feed_news_free(struct feed_news *news)
 {
 	struct network_news *entry, *tmp;
 
-	LL_FOREACH_SAFE(news->networks, entry, tmp) {
+	LL_FOREACH_SAFE(news->networks, entry, tmp)
+	{
 		free(entry->policies);
 		ptrs_free(&entry->endpoints);
 		free(entry);
@@ -313,8 +312,7 @@ static bool touched(const struct network_news *entry, uint32_t endpoint)
 	return false;
 }
 
-static cJSON *commit_frame(const struct model *m, const struct network_news *entry,
-			   const struct host *host)
+static cJSON *commit_frame(const struct model *m, const struct network_news *entry, const struct host *host)
 {
 	cJSON *frame = new_frame("commit"), *list;
 	const struct gone *gone;
@@ -331,9 +329,8 @@ static cJSON *commit_frame(const struct model *m, const struct network_news *ent
 			cJSON_AddItemToArray(list, endpoint_json(ep));
 	}
 	list = cJSON_AddArrayToObject(frame, "gone");
-	DL_FOREACH(m->gone, gone)
-		if (gone->host == host && gone->vnid == entry->net->o.id &&
-		    touched(entry, gone->endpoint))
+	DL_FOREACH (m->gone, gone)
+		if (gone->host == host && gone->vnid == entry->net->o.id && touched(entry, gone->endpoint))
 			cJSON_AddItemToArray(list, gone_json(m, gone));
 	return frame;
 }
@@ -367,8 +364,7 @@ static void tell_served(struct feed *feed, const struct feed_news *news, const s
 			emit_forget(feed, before.v[i]);
 	for (uint32_t i = 0; i < now.n; i++)
 		if (!idset_has(&before, now.v[i]))
-			emit_network(feed, news->txn->m, model_network(news->txn->m, now.v[i]),
-				     host);
+			emit_network(feed, news->txn->m, model_network(news->txn->m, now.v[i]), host);
 	idset_free(&before);
 }
 
@@ -389,7 +385,7 @@ void feed_tell(struct feed *feed, const struct feed_news *news)
 	copy_set(&feed->served, &before);
 	if (news->moves)
 		tell_served(feed, news, host);
-	LL_FOREACH(news->networks, entry)
+	LL_FOREACH (news->networks, entry)
 		if (host && idset_has(&before, entry->net->o.id) &&
 		    idset_has(&feed->served, entry->net->o.id))
 			emit(feed, commit_frame(news->txn->m, entry, host));

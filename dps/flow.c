@@ -14,12 +14,11 @@ static const struct {
 	uint8_t number;
 	bool ports;
 } protos[] = {
-	{ "any", 0, true },	{ "icmp", 1, false },  { "igmp", 2, false },
-	{ "ipip", 4, false },	{ "tcp", 6, true },    { "udp", 17, true },
-	{ "dccp", 33, true },	{ "ipv6", 41, false }, { "gre", 47, false },
-	{ "esp", 50, false },	{ "ah", 51, false },   { "icmpv6", 58, false },
-	{ "ospf", 89, false },	{ "pim", 103, false }, { "vrrp", 112, false },
-	{ "l2tp", 115, false }, { "sctp", 132, true }, { "udplite", 136, true },
+	{ "any", 0, true },    { "icmp", 1, false },	 { "igmp", 2, false },	 { "ipip", 4, false },
+	{ "tcp", 6, true },    { "udp", 17, true },	 { "dccp", 33, true },	 { "ipv6", 41, false },
+	{ "gre", 47, false },  { "esp", 50, false },	 { "ah", 51, false },	 { "icmpv6", 58, false },
+	{ "ospf", 89, false }, { "pim", 103, false },	 { "vrrp", 112, false }, { "l2tp", 115, false },
+	{ "sctp", 132, true }, { "udplite", 136, true },
 };
 
 #define PROTOS_WITH_PORTS 5

@@ -26,8 +26,7 @@ static struct claims claims_of(const struct object *obj)
 		return (struct claims){ obj->net->o.id, obj->spec->u.endpoint.addresses,
 					obj->spec->u.endpoint.n_addresses };
 	if (obj->kind == KIND_HOST)
-		return (struct claims){ 0, obj->spec->u.host.addresses,
-					obj->spec->u.host.n_addresses };
+		return (struct claims){ 0, obj->spec->u.host.addresses, obj->spec->u.host.n_addresses };
 	return (struct claims){ 0 };
 }
 
@@ -40,8 +39,8 @@ static int owned_already(const struct object *obj, const struct object *owner, s
 	if (owner == obj)
 		json_fail_item(err, "addresses", i, "%s is there twice", ip_format(addr, text));
 	else
-		json_fail_item(err, "addresses", i, "%s is the address of %s %s",
-			       ip_format(addr, text), objects_kind_name(owner->kind), owner->key);
+		json_fail_item(err, "addresses", i, "%s is the address of %s %s", ip_format(addr, text),
+			       objects_kind_name(owner->kind), owner->key);
 	return -EEXIST;
 }
 
@@ -152,8 +151,8 @@ static int check_apart(const struct object *obj, const char *field, const struct
 	if (a == b || !find_overlap(&a->o.spec->u.network, &b->o.spec->u.network))
 		return 0;
 	name_object(obj, err);
-	json_fail(err, field, "networks %s and %s have overlapping subnets and cannot be joined",
-		  a->o.key, b->o.key);
+	json_fail(err, field, "networks %s and %s have overlapping subnets and cannot be joined", a->o.key,
+		  b->o.key);
 	return -EEXIST;
 }
 
@@ -163,14 +162,13 @@ static int resolve_network(struct object *obj, struct json_error *err)
 	struct object *ep;
 	int rc;
 
-	DL_FOREACH(net->endpoints, ep) {
+	DL_FOREACH (net->endpoints, ep) {
 		const struct endpoint_spec *spec = &ep->spec->u.endpoint;
 
 		for (size_t i = 0; i < spec->n_addresses; i++)
 			if (misfit(&obj->spec->u.network, &spec->addresses[i])) {
 				name_object(obj, err);
-				json_fail(err, "subnets", "endpoint %s would not fit any more",
-					  ep->key);
+				json_fail(err, "subnets", "endpoint %s would not fit any more", ep->key);
 				return -EEXIST;
 			}
 	}
@@ -190,25 +188,22 @@ static int resolve_names(struct model *m, const struct object *obj, const struct
 {
 	idset_free(out);
 	for (size_t i = 0; i < names->n; i++) {
-		const struct object *ep =
-			net ? model_find_in(m, KIND_ENDPOINT, net->o.key, names->v[i])
-			    : model_find(m, KIND_ENDPOINT, names->v[i]);
+		const struct object *ep = net ? model_find_in(m, KIND_ENDPOINT, net->o.key, names->v[i])
+					      : model_find(m, KIND_ENDPOINT, names->v[i]);
 
 		if (!ep) {
 			name_object(obj, err);
-			return net ? json_fail_item(err, field, i,
-						    "'%s' is not an endpoint of network %s",
+			return net ? json_fail_item(err, field, i, "'%s' is not an endpoint of network %s",
 						    names->v[i], net->o.key)
-				   : json_fail_item(err, field, i, "'%s' is not an endpoint",
-						    names->v[i]);
+				   : json_fail_item(err, field, i, "'%s' is not an endpoint", names->v[i]);
 		}
 		idset_add(out, ep->id);
 	}
 	return 0;
 }
 
-static int resolve_selector(struct model *m, const struct object *obj, struct selector *sel,
-			    const char *side, struct json_error *err)
+static int resolve_selector(struct model *m, const struct object *obj, struct selector *sel, const char *side,
+			    struct json_error *err)
 {
 	char field[32];
 
@@ -255,8 +250,7 @@ static int resolve_policy(struct model *m, struct object *obj, struct json_error
 		return rc;
 	if (is_foreign(&p->from, obj->net) && is_foreign(&p->to, obj->net)) {
 		name_object(obj, err);
-		return json_fail(err, "to.network", "neither side is of network %s",
-				 obj->net->o.key);
+		return json_fail(err, "to.network", "neither side is of network %s", obj->net->o.key);
 	}
 	rc = check_apart(obj, "from.network", p->from.net, obj->net, err);
 	rc = rc ? rc : check_apart(obj, "to.network", p->to.net, obj->net, err);
@@ -312,7 +306,7 @@ void link_groups(struct model *m, const struct endpoint *ep, struct idset *out)
 
 	for (size_t i = 0; i < own->n; i++)
 		idset_add(out, model_group_id(m, ep->o.net->o.key, own->v[i]));
-	DL_FOREACH(ep->o.net->groups, group)
+	DL_FOREACH (ep->o.net->groups, group)
 		if (group->spec && idset_has(&group->spec->u.group.ids, ep->o.id))
 			idset_add(out, model_group_id(m, ep->o.net->o.key, group->spec->name));
 }

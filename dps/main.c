@@ -22,17 +22,14 @@ enum option_key {
 };
 
 static const struct argp_option options[] = {
-	{ "config", OPT_CONFIG, "FILE", 0, "JSON object with the keys data, listen, tls-cert, ...",
-	  0 },
+	{ "config", OPT_CONFIG, "FILE", 0, "JSON object with the keys data, listen, tls-cert, ...", 0 },
 	{ "data", OPT_DATA, "DIR", 0, "where the store lives (" DATA_DEFAULT ")", 0 },
 	{ "listen", OPT_LISTEN, "ADDR:PORT", 0, "where to listen (" LISTEN_DEFAULT ")", 0 },
 	{ "tls-cert", OPT_CERT, "FILE", 0, "certificate chain, PEM", 0 },
 	{ "tls-key", OPT_KEY, "FILE", 0, "its key, PEM", 0 },
-	{ "tls-ca", OPT_CA, "FILE", 0, "who signs clients' certificates, which are required then",
-	  0 },
+	{ "tls-ca", OPT_CA, "FILE", 0, "who signs clients' certificates, which are required then", 0 },
 	{ "insecure", OPT_INSECURE, NULL, 0, "listen beyond loopback without TLS", 0 },
-	{ "lifetime", OPT_LIFETIME, "SECONDS", 0, "how long an answer holds (3600, at most 86400)",
-	  0 },
+	{ "lifetime", OPT_LIFETIME, "SECONDS", 0, "how long an answer holds (3600, at most 86400)", 0 },
 	{ "verbose", 'v', NULL, 0, "say more", 0 },
 	{ 0 },
 };
@@ -109,10 +106,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 int main(int argc, char **argv)
 {
 	const struct argp argp = {
-		options, parse,
-		"run",	 "The policy service of DOVE.\vOne instance serves one data directory.",
-		NULL,	 NULL,
-		NULL
+		options, parse, "run", "The policy service of DOVE.\vOne instance serves one data directory.",
+		NULL,	 NULL,	NULL
 	};
 	struct arguments args = { 0 };
 	struct json_error err;

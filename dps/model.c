@@ -44,8 +44,7 @@ struct object *model_find(const struct model *m, enum kind kind, const char *key
 	return obj;
 }
 
-struct object *model_find_in(const struct model *m, enum kind kind, const char *network,
-			     const char *name)
+struct object *model_find_in(const struct model *m, enum kind kind, const char *network, const char *name)
 {
 	char key[KEY_ROOM];
 
@@ -98,8 +97,7 @@ struct endpoint *model_at(const struct model *m, uint32_t vnid, const struct ip_
 	return owner && vnid ? (struct endpoint *)owner->obj : NULL;
 }
 
-struct object *model_own(struct model *m, uint32_t vnid, const struct ip_addr *addr,
-			 struct object *obj)
+struct object *model_own(struct model *m, uint32_t vnid, const struct ip_addr *addr, struct object *obj)
 {
 	struct owner *owner = find_owner(m, vnid, addr);
 
@@ -227,7 +225,7 @@ static void free_network(struct model *m, struct network *net)
 	struct object *obj, *tmp;
 
 	DL_FOREACH_SAFE(net->tombstones, obj, tmp)
-		model_destroy(m, obj);
+	model_destroy(m, obj);
 	order_free(net->order);
 	free(net->joints);
 }
@@ -311,7 +309,7 @@ static void free_kind(struct model *m, enum kind kind)
 {
 	struct object *obj, *tmp;
 
-	HASH_ITER(hh, m->by_key[kind], obj, tmp) {
+	HASH_ITER (hh, m->by_key[kind], obj, tmp) {
 		model_unlist(m, obj);
 		model_destroy(m, obj);
 	}
@@ -324,14 +322,14 @@ void model_free(struct model *m)
 	struct group_id *group, *next_group;
 
 	DL_FOREACH_SAFE(m->gone, gone, next_gone)
-		model_free_gone(m, gone);
+	model_free_gone(m, gone);
 	for (int kind = KIND_COUNT - 1; kind >= 0; kind--)
 		free_kind(m, kind);
-	HASH_ITER(hh, m->owners, owner, next_owner) {
+	HASH_ITER (hh, m->owners, owner, next_owner) {
 		HASH_DEL(m->owners, owner);
 		free(owner);
 	}
-	HASH_ITER(hh, m->groups, group, next_group) {
+	HASH_ITER (hh, m->groups, group, next_group) {
 		HASH_DEL(m->groups, group);
 		free(group);
 	}

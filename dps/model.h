@@ -27,8 +27,8 @@ struct object {
 	uint64_t revision;   /* of the last change to this object's content */
 	uint64_t sequence;   /* docs/staleness.md, as floor is */
 	uint64_t floor;
-	uint64_t made_by;    /* the transaction that created it, as long as this process lives */
-	uint64_t touched_by; /* the transaction that touched it last */
+	uint64_t made_by;	    /* the transaction that created it, as long as this process lives */
+	uint64_t touched_by;	    /* the transaction that touched it last */
 	struct object *prev, *next; /* among its network's objects of this kind */
 	UT_hash_handle hh;	    /* by key, one table per kind */
 	UT_hash_handle hh_id;	    /* by id: networks, endpoints, policies, hosts */
@@ -65,7 +65,7 @@ struct joint {
 
 struct network {
 	struct object o;
-	uint64_t revision; /* the network's: raised once by each commit that changes it */
+	uint64_t revision;	 /* the network's: raised once by each commit that changes it */
 	struct policy *fallback; /* its default policy */
 	struct object *endpoints, *groups, *policies, *tombstones;
 	size_t n_policies;
@@ -106,8 +106,7 @@ void model_free(struct model *m);
 
 /* Lookups: NULL where there is nothing. */
 struct object *model_find(const struct model *m, enum kind kind, const char *key);
-struct object *model_find_in(const struct model *m, enum kind kind, const char *network,
-			     const char *name);
+struct object *model_find_in(const struct model *m, enum kind kind, const char *network, const char *name);
 struct network *model_network(const struct model *m, uint32_t vnid);
 struct endpoint *model_endpoint(const struct model *m, uint32_t id);
 struct policy *model_policy(const struct model *m, uint32_t id); /* tombstones too */
@@ -133,8 +132,7 @@ void model_destroy(struct model *m, struct object *obj);
 
 /* model_own()/model_disown() - an address or MAC gets its owner; the present one, if another, is
  * returned. */
-struct object *model_own(struct model *m, uint32_t vnid, const struct ip_addr *addr,
-			 struct object *obj);
+struct object *model_own(struct model *m, uint32_t vnid, const struct ip_addr *addr, struct object *obj);
 void model_disown(struct model *m, uint32_t vnid, const struct ip_addr *addr);
 struct ip_addr model_mac_key(const struct mac_addr *mac); /* a MAC, as key of the same table */
 

@@ -64,25 +64,23 @@ bool objects_check_name(const char *name)
 }
 
 /* Says of a text why it is no name. */
-static int bad_name(const char *text, const char *field, ssize_t i, const char *what,
-		    struct json_error *err)
+static int bad_name(const char *text, const char *field, ssize_t i, const char *what, struct json_error *err)
 {
 	char why[160];
 
 	if (is_address(text))
-		snprintf(why, sizeof(why),
-			 "policies are logical: an address stands where %s is to be named", what);
+		snprintf(why, sizeof(why), "policies are logical: an address stands where %s is to be named",
+			 what);
 	else
 		snprintf(why, sizeof(why),
-			 "not a name (1 to %d of A-Z a-z 0-9 . _ -, a letter or digit first)",
-			 NAME_MAX_LEN);
+			 "not a name (1 to %d of A-Z a-z 0-9 . _ -, a letter or digit first)", NAME_MAX_LEN);
 	if (i >= 0)
 		return json_fail_item(err, field, i, "'%.80s': %s", text, why);
 	return json_fail(err, field, "'%.80s': %s", text, why);
 }
 
-int objects_names(const cJSON *json, const char *field, size_t max, const char *what,
-		  struct names *out, struct json_error *err)
+int objects_names(const cJSON *json, const char *field, size_t max, const char *what, struct names *out,
+		  struct json_error *err)
 {
 	const cJSON *list = NULL, *item;
 	int rc = json_list_opt(json, field, max, &list, err);
@@ -90,7 +88,7 @@ int objects_names(const cJSON *json, const char *field, size_t max, const char *
 	if (rc || !list)
 		return rc;
 	out->v = mem_alloc(cJSON_GetArraySize(list) * sizeof(*out->v));
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach (item, list) {
 		if (!cJSON_IsString(item))
 			return json_fail_item(err, field, out->n, "%s is named by a string", what);
 		if (!objects_check_name(item->valuestring))
@@ -140,13 +138,11 @@ static int parse_addresses(const cJSON *json, size_t max, struct ip_addr **out, 
 	if (rc || !list)
 		return rc;
 	*out = mem_alloc(cJSON_GetArraySize(list) * sizeof(**out));
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach (item, list) {
 		struct ip_addr addr;
 
-		if (!cJSON_IsString(item) || ip_parse(item->valuestring, &addr) ||
-		    !ip_is_host(&addr))
-			return json_fail_item(err, "addresses", *n,
-					      "'%.60s' is not the IP address of a host",
+		if (!cJSON_IsString(item) || ip_parse(item->valuestring, &addr) || !ip_is_host(&addr))
+			return json_fail_item(err, "addresses", *n, "'%.60s' is not the IP address of a host",
 					      cJSON_IsString(item) ? item->valuestring : "?");
 		(*out)[(*n)++] = addr;
 	}
@@ -194,14 +190,12 @@ static int parse_subnet(const cJSON *item, size_t i, struct subnet *out, struct 
 			return rc;
 	}
 	if (!prefix || ip_prefix_parse(prefix, &out->prefix))
-		return json_fail(err, at, "'%.60s' is not a prefix like 10.1.0.0/24",
-				 prefix ? prefix : "?");
+		return json_fail(err, at, "'%.60s' is not a prefix like 10.1.0.0/24", prefix ? prefix : "?");
 	out->gateway = first_address(&out->prefix);
 	out->named = gateway;
 	if (gateway && (ip_parse(gateway, &out->gateway) || !ip_is_host(&out->gateway) ||
 			!ip_prefix_contains(&out->prefix, &out->gateway)))
-		return json_fail(err, at, "gateway '%.60s' is not an address in %s", gateway,
-				 prefix);
+		return json_fail(err, at, "gateway '%.60s' is not an address in %s", gateway, prefix);
 	return 0;
 }
 
@@ -219,7 +213,7 @@ static int network_parse(const cJSON *json, struct spec *spec, struct json_error
 	net->allow = true;
 	net->subnets = mem_alloc(SUBNETS_MAX * sizeof(*net->subnets));
 	if (!rc && list)
-		cJSON_ArrayForEach(item, list) {
+		cJSON_ArrayForEach (item, list) {
 			rc = parse_subnet(item, net->n_subnets, &net->subnets[net->n_subnets], err);
 			if (rc)
 				return rc;
@@ -275,8 +269,7 @@ static int host_parse(const cJSON *json, struct spec *spec, struct json_error *e
 {
 	struct host_spec *host = &spec->u.host;
 
-	return parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses,
-				 err);
+	return parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses, err);
 }
 
 static void host_render(const struct spec *spec, cJSON *out)
@@ -301,8 +294,7 @@ static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_erro
 	if (rc)
 		return rc;
 	if (mac_parse(mac, &ep->mac) || !mac_is_host(&ep->mac))
-		return json_fail(err, "mac",
-				 "'%.40s' is not a unicast MAC address like 02:00:00:00:01:01",
+		return json_fail(err, "mac", "'%.40s' is not a unicast MAC address like 02:00:00:00:01:01",
 				 mac);
 	rc = parse_addresses(json, ADDRESSES_MAX, &ep->addresses, &ep->n_addresses, err);
 	return rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
@@ -328,8 +320,7 @@ static void endpoint_free(struct spec *spec)
 
 static int group_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
-	return objects_names(json, "endpoints", MEMBERS_MAX, "an endpoint",
-			     &spec->u.group.endpoints, err);
+	return objects_names(json, "endpoints", MEMBERS_MAX, "an endpoint", &spec->u.group.endpoints, err);
 }
 
 static void group_render(const struct spec *spec, cJSON *out)
@@ -386,7 +377,7 @@ static int service_parse(const cJSON *json, struct spec *spec, struct json_error
 	if (rc || !list)
 		return rc;
 	instances->v = mem_alloc(cJSON_GetArraySize(list) * sizeof(*instances->v));
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach (item, list) {
 		rc = parse_instance(item, instances->n, instances, err);
 		if (rc)
 			return rc;
@@ -418,8 +409,7 @@ static void service_free(struct spec *spec)
 static int policy_spec_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	if (!strcmp(spec->name, DEFAULT_POLICY))
-		return json_fail(err, "name",
-				 "'%s' is the network's own: set \"default\" of network %s",
+		return json_fail(err, "name", "'%s' is the network's own: set \"default\" of network %s",
 				 DEFAULT_POLICY, spec->network);
 	return policy_parse(json, &spec->u.policy, err);
 }
@@ -441,12 +431,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			   network_render,
 			   network_free,
 			   { "kind", "name", "subnets", "default" } },
-	[KIND_HOST] = { "host",
-			false,
-			host_parse,
-			host_render,
-			host_free,
-			{ "kind", "name", "addresses" } },
+	[KIND_HOST] = { "host", false, host_parse, host_render, host_free, { "kind", "name", "addresses" } },
 	[KIND_ENDPOINT] = { "endpoint",
 			    true,
 			    endpoint_parse,
@@ -470,8 +455,8 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			  policy_spec_parse,
 			  policy_spec_render,
 			  policy_spec_free,
-			  { "kind", "network", "name", "priority", "from", "to", "proto",
-			    "from_port", "to_port", "action", "path", "final", "reply", "qos" } },
+			  { "kind", "network", "name", "priority", "from", "to", "proto", "from_port",
+			    "to_port", "action", "path", "final", "reply", "qos" } },
 };
 
 static int parse_name(const cJSON *json, const char *field, char **out, struct json_error *err)

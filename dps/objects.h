@@ -31,15 +31,7 @@
 #define DEFAULT_POLICY "default" /* the name that each network's own default policy has */
 
 /* The order is that in which a file's objects are put in place. */
-enum kind {
-	KIND_NETWORK,
-	KIND_HOST,
-	KIND_ENDPOINT,
-	KIND_GROUP,
-	KIND_SERVICE,
-	KIND_POLICY,
-	KIND_COUNT
-};
+enum kind { KIND_NETWORK, KIND_HOST, KIND_ENDPOINT, KIND_GROUP, KIND_SERVICE, KIND_POLICY, KIND_COUNT };
 
 struct names {
 	char **v;
@@ -130,8 +122,8 @@ struct spec *objects_default_policy(const char *network, bool allow);
 bool objects_check_name(const char *name);
 
 /* For the parsers of single kinds (objects_policy.c). */
-int objects_names(const cJSON *json, const char *field, size_t max, const char *what,
-		  struct names *out, struct json_error *err);
+int objects_names(const cJSON *json, const char *field, size_t max, const char *what, struct names *out,
+		  struct json_error *err);
 cJSON *objects_names_json(const struct names *names);
 void objects_free_names(struct names *names);
 int objects_action(const cJSON *json, const char *field, bool *allow, struct json_error *err);

@@ -20,8 +20,7 @@ static int leave(struct json_error *err, int rc)
 
 static int no_field(const char *field, struct json_error *err)
 {
-	return json_fail(err, field, "policies are logical: '%.60s' is no field of a policy",
-			 field);
+	return json_fail(err, field, "policies are logical: '%.60s' is no field of a policy", field);
 }
 
 static int parse_other_network(const cJSON *json, struct selector *out, struct json_error *err)
@@ -33,8 +32,7 @@ static int parse_other_network(const cJSON *json, struct selector *out, struct j
 		return rc;
 	if (!objects_check_name(network))
 		return json_fail(err, "network",
-				 "'%.80s': policies are logical: this is not the name of a network",
-				 network);
+				 "'%.80s': policies are logical: this is not the name of a network", network);
 	out->network = mem_copy(network);
 	return 0;
 }
@@ -60,7 +58,7 @@ static int parse_selector_fields(const cJSON *json, struct selector *out, struct
 	const char *external = NULL;
 	int rc;
 
-	cJSON_ArrayForEach(item, json) {
+	cJSON_ArrayForEach (item, json) {
 		bool known = false;
 
 		for (int i = 0; fields[i]; i++)
@@ -76,8 +74,7 @@ static int parse_selector_fields(const cJSON *json, struct selector *out, struct
 	return rc ? rc : parse_members(json, out, err);
 }
 
-static int parse_selector(const cJSON *json, const char *field, struct selector *out,
-			  struct json_error *err)
+static int parse_selector(const cJSON *json, const char *field, struct selector *out, struct json_error *err)
 {
 	const cJSON *side = json_get(json, field);
 
@@ -88,13 +85,13 @@ static int parse_selector(const cJSON *json, const char *field, struct selector 
 		return 0;
 	}
 	if (cJSON_IsString(side))
-		return json_fail(
-			err, field,
-			"'%.60s': policies are logical: '%s' is \"any\" or names endpoints, groups or a network",
-			side->valuestring, field);
-	if (!cJSON_IsObject(side) || !side->child)
 		return json_fail(err, field,
-				 "'%s' is \"any\" or names endpoints, groups or a network", field);
+				 "'%.60s': policies are logical: '%s' is \"any\" or names endpoints, groups "
+				 "or a network",
+				 side->valuestring, field);
+	if (!cJSON_IsObject(side) || !side->child)
+		return json_fail(err, field, "'%s' is \"any\" or names endpoints, groups or a network",
+				 field);
 	enter(err, field);
 	return leave(err, parse_selector_fields(side, out, err));
 }
@@ -113,8 +110,7 @@ static int parse_proto(const cJSON *json, struct flow_box *match, struct json_er
 	}
 	proto = cJSON_IsString(item) ? flow_proto(item->valuestring) : -EINVAL;
 	if (proto < 0)
-		return json_fail(err, "proto",
-				 "'proto' is a name like tcp, a number from 1 to 255, or any");
+		return json_fail(err, "proto", "'proto' is a name like tcp, a number from 1 to 255, or any");
 	match->proto = proto;
 	return 0;
 }
@@ -140,8 +136,8 @@ static bool parse_port_text(const char *text, uint16_t out[2])
 	return true;
 }
 
-static int parse_port(const cJSON *json, const char *field, const struct flow_box *match,
-		      uint16_t out[2], struct json_error *err)
+static int parse_port(const cJSON *json, const char *field, const struct flow_box *match, uint16_t out[2],
+		      struct json_error *err)
 {
 	const cJSON *item = json_get(json, field);
 	uint64_t port;
@@ -151,8 +147,7 @@ static int parse_port(const cJSON *json, const char *field, const struct flow_bo
 	if (json_whole(item, 0, PORT_MAX, &port))
 		out[0] = out[1] = port;
 	else if (!cJSON_IsString(item) || !parse_port_text(item->valuestring, out))
-		return json_fail(err, field,
-				 "'%s' is a port from 0 to 65535 or a range like \"8000-8099\"",
+		return json_fail(err, field, "'%s' is a port from 0 to 65535 or a range like \"8000-8099\"",
 				 field);
 	if (!flow_has_ports(match->proto))
 		return json_fail(err, field, "protocol %d has no ports", match->proto);

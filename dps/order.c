@@ -72,8 +72,7 @@ static void mention_all(struct order *order, enum side side, const struct idset 
 	for (uint32_t i = 0; i < ids->n; i++) {
 		if (order->n_mentions == order->room) {
 			order->room = order->room ? order->room * 2 : 64;
-			order->mentions =
-				mem_resize(order->mentions, order->room, sizeof(*order->mentions));
+			order->mentions = mem_resize(order->mentions, order->room, sizeof(*order->mentions));
 		}
 		order->mentions[order->n_mentions++] =
 			(struct mention){ .side = side, .id = ids->v[i], .at = at };
@@ -104,7 +103,7 @@ static struct order *order_make(struct network *net)
 	struct object *obj;
 
 	order->policies = mem_alloc(net->n_policies * sizeof(*order->policies));
-	DL_FOREACH(net->policies, obj)
+	DL_FOREACH (net->policies, obj)
 		if (obj != &net->fallback->o)
 			order->policies[order->n++] = (struct policy *)obj;
 	if (order->n)
@@ -112,8 +111,7 @@ static struct order *order_make(struct network *net)
 	for (size_t i = 0; i < order->n; i++)
 		index_policy(order, &order->policies[i]->o.spec->u.policy, i);
 	if (order->n_mentions)
-		qsort(order->mentions, order->n_mentions, sizeof(*order->mentions),
-		      compare_mentions);
+		qsort(order->mentions, order->n_mentions, sizeof(*order->mentions), compare_mentions);
 	return order;
 }
 

@@ -91,15 +91,14 @@ static int remove_network_tombstones(struct store *store, const struct network *
 	struct object *obj;
 	int rc = 0;
 
-	DL_FOREACH(net->tombstones, obj)
+	DL_FOREACH (net->tombstones, obj)
 		rc = rc ? rc : remove_tombstone(store, obj);
 	return rc;
 }
 
 static int remove_object(struct txn *txn, const struct object *obj)
 {
-	int rc = store_remove(txn->store, table_of(obj->kind), objects_kind_name(obj->kind),
-			      obj->key);
+	int rc = store_remove(txn->store, table_of(obj->kind), objects_kind_name(obj->kind), obj->key);
 
 	if (!rc && obj->kind == KIND_ENDPOINT)
 		rc = store_remove(txn->store, STORE_PHYSICAL, PLACE, obj->key);
@@ -144,8 +143,7 @@ static char *gone_body(const struct gone *gone)
 	cJSON_AddNumberToObject(body, "vnid", gone->vnid);
 	cJSON_AddNumberToObject(body, "host", gone->host->o.id);
 	for (size_t i = 0; i < gone->n_addresses; i++)
-		cJSON_AddItemToArray(list,
-				     cJSON_CreateString(ip_format(&gone->addresses[i], addr)));
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&gone->addresses[i], addr)));
 	text = cJSON_PrintUnformatted(body);
 	cJSON_Delete(body);
 	return text;
@@ -277,15 +275,13 @@ static bool is_fallback(const struct kept *kept)
 	return kept->kind == KIND_POLICY && slash && !strcmp(slash + 1, DEFAULT_POLICY);
 }
 
-static struct spec *parse_body(const struct kept *kept, const struct network *net,
-			       struct json_error *err)
+static struct spec *parse_body(const struct kept *kept, const struct network *net, struct json_error *err)
 {
 	struct spec *spec = NULL;
 	cJSON *json;
 
 	if (is_fallback(kept))
-		return net ? objects_default_policy(net->o.key, net->o.spec->u.network.allow)
-			   : NULL;
+		return net ? objects_default_policy(net->o.key, net->o.spec->u.network.allow) : NULL;
 	json = json_parse(kept->record.body, strlen(kept->record.body), err);
 	if (json)
 		objects_parse(json, &spec, err);
@@ -350,8 +346,7 @@ static int load_place(struct loading *loading, const struct store_record *record
 	return 0;
 }
 
-static int read_gone(struct gone *gone, const struct model *m, const cJSON *body,
-		     struct json_error *err)
+static int read_gone(struct gone *gone, const struct model *m, const cJSON *body, struct json_error *err)
 {
 	const cJSON *list = NULL, *item;
 	uint64_t vnid = 0, host = 0;
@@ -364,9 +359,8 @@ static int read_gone(struct gone *gone, const struct model *m, const cJSON *body
 	gone->vnid = vnid;
 	gone->host = model_host(m, host);
 	gone->addresses = mem_alloc(cJSON_GetArraySize(list) * sizeof(*gone->addresses));
-	cJSON_ArrayForEach(item, list)
-		if (cJSON_IsString(item) &&
-		    !ip_parse(item->valuestring, &gone->addresses[gone->n_addresses]))
+	cJSON_ArrayForEach (item, list)
+		if (cJSON_IsString(item) && !ip_parse(item->valuestring, &gone->addresses[gone->n_addresses]))
 			gone->n_addresses++;
 	return gone->host ? 0 : -EINVAL;
 }
@@ -430,8 +424,7 @@ static int load_links(struct loading *loading)
 	for (obj = loading->m->by_key[KIND_NETWORK]; obj; obj = obj->hh.next)
 		if (!((struct network *)obj)->fallback)
 			return json_fail(loading->err, NULL,
-					 "the store is damaged: network %s has no default policy",
-					 obj->key);
+					 "the store is damaged: network %s has no default policy", obj->key);
 	return 0;
 }
 

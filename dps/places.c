@@ -16,13 +16,13 @@ static bool holds(const struct endpoint *ep, const char *claim)
 	return ep->place.host && !strcmp(ep->place.claim, claim);
 }
 
-int places_claim(const struct commit_context *ctx, struct endpoint *ep, struct host *host,
-		 uint64_t revision, const char *id, struct json_error *err)
+int places_claim(const struct commit_context *ctx, struct endpoint *ep, struct host *host, uint64_t revision,
+		 const char *id, struct json_error *err)
 {
 	if (revision == ANY_REVISION || revision == ep->place.revision)
 		return commit_place(ctx, ep, host, id, err);
-	json_fail(err, "revision", "the place is at revision %" PRIu64 ", not %" PRIu64,
-		  ep->place.revision, revision);
+	json_fail(err, "revision", "the place is at revision %" PRIu64 ", not %" PRIu64, ep->place.revision,
+		  revision);
 	return -EEXIST;
 }
 

@@ -12,8 +12,8 @@
 
 /* places_claim() - revision: the place's, or ANY_REVISION. id: the new claim's, CLAIM_ROOM - 1
  * characters. */
-int places_claim(const struct commit_context *ctx, struct endpoint *ep, struct host *host,
-		 uint64_t revision, const char *id, struct json_error *err);
+int places_claim(const struct commit_context *ctx, struct endpoint *ep, struct host *host, uint64_t revision,
+		 const char *id, struct json_error *err);
 int places_renew(const struct endpoint *ep, const struct host *host, const char *claim,
 		 struct json_error *err);
 int places_release(const struct commit_context *ctx, struct endpoint *ep, const char *claim,

@@ -257,8 +257,8 @@ static void sort_boxes(struct boxes *boxes)
 
 static bool outcomes_equal(const struct outcome *a, const struct outcome *b)
 {
-	if (a->allow != b->allow || a->policy != b->policy || a->n_path != b->n_path ||
-	    a->dscp != b->dscp || a->rate_mbps != b->rate_mbps)
+	if (a->allow != b->allow || a->policy != b->policy || a->n_path != b->n_path || a->dscp != b->dscp ||
+	    a->rate_mbps != b->rate_mbps)
 		return false;
 	for (size_t i = 0; i < a->n_path; i++)
 		if (strcmp(a->path[i], b->path[i]))
@@ -318,8 +318,7 @@ static bool is_plain(const struct pair *pair)
 	for (size_t i = 0; i < list->n; i++)
 		for (size_t j = i + 1; j < list->n; j++)
 			if (spec_of(list->v[i])->allow && adds_something(spec_of(list->v[j])) &&
-			    flow_meet(&spec_of(list->v[i])->match, &spec_of(list->v[j])->match,
-				      &both))
+			    flow_meet(&spec_of(list->v[i])->match, &spec_of(list->v[j])->match, &both))
 				return false;
 	return true;
 }
@@ -448,7 +447,6 @@ void resolve_check(struct model *m, const struct question *q, struct check *chec
 	    answer->outcome.policy != check->found || answer->vnid != check->vnid)
 		return;
 	least = max_of(net->o.floor, max_of(p->o.sequence, p->o.floor));
-	least = max_of(least,
-		       max_of(answer->destination->o.sequence, answer->destination->o.floor));
+	least = max_of(least, max_of(answer->destination->o.sequence, answer->destination->o.floor));
 	check->current = check->sequence >= least;
 }

@@ -29,8 +29,8 @@ static cJSON *host_addresses_json(const struct host *host)
 	char text[IP_TEXT];
 
 	for (size_t i = 0; host && i < host->o.spec->u.host.n_addresses; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(
-						   &host->o.spec->u.host.addresses[i], text)));
+		cJSON_AddItemToArray(list,
+				     cJSON_CreateString(ip_format(&host->o.spec->u.host.addresses[i], text)));
 	return list;
 }
 
@@ -117,8 +117,7 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 	if (answer->has_address)
 		cJSON_AddStringToObject(out, "address", ip_format(&answer->address, text));
 	if (answer->destination)
-		cJSON_AddItemToObject(out, "destination",
-				      resolve_endpoint_json(answer->destination));
+		cJSON_AddItemToObject(out, "destination", resolve_endpoint_json(answer->destination));
 	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
 	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
 	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");

@@ -205,8 +205,7 @@ static int open_events(struct server *server)
 	if (!server->term || !server->intr || !server->second || !server->expire)
 		return -ENOMEM;
 	return event_add(server->term, NULL) || event_add(server->intr, NULL) ||
-			       event_add(server->second, &second) ||
-			       event_add(server->expire, &expire)
+			       event_add(server->second, &second) || event_add(server->expire, &expire)
 		       ? -ENOMEM
 		       : 0;
 }
@@ -220,8 +219,8 @@ static int open_http(struct server *server, const struct config *config, struct 
 	server->http = evhttp_new(server->api.base);
 	evhttp_set_max_headers_size(server->http, HEADERS_MAX);
 	evhttp_set_max_body_size(server->http, APPLY_BODY_MAX);
-	evhttp_set_allowed_methods(server->http, EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST |
-							 EVHTTP_REQ_DELETE);
+	evhttp_set_allowed_methods(server->http,
+				   EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE);
 	evhttp_set_gencb(server->http, api_handle, &server->api);
 	if (server->tls)
 		evhttp_set_bevcb(server->http, accept_tls, server->tls);
@@ -304,8 +303,8 @@ int server_run(const struct config *config, struct json_error *err)
 	signal(SIGPIPE, SIG_IGN);
 	rc = server_open(&server, config, err);
 	if (!rc) {
-		log_info("listening on %s%s, data in %s", config->listen,
-			 server.tls ? " (TLS)" : "", config->data);
+		log_info("listening on %s%s, data in %s", config->listen, server.tls ? " (TLS)" : "",
+			 config->data);
 		notify_ready();
 		rc = event_base_dispatch(server.api.base) < 0 ? -EIO : 0;
 	}

@@ -88,7 +88,7 @@ static void mark_overlaps_in(struct txn *txn, struct network *net, const struct 
 {
 	struct object *obj;
 
-	DL_FOREACH(net->policies, obj)
+	DL_FOREACH (net->policies, obj)
 		if (obj != but && policies_overlap(&obj->spec->u.policy, spec))
 			raise_sequence(txn, obj);
 }
@@ -103,8 +103,7 @@ static void mark_overlaps(struct txn *txn, struct network *net, const struct pol
 	for (size_t i = 0; i < net->n_joints; i++) {
 		struct network *other = net->joints[i].other;
 
-		if ((spec->from.any || spec->from.net == other) ||
-		    (spec->to.any || spec->to.net == other))
+		if ((spec->from.any || spec->from.net == other) || (spec->to.any || spec->to.net == other))
 			mark_overlaps_in(txn, other, &other->fallback->o, spec);
 	}
 }
@@ -113,7 +112,7 @@ static void mark_all(struct txn *txn, struct network *net)
 {
 	struct object *obj;
 
-	DL_FOREACH(net->policies, obj)
+	DL_FOREACH (net->policies, obj)
 		raise_sequence(txn, obj);
 }
 
@@ -124,7 +123,7 @@ static void raise_endpoint_floors(struct txn *txn, const struct selector *to)
 	unsigned int raised = 0;
 	struct object *obj;
 
-	DL_FOREACH(to->net->endpoints, obj) {
+	DL_FOREACH (to->net->endpoints, obj) {
 		if (!idset_has(&to->ids, obj->id) &&
 		    !idset_meets(&to->group_ids, &((struct endpoint *)obj)->groups))
 			continue;
@@ -141,8 +140,8 @@ static void raise_endpoint_floors(struct txn *txn, const struct selector *to)
  * carry another policy's id. cross: so may packets into another network, which
  * never carry this one's.
  */
-static void raise_destinations(struct txn *txn, struct network *net, const struct policy_spec *spec,
-			       bool own, bool cross)
+static void raise_destinations(struct txn *txn, struct network *net, const struct policy_spec *spec, bool own,
+			       bool cross)
 {
 	const struct selector *to = &spec->to;
 	bool leaves = spec->from.any || spec->from.net == net;
@@ -200,8 +199,7 @@ static void policy_changed(struct txn *txn, struct change *change, bool many)
 		raise_parted(txn, net, before);
 	}
 	if (after)
-		raise_destinations(txn, net, after, is_effective(after),
-				   before || is_effective(after));
+		raise_destinations(txn, net, after, is_effective(after), before || is_effective(after));
 }
 
 static void fallback_changed(struct txn *txn, struct change *change)
@@ -259,7 +257,7 @@ static void host_changed(struct txn *txn, struct host *host)
 {
 	struct endpoint *ep;
 
-	DL_FOREACH(host->endpoints, ep)
+	DL_FOREACH (host->endpoints, ep)
 		staleness_moved(txn, ep, true);
 }
 

@@ -34,8 +34,7 @@ int store_open(const char *dir, struct store **out, struct json_error *err);
 void store_close(struct store *store);
 
 /* store_load() - call fn for every record until it returns other than 0, which is returned. */
-int store_load(struct store *store, int (*fn)(const struct store_record *record, void *arg),
-	       void *arg);
+int store_load(struct store *store, int (*fn)(const struct store_record *record, void *arg), void *arg);
 int store_load_counters(struct store *store, int (*fn)(const char *name, uint64_t value, void *arg),
 			void *arg);
 

@@ -17,14 +17,7 @@
 
 #define SCHEMA_VERSION 1
 
-enum statement {
-	PUT_LOGICAL,
-	PUT_PHYSICAL,
-	REMOVE_LOGICAL,
-	REMOVE_PHYSICAL,
-	PUT_COUNTER,
-	STATEMENTS
-};
+enum statement { PUT_LOGICAL, PUT_PHYSICAL, REMOVE_LOGICAL, REMOVE_PHYSICAL, PUT_COUNTER, STATEMENTS };
 
 struct store {
 	sqlite3 *db;
@@ -32,10 +25,10 @@ struct store {
 	int lock;
 };
 
-#define TABLE(name)                                                                                \
-	"CREATE TABLE IF NOT EXISTS " name " (kind TEXT NOT NULL, key TEXT NOT NULL, "             \
-	"id INTEGER NOT NULL, revision INTEGER NOT NULL, sequence INTEGER NOT NULL, "              \
-	"floor INTEGER NOT NULL, until INTEGER NOT NULL, body TEXT NOT NULL, "                     \
+#define TABLE(name)                                                                                          \
+	"CREATE TABLE IF NOT EXISTS " name " (kind TEXT NOT NULL, key TEXT NOT NULL, "                       \
+	"id INTEGER NOT NULL, revision INTEGER NOT NULL, sequence INTEGER NOT NULL, "                        \
+	"floor INTEGER NOT NULL, until INTEGER NOT NULL, body TEXT NOT NULL, "                               \
 	"PRIMARY KEY (kind, key)) WITHOUT ROWID"
 #define PUT(name) "INSERT OR REPLACE INTO " name " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 #define REMOVE(name) "DELETE FROM " name " WHERE kind = ? AND key = ?"
@@ -135,8 +128,7 @@ static int prepare(struct store *store)
 	for (size_t i = 0; !rc && !version && i < ARRAY_SIZE(schema); i++)
 		rc = exec(store, schema[i], "making the tables");
 	for (int i = 0; !rc && i < STATEMENTS; i++)
-		rc = check(store,
-			   sqlite3_prepare_v2(store->db, texts[i], -1, &store->statements[i], NULL),
+		rc = check(store, sqlite3_prepare_v2(store->db, texts[i], -1, &store->statements[i], NULL),
 			   "preparing");
 	return rc;
 }
@@ -144,8 +136,7 @@ static int prepare(struct store *store)
 static int open_db(struct store *store, const char *dir, struct json_error *err)
 {
 	_free_ char *path = mem_printf("%s/dps.sqlite", dir);
-	int rc =
-		sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
+	int rc = sqlite3_open_v2(path, &store->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
 
 	if (rc != SQLITE_OK)
 		return json_fail(err, NULL, "cannot open %s: %s", path, sqlite3_errmsg(store->db));
@@ -209,8 +200,7 @@ static int load_table(struct store *store, enum store_table table,
 {
 	struct store_record record = { .table = table };
 	sqlite3_stmt *stmt = NULL;
-	int rc = check(store, sqlite3_prepare_v2(store->db, loads[table], -1, &stmt, NULL),
-		       "loading");
+	int rc = check(store, sqlite3_prepare_v2(store->db, loads[table], -1, &stmt, NULL), "loading");
 	int step = SQLITE_DONE;
 
 	while (!rc && (step = sqlite3_step(stmt)) == SQLITE_ROW) {
@@ -222,8 +212,7 @@ static int load_table(struct store *store, enum store_table table,
 	return rc;
 }
 
-int store_load(struct store *store, int (*fn)(const struct store_record *record, void *arg),
-	       void *arg)
+int store_load(struct store *store, int (*fn)(const struct store_record *record, void *arg), void *arg)
 {
 	int rc = 0;
 
@@ -237,8 +226,7 @@ int store_load_counters(struct store *store, int (*fn)(const char *name, uint64_
 {
 	sqlite3_stmt *stmt = NULL;
 	int rc = check(store,
-		       sqlite3_prepare_v2(store->db, "SELECT name, value FROM counters", -1, &stmt,
-					  NULL),
+		       sqlite3_prepare_v2(store->db, "SELECT name, value FROM counters", -1, &stmt, NULL),
 		       "loading");
 	int step = SQLITE_DONE;
 

@@ -63,7 +63,7 @@ static uint32_t program_id(int prog_fd)
 
 static struct bpf_tc_hook filter_hook(const struct attachment *a)
 {
-	return (struct bpf_tc_hook) {
+	return (struct bpf_tc_hook){
 		.sz = sizeof(struct bpf_tc_hook),
 		.ifindex = a->ifindex,
 		.attach_point = a->role == LOADER_NIC_EGRESS ? BPF_TC_EGRESS : BPF_TC_INGRESS,

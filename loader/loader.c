@@ -111,7 +111,7 @@ static void maps_find(struct loader *l)
 {
 	struct dove *s = l->skel;
 
-	l->maps = (struct loader_maps) {
+	l->maps = (struct loader_maps){
 		.ports = bpf_map__fd(s->maps.dove_ports),
 		.budgets = bpf_map__fd(s->maps.dove_budgets),
 		.addrs = bpf_map__fd(s->maps.dove_addrs),
@@ -149,7 +149,7 @@ static int attachment_add(struct loader *l, int ifindex, enum loader_role role, 
 	a = calloc(1, sizeof(*a));
 	if (!a)
 		return error_set(err, -ENOMEM, "out of memory");
-	*a = (struct attachment) { .ifindex = ifindex, .role = role, .fd = -1 };
+	*a = (struct attachment){ .ifindex = ifindex, .role = role, .fd = -1 };
 	rc = attach_program(a, program_fd(l, role), &l->pins, l->tcx, err);
 	if (rc) {
 		free(a);
@@ -183,7 +183,7 @@ static void adopt(int ifindex, enum loader_role role, void *arg)
 
 	if (!a)
 		return;
-	*a = (struct attachment) { .ifindex = ifindex, .role = role, .fd = -1 };
+	*a = (struct attachment){ .ifindex = ifindex, .role = role, .fd = -1 };
 	rc = attach_adopt(a, program_fd(l, role), &l->pins);
 	if (rc) {
 		if (rc != -ENODEV)

@@ -124,7 +124,8 @@ int loader_prepare_pin_dir(const char *pin_dir, struct error *err)
 		return error_set(err, -EINVAL, "%s: the pin directory must be an absolute path", pin_dir);
 	if (!would_be_on_bpffs(pin_dir)) {
 		if (!join_lasting_mount_namespace())
-			log_warn("no bpffs at the pin directory: what is mounted now may end with this process");
+			log_warn("no bpffs at the pin directory: what is mounted now may end with this "
+				 "process");
 		if (!would_be_on_bpffs(pin_dir))
 			rc = mount_bpffs(pin_dir, err);
 	}
@@ -278,7 +279,7 @@ static int pins_list(const struct pins *pins, struct pin_name **out)
 		if (!more)
 			break;
 		list = more;
-		list[n++] = (struct pin_name) { .ifindex = ifindex, .role = role_by_name(role) };
+		list[n++] = (struct pin_name){ .ifindex = ifindex, .role = role_by_name(role) };
 	}
 	if (dir)
 		closedir(dir);

@@ -110,7 +110,7 @@ static int link_parse(const struct nlmsghdr *nlh, void *arg)
 	struct rtnl_link *link = arg;
 
 	mnl_attr_parse(nlh, sizeof(*info), attr_copy, tb);
-	*link = (struct rtnl_link) { .ifindex = info->ifi_index, .up = info->ifi_flags & IFF_UP };
+	*link = (struct rtnl_link){ .ifindex = info->ifi_index, .up = info->ifi_flags & IFF_UP };
 	text_from(tb[IFLA_IFNAME], link->name, sizeof(link->name));
 	if (tb[IFLA_MTU])
 		link->mtu = mnl_attr_get_u32(tb[IFLA_MTU]);

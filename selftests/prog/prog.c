@@ -146,7 +146,7 @@ static struct run run(struct bpf_program *prog, const struct frame *f, struct __
 
 struct run run_skb(struct bpf_program *prog, const struct frame *f, const struct __sk_buff *ctx)
 {
-	struct __sk_buff both = ctx ? *ctx : (struct __sk_buff) { .ingress_ifindex = PORT };
+	struct __sk_buff both = ctx ? *ctx : (struct __sk_buff){ .ingress_ifindex = PORT };
 
 	return run(prog, f, &both);
 }

@@ -50,7 +50,7 @@ void tap_is_port(const struct tap *t)
 	struct dove_port port;
 	struct dove_addr addr;
 
-	cr_assert(map_get(dove_ports, &(uint32_t) { PORT }, &port) && map_get(dove_addrs, &key, &addr));
+	cr_assert(map_get(dove_ports, &(uint32_t){ PORT }, &port) && map_get(dove_addrs, &key, &addr));
 	key.ifindex = t->ifindex;
 	map_put(dove_ports, &t->ifindex, &port);
 	map_put(dove_addrs, &key, &addr);
@@ -61,7 +61,7 @@ struct run run_tc(const struct tap *t, struct bpf_program *prog, const struct fr
 	if (frame_get(f, 12, 2) != ETH_P_IP || f->len >= 34)
 		return run_skb(prog, f, NULL);
 	tap_write(t, f);
-	return (struct run) { .in = *f, .out = *f, .action = TC_ACT_SHOT };
+	return (struct run){ .in = *f, .out = *f, .action = TC_ACT_SHOT };
 }
 
 void tap_write(const struct tap *t, const struct frame *f)

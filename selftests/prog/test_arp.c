@@ -6,7 +6,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_PORT });
+	prog_load((struct prog_config){ .programs = PROG_PORT });
 }
 
 TestSuite(arp, .init = load);
@@ -214,7 +214,7 @@ Test(arp, R6_one_address_of_the_port_asks_for_another)
 	begin("both are its own");
 	memcpy(addr.mac, vm1.mac, 6);
 	map_put(dove_addrs,
-		&((struct dove_addr_key) { .addr = ip_of(second.ip), .vnid = BLUE, .ifindex = PORT }), &addr);
+		&((struct dove_addr_key){ .addr = ip_of(second.ip), .vnid = BLUE, .ifindex = PORT }), &addr);
 	cache_put(&second, &t);
 	r = run_port(&f);
 	expect_dropped(&r, DOVE_ARP_UNASKED);

@@ -13,7 +13,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_NIC_INGRESS | PROG_XDP });
+	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP });
 }
 
 TestSuite(chain, .init = load);
@@ -118,7 +118,7 @@ Test(chain, R15_what_xdp_leaves_is_held_by_tc)
 
 	begin("policy not known");
 	port = vm3_on_a_tap("port3");
-	map_del(dove_policies, &((struct dove_policy_key) { .vnid = BLUE, .policy = POLICY }));
+	map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
 	arrive_live(&f);
 	expect_end(&r, TC_ACT_SHOT, DOVE_HELD_UNKNOWN);
 	expect_record(&r, DOVE_HELD_UNKNOWN);

@@ -6,7 +6,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_PORT });
+	prog_load((struct prog_config){ .programs = PROG_PORT });
 }
 
 TestSuite(egress, .init = load);
@@ -125,7 +125,7 @@ Test(egress, R4_local_destination_is_held_to_its_numbers)
 
 	begin("gone from this host");
 	cache_put(&vm3, &t);
-	map_del(dove_local, &((struct dove_place_key) { .addr = ip_of(vm3.ip), .vnid = BLUE }));
+	map_del(dove_local, &((struct dove_place_key){ .addr = ip_of(vm3.ip), .vnid = BLUE }));
 	r = run_port(&f);
 	expect_held(&r, DOVE_HELD_MISS);
 
@@ -157,12 +157,12 @@ Test(egress, R11_miss_goes_whole_to_the_agent)
 		f = frame_vm(&v);
 		r = run_port(&f);
 		held = expect_held(&r, DOVE_HELD_MISS);
-		key = (struct dove_cache_key) { .dst = ip_of(vm2.ip),
-						.source = vm1.endpoint,
-						.from_port = 4000,
-						.to_port = 53,
-						.proto = 17,
-						.exact = 1 };
+		key = (struct dove_cache_key){ .dst = ip_of(vm2.ip),
+					       .source = vm1.endpoint,
+					       .from_port = 4000,
+					       .to_port = 53,
+					       .proto = 17,
+					       .exact = 1 };
 		check(!memcmp(&held->key, &key, sizeof(key)), "the record's key is not the packet's");
 		check(held->ifindex == PORT && held->vnid == BLUE && !held->gso_size, "port %u, network %x",
 		      held->ifindex, held->vnid);
@@ -301,7 +301,7 @@ Test(egress, R6_not_a_port)
 
 	begin("no such port");
 	cache_put(&vm2, &t);
-	map_del(dove_ports, &(uint32_t) { PORT });
+	map_del(dove_ports, &(uint32_t){ PORT });
 	r = run_port(&f);
 	expect_dropped(&r, DOVE_NO_PORT);
 }
@@ -321,7 +321,7 @@ static uint32_t second_port(const struct vm *vm)
 	memcpy(addr.mac, vm->mac, 6);
 	map_put(dove_ports, &tap.ifindex, &port);
 	map_put(dove_addrs,
-		&((struct dove_addr_key) { .addr = ip_of(vm->ip), .vnid = BLUE, .ifindex = tap.ifindex }),
+		&((struct dove_addr_key){ .addr = ip_of(vm->ip), .vnid = BLUE, .ifindex = tap.ifindex }),
 		&addr);
 	map_put(dove_budgets, &tap.ifindex, &three_records);
 	return tap.ifindex;
@@ -337,7 +337,7 @@ Test(egress, R11_a_port_that_floods_misses_harms_only_itself)
 
 	begin("flood");
 	port3 = second_port(&vm3);
-	map_put(dove_budgets, &(uint32_t) { PORT }, &three_records);
+	map_put(dove_budgets, &(uint32_t){ PORT }, &three_records);
 	for (int i = 0; i < 3; i++) {
 		counters_clear();
 		r = run_port(&f);
@@ -368,7 +368,7 @@ Test(egress, R11_a_port_without_a_budget_asks_nothing)
 	struct run r;
 
 	begin("no budget");
-	map_del(dove_budgets, &(uint32_t) { PORT });
+	map_del(dove_budgets, &(uint32_t){ PORT });
 	r = run_port(&f);
 	expect_dropped(&r, DOVE_MISS_LIMITED);
 }
@@ -381,7 +381,7 @@ Test(egress, R11_full_ring_is_closed_and_counted)
 	struct frame f;
 
 	begin("nobody reads");
-	map_put(dove_budgets, &(uint32_t) { PORT }, &endless);
+	map_put(dove_budgets, &(uint32_t){ PORT }, &endless);
 	v.payload = 3400;
 	f = frame_vm(&v);
 	for (int i = 0; i < 1000; i++)

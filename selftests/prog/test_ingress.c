@@ -10,7 +10,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_NIC_INGRESS | PROG_XDP });
+	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP });
 }
 
 TestSuite(ingress, .init = load);
@@ -352,8 +352,8 @@ static void moved_put(uint32_t host, uint64_t until)
 {
 	struct dove_moved moved = { .host = ip_of(host), .revision = REVISION + 3, .until = until };
 
-	map_del(dove_local, &((struct dove_place_key) { .addr = ip_of(vm3.ip), .vnid = BLUE }));
-	map_put(dove_moved, &((struct dove_place_key) { .addr = ip_of(vm3.ip), .vnid = BLUE }), &moved);
+	map_del(dove_local, &((struct dove_place_key){ .addr = ip_of(vm3.ip), .vnid = BLUE }));
+	map_put(dove_moved, &((struct dove_place_key){ .addr = ip_of(vm3.ip), .vnid = BLUE }), &moved);
 }
 
 Test(ingress, R19_moved_and_unknown_endpoints)

@@ -11,7 +11,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_INJECT | PROG_INJECT_RECEIVED | PROG_NIC_EGRESS });
+	prog_load((struct prog_config){ .programs = PROG_INJECT | PROG_INJECT_RECEIVED | PROG_NIC_EGRESS });
 }
 
 TestSuite(inject, .init = load);
@@ -137,14 +137,14 @@ Test(inject, R11_reasons_come_back_and_nothing_is_held_again)
 	expect_quiet();
 
 	begin("the port is gone");
-	map_del(dove_ports, &(uint32_t) { PORT });
+	map_del(dove_ports, &(uint32_t){ PORT });
 	r = inject(&vm2);
 	expect_end(&r, DOVE_NO_PORT, DOVE_NO_PORT);
 	expect_quiet();
 
 	begin("the address was taken from the port");
 	map_del(dove_addrs,
-		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }));
+		&((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }));
 	r = inject(&vm2);
 	expect_end(&r, DOVE_SPOOFED_IP, DOVE_SPOOFED_IP);
 	expect_quiet();
@@ -232,7 +232,7 @@ Test(inject, R15_received_is_delivered_once_its_policy_is_known)
 	check(!tap_read(&port, &got), "it came twice");
 
 	begin("still not known");
-	map_del(dove_policies, &((struct dove_policy_key) { .vnid = BLUE, .policy = POLICY }));
+	map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
 	r = inject_received();
 	expect_end(&r, DOVE_HELD_UNKNOWN, DOVE_HELD_UNKNOWN);
 	expect_event(DOVE_EVENT_UNKNOWN);

@@ -9,12 +9,12 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_NIC_INGRESS | PROG_XDP });
+	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP });
 }
 
 static void load_strict(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_NIC_INGRESS | PROG_XDP, .refuse_stale = true });
+	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP, .refuse_stale = true });
 }
 
 TestSuite(judge, .init = load);
@@ -173,7 +173,7 @@ Test(judge, R15_unknown_policy_is_held)
 		struct run r;
 
 		begin_hook(h, "policy not known");
-		map_del(dove_policies, &((struct dove_policy_key) { .vnid = BLUE, .policy = POLICY }));
+		map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
 		r = arrive(h, &f);
 		e = expect_event(DOVE_EVENT_UNKNOWN);
 		expect_from_vm2(&e, false);
@@ -194,8 +194,8 @@ Test(judge, R15_unknown_policy_is_held)
 		expect_quiet();
 
 		begin_hook(h, "no budget");
-		map_del(dove_policies, &((struct dove_policy_key) { .vnid = BLUE, .policy = POLICY }));
-		map_del(dove_budgets, &(uint32_t) { PORT });
+		map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
+		map_del(dove_budgets, &(uint32_t){ PORT });
 		r = arrive(h, &f);
 		expect_end(&r, TC_ACT_SHOT, DOVE_MISS_LIMITED);
 		expect_event(DOVE_EVENT_UNKNOWN);
@@ -209,7 +209,7 @@ Test(judge, R15_policy_of_another_network_is_unknown)
 		struct frame inner = the_inner(), f = wrap(&inner);
 
 		begin_hook(h, "known in green only");
-		map_del(dove_policies, &((struct dove_policy_key) { .vnid = BLUE, .policy = POLICY }));
+		map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
 		policy_put(GREEN, POLICY, 1, 1);
 		arrive(h, &f);
 		expect_event(DOVE_EVENT_UNKNOWN);
@@ -226,7 +226,7 @@ static void silent(bool may_judge)
 				  .alive_until = now_ns() - SECOND,
 				  .judge_until = may_judge ? now_ns() + 60 * SECOND : now_ns() - SECOND };
 
-	map_put(dove_networks, &(uint32_t) { BLUE }, &n);
+	map_put(dove_networks, &(uint32_t){ BLUE }, &n);
 }
 
 Test(judge, R15_cannot_judge)

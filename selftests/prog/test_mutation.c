@@ -14,12 +14,12 @@
 
 static void load_ingress(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_NIC_INGRESS | PROG_XDP });
+	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP });
 }
 
 static void load_port(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_PORT });
+	prog_load((struct prog_config){ .programs = PROG_PORT });
 }
 
 TestSuite(mutation_ingress, .init = load_ingress, .timeout = 300);
@@ -288,7 +288,7 @@ Test(mutation_port, R6_only_right_packets_are_sent)
 
 	begin("mutations");
 	cache_put(&vm2, &t);
-	map_put(dove_budgets, &(uint32_t) { PORT }, &((struct dove_budget) { .burst_ns = SECOND }));
+	map_put(dove_budgets, &(uint32_t){ PORT }, &((struct dove_budget){ .burst_ns = SECOND }));
 	for (int round = 0; round < ROUNDS; round++) {
 		struct vm_frame v = udp_to(&vm2);
 		struct frame f;

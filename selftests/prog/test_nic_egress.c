@@ -8,7 +8,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_NIC_EGRESS | PROG_PORT });
+	prog_load((struct prog_config){ .programs = PROG_NIC_EGRESS | PROG_PORT });
 }
 
 TestSuite(nic_egress, .init = load);
@@ -21,14 +21,13 @@ static void begin_bridged(const char *name)
 	struct dove_addr addr;
 
 	begin(name);
-	check(map_get(dove_ports, &(uint32_t) { PORT }, &port) && map_get(dove_addrs, &key, &addr),
-	      "no port");
+	check(map_get(dove_ports, &(uint32_t){ PORT }, &port) && map_get(dove_addrs, &key, &addr), "no port");
 	port.kind = DOVE_PORT_BRIDGED;
 	key.ifindex = MEMBER;
-	map_put(dove_ports, &(uint32_t) { MEMBER }, &port);
+	map_put(dove_ports, &(uint32_t){ MEMBER }, &port);
 	map_put(dove_addrs, &key, &addr);
-	map_put(dove_budgets, &(uint32_t) { MEMBER },
-		&((struct dove_budget) { .ns_per_kib = 1000, .burst_ns = SECOND }));
+	map_put(dove_budgets, &(uint32_t){ MEMBER },
+		&((struct dove_budget){ .ns_per_kib = 1000, .burst_ns = SECOND }));
 	cache_put(&vm2, &t);
 }
 
@@ -145,7 +144,7 @@ Test(nic_egress, R6_bridged_is_held_to_the_same_rules)
 
 	begin_bridged("spoofed");
 	map_del(dove_addrs,
-		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = MEMBER }));
+		&((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = MEMBER }));
 	r = leave(MEMBER, 0);
 	expect_dropped(&r, DOVE_SPOOFED_IP);
 }
@@ -172,9 +171,9 @@ static void begin_member(const char *name)
 	struct dove_port port;
 
 	begin(name);
-	check(map_get(dove_ports, &(uint32_t) { PORT }, &port), "no port");
+	check(map_get(dove_ports, &(uint32_t){ PORT }, &port), "no port");
 	port.kind = DOVE_PORT_BRIDGED;
-	map_put(dove_ports, &(uint32_t) { PORT }, &port);
+	map_put(dove_ports, &(uint32_t){ PORT }, &port);
 }
 
 Test(nic_egress, R6_member_port_checks_the_sender_and_steers_past_the_host)

@@ -6,7 +6,7 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_PORT });
+	prog_load((struct prog_config){ .programs = PROG_PORT });
 }
 
 TestSuite(sender, .init = load);
@@ -56,8 +56,8 @@ Test(sender, R6_mac_of_the_endpoint_that_has_the_address)
 
 	begin_open("port's MAC, address of another");
 	memcpy(addr.mac, vm3.mac, 6);
-	map_put(dove_addrs,
-		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }), &addr);
+	map_put(dove_addrs, &((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }),
+		&addr);
 	r = run_port(&f);
 	expect_dropped(&r, DOVE_SPOOFED_MAC);
 }
@@ -120,9 +120,9 @@ Test(sender, R2_the_port_says_which_network)
 	begin("green");
 	memcpy(port.mac, vm1.mac, 6);
 	memcpy(addr.mac, vm1.mac, 6);
-	map_put(dove_ports, &(uint32_t) { PORT }, &port);
+	map_put(dove_ports, &(uint32_t){ PORT }, &port);
 	map_put(dove_addrs,
-		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = GREEN, .ifindex = PORT }), &addr);
+		&((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = GREEN, .ifindex = PORT }), &addr);
 	map_put(dove_cache, &key, &t); /* VM 1 of blue may */
 	r = run_port(&f);
 	check(expect_held(&r, DOVE_HELD_MISS)->key.source == 900, "not green's VM");

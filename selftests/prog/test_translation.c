@@ -6,12 +6,12 @@
 
 static void load(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_PORT });
+	prog_load((struct prog_config){ .programs = PROG_PORT });
 }
 
 static void load_unchecked(void)
 {
-	prog_load((struct prog_config) { .programs = PROG_PORT, .no_origin_check = true });
+	prog_load((struct prog_config){ .programs = PROG_PORT, .no_origin_check = true });
 }
 
 TestSuite(translation, .init = load);
@@ -275,7 +275,7 @@ Test(translation, R9_all_eight_rules_are_looked_at_and_no_ninth)
 
 	for (int i = 0; i < DOVE_RULES_MAX; i++)
 		rules[i] =
-			(struct dove_rule) { R_DENY, ANY_PORT, 100 + i, 100 + i, 17, DOVE_VERDICT_DENY, {} };
+			(struct dove_rule){ R_DENY, ANY_PORT, 100 + i, 100 + i, 17, DOVE_VERDICT_DENY, {} };
 	rules[DOVE_RULES_MAX - 1].verdict = DOVE_VERDICT_ALLOW;
 	rules[DOVE_RULES_MAX - 1].policy = R_LAST;
 
@@ -483,7 +483,7 @@ Test(translation, R15_stale_is_sent_once_more_and_told)
 	      "network %x, policy %x, source %u", e.vnid, e.policy, e.source);
 	check(e.proto == 17 && e.from_port == 4000 && e.to_port == 53 && e.processed, "flow %u %u %u",
 	      e.proto, e.from_port, e.to_port);
-	check(!memcmp(&e.origin, &(struct dove_ip) {}, 16), "an origin that is not this host");
+	check(!memcmp(&e.origin, &(struct dove_ip){}, 16), "an origin that is not this host");
 	expect_quiet();
 
 	/* At most one event in 100 ms, however many packets. */
@@ -530,7 +530,7 @@ Test(translation, R15_what_the_origin_does_not_know_is_the_destinations_to_judge
 
 	begin("policy not known here");
 	cache_put(&vm2, &t);
-	map_del(dove_policies, &((struct dove_policy_key) { .vnid = BLUE, .policy = POLICY }));
+	map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
 	r = send_udp(&vm2);
 	expect_sent(&r);
 	expect_quiet();
@@ -538,7 +538,7 @@ Test(translation, R15_what_the_origin_does_not_know_is_the_destinations_to_judge
 	begin("network not served here");
 	t.revision = 1;
 	cache_put(&vm2, &t);
-	map_del(dove_networks, &(uint32_t) { BLUE });
+	map_del(dove_networks, &(uint32_t){ BLUE });
 	r = send_udp(&vm2);
 	expect_sent(&r);
 	expect_quiet();

@@ -56,7 +56,7 @@ uint64_t now_ns(void)
 
 struct dove_ip ip_of(uint32_t v4)
 {
-	return (struct dove_ip) { { [10] = 0xff, [11] = 0xff, v4 >> 24, v4 >> 16, v4 >> 8, v4 } };
+	return (struct dove_ip){ { [10] = 0xff, [11] = 0xff, v4 >> 24, v4 >> 16, v4 >> 8, v4 } };
 }
 
 bool ip_is(const struct dove_ip *ip, uint32_t v4)
@@ -69,16 +69,16 @@ bool ip_is(const struct dove_ip *ip, uint32_t v4)
 void network_put(uint32_t vnid, uint64_t revision, uint64_t floor)
 {
 	map_put(dove_networks, &vnid,
-		&((struct dove_network) { .revision = revision,
-					  .floor = floor,
-					  .alive_until = now_ns() + 60 * SECOND,
-					  .judge_until = now_ns() + 120 * SECOND }));
+		&((struct dove_network){ .revision = revision,
+					 .floor = floor,
+					 .alive_until = now_ns() + 60 * SECOND,
+					 .judge_until = now_ns() + 120 * SECOND }));
 }
 
 void policy_put(uint32_t vnid, uint32_t policy, uint64_t sequence, uint64_t floor)
 {
-	map_put(dove_policies, &((struct dove_policy_key) { .vnid = vnid, .policy = policy }),
-		&((struct dove_policy) { .sequence = sequence, .floor = floor }));
+	map_put(dove_policies, &((struct dove_policy_key){ .vnid = vnid, .policy = policy }),
+		&((struct dove_policy){ .sequence = sequence, .floor = floor }));
 }
 
 void local_put(uint32_t vnid, const struct vm *vm, uint32_t ifindex, uint64_t sequence, uint64_t floor)
@@ -88,7 +88,7 @@ void local_put(uint32_t vnid, const struct vm *vm, uint32_t ifindex, uint64_t se
 	};
 
 	memcpy(local.mac, vm->mac, 6);
-	map_put(dove_local, &((struct dove_place_key) { .addr = ip_of(vm->ip), .vnid = vnid }), &local);
+	map_put(dove_local, &((struct dove_place_key){ .addr = ip_of(vm->ip), .vnid = vnid }), &local);
 }
 
 static void port_make(void)
@@ -98,11 +98,11 @@ static void port_make(void)
 
 	memcpy(port.mac, vm1.mac, 6);
 	memcpy(addr.mac, vm1.mac, 6);
-	map_put(dove_ports, &(uint32_t) { PORT }, &port);
-	map_put(dove_addrs,
-		&((struct dove_addr_key) { .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }), &addr);
-	map_put(dove_budgets, &(uint32_t) { PORT },
-		&((struct dove_budget) { .ns_per_kib = 1000, .burst_ns = SECOND }));
+	map_put(dove_ports, &(uint32_t){ PORT }, &port);
+	map_put(dove_addrs, &((struct dove_addr_key){ .addr = ip_of(vm1.ip), .vnid = BLUE, .ifindex = PORT }),
+		&addr);
+	map_put(dove_budgets, &(uint32_t){ PORT },
+		&((struct dove_budget){ .ns_per_kib = 1000, .burst_ns = SECOND }));
 }
 
 static void hosts_make(void)
@@ -165,7 +165,7 @@ struct dove_translation allow_to(const struct vm *to)
 
 struct dove_cache_key pair_key(const struct vm *to)
 {
-	return (struct dove_cache_key) { .dst = ip_of(to->ip), .source = vm1.endpoint };
+	return (struct dove_cache_key){ .dst = ip_of(to->ip), .source = vm1.endpoint };
 }
 
 void cache_put(const struct vm *to, const struct dove_translation *t)

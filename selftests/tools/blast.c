@@ -226,7 +226,7 @@ static void build(char **argv)
 
 	if (sscanf(argv[2], "%x:%x:%x:%x:%x:%x", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5]) != 6)
 		die(argv[2]);
-	good = (struct frame) {
+	good = (struct frame){
 		.eth.ether_type = htons(0x0800),
 		.ip = { .version = 4,
 			.ihl = 5,

@@ -36,7 +36,7 @@ static int parse_all(struct world *w, const cJSON *list, struct spec **specs, si
 {
 	const cJSON *item;
 
-	cJSON_ArrayForEach(item, list) {
+	cJSON_ArrayForEach (item, list) {
 		int rc = objects_parse(item, &specs[*n], &w->err);
 
 		if (rc)
@@ -119,9 +119,7 @@ struct policy *world_policy(struct world *w, const char *key)
 struct answer world_ask(struct world *w, const char *from, const char *to, int proto, int from_port,
 			int to_port)
 {
-	struct question q = { .source = world_endpoint(w, from)->o.id,
-			      .to = to,
-			      .packet = flow_all };
+	struct question q = { .source = world_endpoint(w, from)->o.id, .to = to, .packet = flow_all };
 	struct answer answer;
 
 	q.packet.proto = proto;
@@ -148,8 +146,8 @@ const char *world_path(const struct outcome *outcome)
 
 static void dump_object(const struct object *obj, FILE *out)
 {
-	fprintf(out, "%s id %u rev %lu seq %lu floor %lu\n", obj->spec ? obj->spec->body : obj->key,
-		obj->id, obj->revision, obj->sequence, obj->floor);
+	fprintf(out, "%s id %u rev %lu seq %lu floor %lu\n", obj->spec ? obj->spec->body : obj->key, obj->id,
+		obj->revision, obj->sequence, obj->floor);
 	if (obj->kind == KIND_NETWORK) {
 		const struct network *net = (const struct network *)obj;
 
@@ -159,8 +157,8 @@ static void dump_object(const struct object *obj, FILE *out)
 	if (obj->kind == KIND_ENDPOINT) {
 		const struct endpoint *ep = (const struct endpoint *)obj;
 
-		fprintf(out, " at %s %s %lu", ep->place.host ? ep->place.host->o.key : "-",
-			ep->place.claim, ep->place.revision);
+		fprintf(out, " at %s %s %lu", ep->place.host ? ep->place.host->o.key : "-", ep->place.claim,
+			ep->place.revision);
 		fprintf(out, " in %u groups\n", ep->groups.n);
 	}
 }
@@ -190,14 +188,11 @@ char *world_dump(const struct world *w)
 			dump_object(obj, out);
 	}
 	for (obj = w->m.by_key[KIND_NETWORK]; obj; obj = obj->hh.next)
-		for (const struct object *t = ((const struct network *)obj)->tombstones; t;
-		     t = t->next)
-			fprintf(out, "tombstone %s %u %lu %lu\n", t->key, t->id, t->sequence,
-				t->floor);
+		for (const struct object *t = ((const struct network *)obj)->tombstones; t; t = t->next)
+			fprintf(out, "tombstone %s %u %lu %lu\n", t->key, t->id, t->sequence, t->floor);
 	DL_SORT(writable->m.gone, by_endpoint);
 	for (gone = w->m.gone; gone; gone = gone->next)
-		fprintf(out, "gone %u from %s %lu\n", gone->endpoint, gone->host->o.key,
-			gone->revision);
+		fprintf(out, "gone %u from %s %lu\n", gone->endpoint, gone->host->o.key, gone->revision);
 	fclose(out);
 	return text;
 }

@@ -32,44 +32,38 @@ static const struct bad shapes[] = {
 	  "network", "name", "not a name" },
 	{ "{'kind':'network','name':'x','vlan':5}", "network x", "vlan", "no such field" },
 	{ "{'kind':'network','name':'x','default':'maybe'}", "network x", "default", "neither" },
-	{ "{'kind':'network','name':'x','default':'deny','default':'allow'}", "network x",
-	  "default", "twice" },
+	{ "{'kind':'network','name':'x','default':'deny','default':'allow'}", "network x", "default",
+	  "twice" },
 	{ "{'kind':'network','name':'x','subnets':'10.0.0.0/8'}", "network x", "subnets", "list" },
 	{ "{'kind':'network','name':'x','subnets':['10.0.0.1/8']}", "network x", "subnets[0]",
 	  "not a prefix" },
-	{ "{'kind':'network','name':'x','subnets':['10.0.0.0/8',{'prefix':'10.1.0.0/16'}]}",
-	  "network x", "subnets[1]", "overlaps" },
+	{ "{'kind':'network','name':'x','subnets':['10.0.0.0/8',{'prefix':'10.1.0.0/16'}]}", "network x",
+	  "subnets[1]", "overlaps" },
 	{ "{'kind':'network','name':'x','subnets':[{'prefix':'10.0.0.0/8','gateway':'11.0.0.1'}]}",
 	  "network x", "subnets[0]", "gateway" },
-	{ "{'kind':'network','name':'x','subnets':[{'prefix':'10.0.0.0/8','gw':'10.0.0.1'}]}",
-	  "network x", "subnets[0].gw", "no such field" },
-	{ "{'kind':'host','name':'h','addresses':['127.0.0.1']}", "host h", "addresses[0]",
-	  "host" },
+	{ "{'kind':'network','name':'x','subnets':[{'prefix':'10.0.0.0/8','gw':'10.0.0.1'}]}", "network x",
+	  "subnets[0].gw", "no such field" },
+	{ "{'kind':'host','name':'h','addresses':['127.0.0.1']}", "host h", "addresses[0]", "host" },
 	{ "{'kind':'endpoint','name':'a'}", "endpoint", "network", "missing" },
 	{ "{'kind':'endpoint','network':'blue','name':'a'}", "endpoint blue/a", "mac", "missing" },
-	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'03:00:00:00:00:01'}",
-	  "endpoint blue/a", "mac", "unicast" },
-	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:00'}",
-	  "endpoint blue/a", "mac", "MAC" },
-	{ ENDPOINT ",'addresses':['10.1.0.300']}", "endpoint blue/a", "addresses[0]",
-	  "IP address" },
-	{ ENDPOINT ",'addresses':['10.1.0.20','224.0.0.1']}", "endpoint blue/a", "addresses[1]",
-	  "" },
+	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'03:00:00:00:00:01'}", "endpoint blue/a",
+	  "mac", "unicast" },
+	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:00'}", "endpoint blue/a", "mac",
+	  "MAC" },
+	{ ENDPOINT ",'addresses':['10.1.0.300']}", "endpoint blue/a", "addresses[0]", "IP address" },
+	{ ENDPOINT ",'addresses':['10.1.0.20','224.0.0.1']}", "endpoint blue/a", "addresses[1]", "" },
 	{ ENDPOINT ",'groups':['web','x y']}", "endpoint blue/a", "groups[1]", "not a name" },
 	{ ENDPOINT ",'host':'h1'}", "endpoint blue/a", "host", "no such field" },
-	{ "{'kind':'service','name':'s','instances':['blue/vm1']}", "service s", "instances[0]",
-	  "object" },
+	{ "{'kind':'service','name':'s','instances':['blue/vm1']}", "service s", "instances[0]", "object" },
 	{ "{'kind':'service','name':'s','instances':[{'endpoint':'vm1'}]}", "service s",
 	  "instances[0].endpoint", "network/endpoint" },
-	{ "{'kind':'policy','network':'blue','name':'p'" SIDES "}", "policy blue/p", "action",
-	  "missing" },
+	{ "{'kind':'policy','network':'blue','name':'p'" SIDES "}", "policy blue/p", "action", "missing" },
 	{ "{'kind':'policy','network':'blue','name':'default','action':'deny'" SIDES "}",
 	  "policy blue/default", "name", "network's own" },
 	{ POLICY ",'to':'any'}", "policy blue/p", "from", "missing" },
 	{ POLICY ",'from':'any','to':{}}", "policy blue/p", "to", "names endpoints" },
 	{ POLICY ",'from':'any','to':{'endpoints':[]}}", "policy blue/p", "to.endpoints", "empty" },
-	{ POLICY ",'from':{'groups':[3]},'to':'any'}", "policy blue/p", "from.groups[0]",
-	  "string" },
+	{ POLICY ",'from':{'groups':[3]},'to':'any'}", "policy blue/p", "from.groups[0]", "string" },
 	{ POLICY ",'from':'any','to':{'external':'internet'}}", "policy blue/p", "to.external",
 	  "no such external network" },
 	{ POLICY SIDES ",'priority':-1}", "policy blue/p", "priority", "whole number" },
@@ -100,45 +94,40 @@ static const struct bad physical[] = {
 	{ POLICY ",'from':'10.1.0.1','to':'any'}", "policy blue/p", "from", "logical" },
 	{ POLICY ",'from':'any','to':{'addresses':['10.1.0.1']}}", "policy blue/p", "to.addresses",
 	  "logical" },
-	{ POLICY ",'from':'any','to':{'endpoints':['vm1','10.1.0.1']}}", "policy blue/p",
-	  "to.endpoints[1]", "logical" },
-	{ POLICY ",'from':{'endpoints':['10.1.0.0/24']},'to':'any'}", "policy blue/p",
-	  "from.endpoints[0]", "logical" },
-	{ POLICY ",'from':{'groups':['fd00::1']},'to':'any'}", "policy blue/p", "from.groups[0]",
+	{ POLICY ",'from':'any','to':{'endpoints':['vm1','10.1.0.1']}}", "policy blue/p", "to.endpoints[1]",
 	  "logical" },
-	{ POLICY ",'from':'any','to':{'network':'10.0.0.0/8'}}", "policy blue/p", "to.network",
+	{ POLICY ",'from':{'endpoints':['10.1.0.0/24']},'to':'any'}", "policy blue/p", "from.endpoints[0]",
 	  "logical" },
+	{ POLICY ",'from':{'groups':['fd00::1']},'to':'any'}", "policy blue/p", "from.groups[0]", "logical" },
+	{ POLICY ",'from':'any','to':{'network':'10.0.0.0/8'}}", "policy blue/p", "to.network", "logical" },
 	{ POLICY SIDES ",'path':['192.0.2.1']}", "policy blue/p", "path[0]", "logical" },
 };
 
 /* Against what is there: the reference table's networks. */
 static const struct bad references[] = {
-	{ "{'kind':'endpoint','network':'red','name':'a','mac':'02:00:00:00:00:aa'}",
-	  "endpoint red/a", "network", "no such network" },
-	{ ENDPOINT ",'addresses':['10.9.0.1']}", "endpoint blue/a", "addresses[0]",
-	  "none of the subnets" },
+	{ "{'kind':'endpoint','network':'red','name':'a','mac':'02:00:00:00:00:aa'}", "endpoint red/a",
+	  "network", "no such network" },
+	{ ENDPOINT ",'addresses':['10.9.0.1']}", "endpoint blue/a", "addresses[0]", "none of the subnets" },
 	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.11']}", "endpoint blue/a", "addresses[1]",
 	  "endpoint blue/vm1" },
-	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.20']}", "endpoint blue/a", "addresses[1]",
-	  "twice" },
-	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:01:01'}",
-	  "endpoint blue/a", "mac", "endpoint blue/vm1" },
-	{ "{'kind':'host','name':'h9','addresses':['192.0.2.9','192.0.2.1']}", "host h9",
-	  "addresses[1]", "host h1" },
+	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.20']}", "endpoint blue/a", "addresses[1]", "twice" },
+	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:01:01'}", "endpoint blue/a",
+	  "mac", "endpoint blue/vm1" },
+	{ "{'kind':'host','name':'h9','addresses':['192.0.2.9','192.0.2.1']}", "host h9", "addresses[1]",
+	  "host h1" },
 	{ "{'kind':'network','name':'blue','subnets':['10.9.0.0/24']}", "network blue", "subnets",
 	  "would not fit" },
 	{ "{'kind':'network','name':'blue','subnets':[{'prefix':'10.1.0.0/24','gateway':'10.1.0.11'}]}",
 	  "network blue", "subnets", "would not fit" },
-	{ "{'kind':'group','network':'blue','name':'g','endpoints':['vm1','nobody']}",
-	  "group blue/g", "endpoints[1]", "'nobody'" },
+	{ "{'kind':'group','network':'blue','name':'g','endpoints':['vm1','nobody']}", "group blue/g",
+	  "endpoints[1]", "'nobody'" },
 	{ "{'kind':'service','name':'s','instances':[{'endpoint':'blue/nobody'}]}", "service s",
 	  "instances[0]", "not an endpoint" },
 	{ POLICY ",'from':'any','to':{'endpoints':['web1']}}", "policy blue/p", "to.endpoints[0]",
 	  "'web1' is not an endpoint of network blue" },
-	{ POLICY ",'from':'any','to':{'network':'red'}}", "policy blue/p", "to.network",
-	  "no such network" },
-	{ POLICY ",'from':{'network':'green'},'to':{'network':'green'}}", "policy blue/p",
-	  "to.network", "neither side" },
+	{ POLICY ",'from':'any','to':{'network':'red'}}", "policy blue/p", "to.network", "no such network" },
+	{ POLICY ",'from':{'network':'green'},'to':{'network':'green'}}", "policy blue/p", "to.network",
+	  "neither side" },
 	{ POLICY SIDES ",'path':['firewall','proxy']}", "policy blue/p", "path[1]",
 	  "no such service 'proxy'" },
 };
@@ -204,8 +193,7 @@ Test(objects, R27_applying_twice_changes_nothing)
 	cr_assert_eq(w.counts.unchanged, 3);
 	after = world_dump(&w);
 	cr_assert_str_eq(before, after);
-	cr_assert_eq(world_apply(&w, "[%s]", world_policy(&w, "blue/p")->o.spec->body), 0, "%s",
-		     w.err.text);
+	cr_assert_eq(world_apply(&w, "[%s]", world_policy(&w, "blue/p")->o.spec->body), 0, "%s", w.err.text);
 	cr_assert_eq(w.counts.unchanged, 1, "what is shown is not what was applied");
 	free(before);
 	free(after);
@@ -217,18 +205,15 @@ Test(objects, R2_addresses_may_repeat_between_networks_and_swap_within)
 	struct world w;
 
 	world_init(&w);
-	cr_assert_eq(world_apply(&w,
-				 "[{'kind':'network','name':'a'},{'kind':'network','name':'b'}]"),
-		     0);
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'a'},{'kind':'network','name':'b'}]"), 0);
 	for (int i = 0; i < 2; i++)
-		cr_assert_eq(
-			world_apply(&w,
-				    "[{'kind':'endpoint','network':'%c','name':'x',"
-				    "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']},"
-				    "{'kind':'endpoint','network':'%c','name':'y',"
-				    "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2','fd00::2']}]",
-				    'a' + i, 'a' + i),
-			0, "%s", w.err.text);
+		cr_assert_eq(world_apply(&w,
+					 "[{'kind':'endpoint','network':'%c','name':'x',"
+					 "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']},"
+					 "{'kind':'endpoint','network':'%c','name':'y',"
+					 "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2','fd00::2']}]",
+					 'a' + i, 'a' + i),
+			     0, "%s", w.err.text);
 	cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'a','name':'x',"
 				     "'mac':'02:00:00:00:00:02','addresses':['10.0.0.2']},"
 				     "{'kind':'endpoint','network':'a','name':'y',"
@@ -264,13 +249,11 @@ Test(objects, R27_what_is_referred_to_stays)
 
 	world_init(&w);
 	world_reference(&w);
-	cr_assert_eq(
-		world_apply(&w,
-			    "[{'kind':'policy','network':'blue','name':'p','action':'allow',"
-			    "'from':{'endpoints':['vm1']},'to':{'network':'green'},'path':['ips']},"
-			    "{'kind':'group','network':'blue','name':'g','endpoints':['vm2']},"
-			    "{'kind':'service','name':'s','instances':[{'endpoint':'blue/vm3'}]}]"),
-		0, "%s", w.err.text);
+	cr_assert_eq(world_apply(&w, "[{'kind':'policy','network':'blue','name':'p','action':'allow',"
+				     "'from':{'endpoints':['vm1']},'to':{'network':'green'},'path':['ips']},"
+				     "{'kind':'group','network':'blue','name':'g','endpoints':['vm2']},"
+				     "{'kind':'service','name':'s','instances':[{'endpoint':'blue/vm3'}]}]"),
+		     0, "%s", w.err.text);
 	keep(&w, "endpoint", "blue/vm1", "policy blue/p");
 	keep(&w, "endpoint", "blue/vm2", "group blue/g");
 	keep(&w, "endpoint", "blue/vm3", "service s");

@@ -46,15 +46,13 @@ static void open_world(struct world *w)
 static void fill(struct world *w)
 {
 	world_reference(w);
-	cr_assert_eq(
-		world_apply(
-			w, "[{'kind':'policy','network':'blue','name':'p','from':{'groups':['g']},"
-			   "'to':{'network':'green'},'action':'allow','path':['ips']},"
-			   "{'kind':'policy','network':'blue','name':'q','from':'any','to':'any',"
-			   "'action':'deny'},"
-			   "{'kind':'group','network':'blue','name':'g','endpoints':['vm1','vm2']},"
-			   "{'kind':'network','name':'red','default':'deny'}]"),
-		0);
+	cr_assert_eq(world_apply(w, "[{'kind':'policy','network':'blue','name':'p','from':{'groups':['g']},"
+				    "'to':{'network':'green'},'action':'allow','path':['ips']},"
+				    "{'kind':'policy','network':'blue','name':'q','from':'any','to':'any',"
+				    "'action':'deny'},"
+				    "{'kind':'group','network':'blue','name':'g','endpoints':['vm1','vm2']},"
+				    "{'kind':'network','name':'red','default':'deny'}]"),
+		     0);
 	cr_assert_eq(world_delete(w, "policy", "blue/q"), 0);
 	cr_assert_eq(world_place(w, "blue/vm1", "h3", "moved"), 0);
 	cr_assert_eq(world_place(w, "blue/vm2", NULL, ""), 0);
@@ -63,8 +61,7 @@ static void fill(struct world *w)
 
 Test(persist, R26_all_is_there_after_sigkill)
 {
-	char *kept =
-		mmap(NULL, DUMP_ROOM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *kept = mmap(NULL, DUMP_ROOM, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct world w;
 	char *now;
 	pid_t pid = fork();
@@ -103,11 +100,9 @@ Test(persist, ids_and_revisions_are_not_used_again)
 	open_world(&w);
 	cr_assert_eq(world_network(&w, "blue")->revision, revision);
 	cr_assert(model_policy(&w.m, id), "the tombstone is there");
-	cr_assert_eq(
-		world_apply(&w,
-			    "[{'kind':'network','name':'red'},{'kind':'policy','network':'blue',"
-			    "'name':'p','from':'any','to':'any','action':'deny'}]"),
-		0);
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'red'},{'kind':'policy','network':'blue',"
+				     "'name':'p','from':'any','to':'any','action':'deny'}]"),
+		     0);
 	cr_assert_gt(world_policy(&w, "blue/p")->o.id, id);
 	cr_assert_gt(world_network(&w, "red")->o.id, network);
 	w.now += TOMBSTONE_SECONDS + 1;
@@ -134,11 +129,10 @@ Test(persist, a_full_disk_refuses_and_changes_nothing)
 	cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
 	limit.rlim_cur = 4096;
 	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
-	cr_assert_eq(world_apply(&w,
-				 "[{'kind':'network','name':'x'},{'kind':'policy','network':'blue',"
-				 "'name':'p','from':'any','to':{'network':'x'},'action':'deny'},"
-				 "{'kind':'endpoint','network':'blue','name':'vm4',"
-				 "'mac':'02:00:00:00:09:09','groups':['g']}]"),
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'x'},{'kind':'policy','network':'blue',"
+				     "'name':'p','from':'any','to':{'network':'x'},'action':'deny'},"
+				     "{'kind':'endpoint','network':'blue','name':'vm4',"
+				     "'mac':'02:00:00:00:09:09','groups':['g']}]"),
 		     -EIO);
 	cr_assert(strstr(w.err.text, "store"), "%s", w.err.text);
 	cr_assert_eq(world_place(&w, "blue/vm3", "h2", "x"), -EIO);

@@ -45,8 +45,7 @@ Test(places, R19_of_two_claims_one_wins)
 	cr_assert_str_eq(w.err.field, "revision");
 	cr_assert_eq(vm1()->place.host, host("h2"));
 	cr_assert_eq(vm1()->place.revision, before + 1);
-	cr_assert_eq(world_network(&w, "blue")->revision, before + 1,
-		     "a lost claim changes nothing");
+	cr_assert_eq(world_network(&w, "blue")->revision, before + 1, "a lost claim changes nothing");
 	cr_assert_eq(places_claim(&ctx, vm1(), host("h3"), ANY_REVISION, "three", &w.err), 0);
 }
 
@@ -84,12 +83,10 @@ Test(places, R15_a_thousand_starts_invalidate_nothing)
 	uint64_t floor = world_network(&w, "green")->o.floor;
 	char key[32];
 
-	cr_assert_eq(
-		world_apply(&w,
-			    "[{'kind':'network','name':'big'},"
-			    "{'kind':'policy','network':'big','name':'p','from':{'groups':['web']},"
-			    "'to':'any','action':'deny'}]"),
-		0);
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'big'},"
+				     "{'kind':'policy','network':'big','name':'p','from':{'groups':['web']},"
+				     "'to':'any','action':'deny'}]"),
+		     0);
 	floor = world_network(&w, "big")->o.floor;
 	for (int i = 0; i < 1000; i++) {
 		cr_assert_eq(world_apply(&w,
@@ -156,12 +153,9 @@ Test(places, R15_watch_snapshot_and_commits)
 
 	follow(&feed, "h1");
 	cr_assert_eq(lines.n, 1);
-	EXPECT(0, "\"type\":\"snapshot\"", "\"lifetime\":3600", "\"name\":\"blue\"",
-	       "\"name\":\"green\"",
-	       "\"name\":\"default\",\"sequence\":1,\"floor\":1,\"deleted\":false",
-	       "\"name\":\"vm1\"");
-	cr_assert_null(strstr(lines.v[0],
-			      "\"mac\":\"02:00:00:00:01:02\",\"addresses\":[\"10.1.0.12\"]"),
+	EXPECT(0, "\"type\":\"snapshot\"", "\"lifetime\":3600", "\"name\":\"blue\"", "\"name\":\"green\"",
+	       "\"name\":\"default\",\"sequence\":1,\"floor\":1,\"deleted\":false", "\"name\":\"vm1\"");
+	cr_assert_null(strstr(lines.v[0], "\"mac\":\"02:00:00:00:01:02\",\"addresses\":[\"10.1.0.12\"]"),
 		       "vm2 of blue is not here");
 	forget_lines();
 	cr_assert_eq(world_apply(&w, "[{'kind':'policy','network':'blue','name':'p','from':'any',"
@@ -202,10 +196,8 @@ Test(places, R19_watch_tells_where_it_went)
 	cr_assert_eq(world_place(&w, "blue/vm1", NULL, ""), 0);
 	EXPECT(0, "\"host\":null", "\"endpoints\":[]");
 	forget_lines();
-	cr_assert_eq(world_apply(&w, "[{'kind':'host','name':'h2','addresses':['192.0.2.77']}]"),
-		     0);
-	EXPECT(0,
-	       "\"type\":\"hosts\",\"hosts\":[{\"id\":2,\"name\":\"h2\",\"addresses\":[\"192.0.2.77\"]}]");
+	cr_assert_eq(world_apply(&w, "[{'kind':'host','name':'h2','addresses':['192.0.2.77']}]"), 0);
+	EXPECT(0, "\"type\":\"hosts\",\"hosts\":[{\"id\":2,\"name\":\"h2\",\"addresses\":[\"192.0.2.77\"]}]");
 	forget_lines();
 	feed_stop(&feed);
 }

@@ -27,15 +27,13 @@ static void expect(const char *from, const char *to, int proto, int from_port, i
 
 	cr_assert_eq(a.verdict, verdict, "%s -> %s %d/%d: %s", from, to, proto, to_port,
 		     resolve_verdict_name(a.verdict));
-	cr_assert_str_eq(a.outcome.policy->o.spec->name, policy, "%s -> %s %d/%d", from, to, proto,
-			 to_port);
+	cr_assert_str_eq(a.outcome.policy->o.spec->name, policy, "%s -> %s %d/%d", from, to, proto, to_port);
 	cr_assert_str_eq(world_path(&a.outcome), path, "%s -> %s %d/%d", from, to, proto, to_port);
 }
 
 static void apply(const char *text)
 {
-	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field,
-		     w.err.text);
+	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field, w.err.text);
 }
 
 static void reference_policies(void)
@@ -74,8 +72,7 @@ Test(resolve, R10_reference_table)
 Test(resolve, R13_services_add_up)
 {
 	reference_policies();
-	expect("blue/vm1", "blue/vm3", 6, 40000, 443, VERDICT_ALLOW, "a",
-	       "firewall,ssl-accelerator");
+	expect("blue/vm1", "blue/vm3", 6, 40000, 443, VERDICT_ALLOW, "a", "firewall,ssl-accelerator");
 	apply("[{'kind':'policy','network':'blue','name':'a','priority':100,"
 	      "'from':{'endpoints':['vm1']},'to':'any','action':'allow','path':['firewall'],"
 	      "'final':true}]");

@@ -161,8 +161,8 @@ static bool names_network(const struct network *net, const struct network *other
 	return false;
 }
 
-static struct decision decide(struct world *w, const struct endpoint *from,
-			      const struct endpoint *to, const struct flow_box *packet)
+static struct decision decide(struct world *w, const struct endpoint *from, const struct endpoint *to,
+			      const struct flow_box *packet)
 {
 	struct network *source = from->o.net, *destination = to->o.net;
 	struct decision out = { .dscp = -1 }, none = { .dscp = -1 };
@@ -221,8 +221,8 @@ static enum judgement check(struct world *w, const struct flow *f)
 }
 
 /* Asks, compares the answer with the naive one and caches it. */
-static void ask(struct world *w, struct flow *f, const struct endpoint *from,
-		const struct endpoint *to, const struct flow_box *packet, unsigned int run)
+static void ask(struct world *w, struct flow *f, const struct endpoint *from, const struct endpoint *to,
+		const struct flow_box *packet, unsigned int run)
 {
 	struct decision truth = decide(w, from, to, packet), got = { .dscp = -1 };
 	struct question q = { .source = from->o.id, .to = to->o.key, .packet = *packet };
@@ -234,8 +234,8 @@ static void ask(struct world *w, struct flow *f, const struct endpoint *from,
 	got.allow = a.outcome.allow;
 	got.policy = a.outcome.policy->o.id;
 	got.dscp = a.outcome.dscp;
-	cr_assert(same(&truth, &got), "seed %u: %s -> %s: %d/%s, by names %d/%s", run, from->o.key,
-		  to->o.key, got.allow, got.path, truth.allow, truth.path);
+	cr_assert(same(&truth, &got), "seed %u: %s -> %s: %d/%s, by names %d/%s", run, from->o.key, to->o.key,
+		  got.allow, got.path, truth.allow, truth.path);
 	if (got.allow)
 		cr_assert_eq(got.policy, truth.policy, "seed %u", run);
 	if (got.allow)
@@ -267,11 +267,10 @@ static void send_packet(struct world *w, struct flow *f, unsigned int run, unsig
 		return;
 	to = model_at(&w->m, f->vnid, &f->address);
 	truth = decide(w, from, to, &f->packet);
-	cr_assert(
-		same(&truth, &f->decision),
-		"seed %u step %u: %s -> %s accepted with %d/%s of policy %u, revision %lu, now %d/%s",
-		run, step, from->o.key, to->o.key, f->decision.allow, f->decision.path, f->policy,
-		f->sequence, truth.allow, truth.path);
+	cr_assert(same(&truth, &f->decision),
+		  "seed %u step %u: %s -> %s accepted with %d/%s of policy %u, revision %lu, now %d/%s", run,
+		  step, from->o.key, to->o.key, f->decision.allow, f->decision.path, f->policy, f->sequence,
+		  truth.allow, truth.path);
 	if (judgement == PASSES)
 		cr_assert(truth.policy == f->policy && truth.dscp == f->decision.dscp &&
 				  to->place.host == f->host,
@@ -321,8 +320,7 @@ static void play_rules(struct world *w, unsigned int run)
 		for (size_t i = 0; i < outcome->n_path; i++)
 			add_to_path(got.path, outcome->path[i]);
 		got.allow = outcome->allow;
-		cr_assert(same(&truth, &got),
-			  "seed %u: rules of %s -> %s, packet %zu: %d/%s for %d/%s", run,
+		cr_assert(same(&truth, &got), "seed %u: rules of %s -> %s, packet %zu: %d/%s for %d/%s", run,
 			  from->o.key, to->o.key, p, got.allow, got.path, truth.allow, truth.path);
 	}
 }
@@ -340,15 +338,14 @@ static const char *selector(char *out, unsigned int net, bool may_leave)
 	case 0:
 		return strcpy(out, "'any'");
 	case 1:
-		snprintf(out, 128, "{'endpoints':['vm%u','vm%u']%s}", any(VMS / 2),
-			 VMS / 2 + any(VMS / 2), network);
+		snprintf(out, 128, "{'endpoints':['vm%u','vm%u']%s}", any(VMS / 2), VMS / 2 + any(VMS / 2),
+			 network);
 		return out;
 	case 2:
 		snprintf(out, 128, "{'groups':['g%u']%s}", any(3), network);
 		return out;
 	case 3:
-		snprintf(out, 128, "{'endpoints':['vm%u'],'groups':['g%u']%s}", any(VMS), any(3),
-			 network);
+		snprintf(out, 128, "{'endpoints':['vm%u'],'groups':['g%u']%s}", any(VMS), any(3), network);
 		return out;
 	default:
 		snprintf(out, 128, "{'network':'%s'}", *network ? networks[other] : networks[net]);
@@ -429,8 +426,8 @@ static void change_endpoint(struct world *w, unsigned int i)
 	world_apply(w,
 		    "[{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
 		    "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
-		    networks[i / VMS], i % VMS, i % VMS, i / VMS,
-		    1 + (any(3) ? i % VMS : any(VMS + 2)), groups_text(groups));
+		    networks[i / VMS], i % VMS, i % VMS, i / VMS, 1 + (any(3) ? i % VMS : any(VMS + 2)),
+		    groups_text(groups));
 }
 
 /* Deleted and made again: the same name and address, another id and other groups. */
@@ -493,18 +490,16 @@ static void change_together(struct world *w)
 	unsigned int net = any(NETWORKS), v = any(VMS);
 	char from[128], to[128], groups[64];
 
-	world_apply(
-		w,
-		"[{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':%s,%s"
-		"'priority':%u,'action':'%s'},"
-		"{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':'any','priority':2,"
-		"'action':'allow','path':['ips']},"
-		"{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
-		"'addresses':['10.%u.0.%u'],'groups':[%s]}]",
-		networks[net], any(3), selector(from, net, false), selector(to, net, true),
-		matches[any(ARRAY_SIZE(matches))], any(4), any(3) ? "allow" : "deny", networks[net],
-		3 + any(3), "{'groups':['g1']}", networks[net], v, v, net, 1 + v,
-		groups_text(groups));
+	world_apply(w,
+		    "[{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':%s,%s"
+		    "'priority':%u,'action':'%s'},"
+		    "{'kind':'policy','network':'%s','name':'p%u','from':%s,'to':'any','priority':2,"
+		    "'action':'allow','path':['ips']},"
+		    "{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
+		    "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
+		    networks[net], any(3), selector(from, net, false), selector(to, net, true),
+		    matches[any(ARRAY_SIZE(matches))], any(4), any(3) ? "allow" : "deny", networks[net],
+		    3 + any(3), "{'groups':['g1']}", networks[net], v, v, net, 1 + v, groups_text(groups));
 }
 
 static void commit_something(struct world *w)
@@ -533,8 +528,7 @@ static void commit_something(struct world *w)
 		renew_endpoint(w, any(NETWORKS * VMS));
 	if (*w->err.text) {
 		after = world_dump(w);
-		cr_assert_str_eq(before, after, "a refused commit left something behind: %s",
-				 w->err.text);
+		cr_assert_str_eq(before, after, "a refused commit left something behind: %s", w->err.text);
 		free(after);
 	}
 	free(before);
@@ -547,16 +541,15 @@ static void play(unsigned int run)
 	seed = run;
 	memset(flows, 0, sizeof(flows));
 	world_init(&w);
-	cr_assert_eq(
-		world_apply(&w, "[{'kind':'network','name':'blue'},"
-				"{'kind':'network','name':'green'},"
-				"{'kind':'network','name':'red','default':'deny'},"
-				"{'kind':'host','name':'h0','addresses':['192.0.2.1']},"
-				"{'kind':'host','name':'h1','addresses':['192.0.2.2']},"
-				"{'kind':'host','name':'h2','addresses':['192.0.2.3']},"
-				"{'kind':'service','name':'firewall'},"
-				"{'kind':'service','name':'ips'},{'kind':'service','name':'ssl'}]"),
-		0);
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'blue'},"
+				     "{'kind':'network','name':'green'},"
+				     "{'kind':'network','name':'red','default':'deny'},"
+				     "{'kind':'host','name':'h0','addresses':['192.0.2.1']},"
+				     "{'kind':'host','name':'h1','addresses':['192.0.2.2']},"
+				     "{'kind':'host','name':'h2','addresses':['192.0.2.3']},"
+				     "{'kind':'service','name':'firewall'},"
+				     "{'kind':'service','name':'ips'},{'kind':'service','name':'ssl'}]"),
+		     0);
 	for (unsigned int i = 0; i < NETWORKS * VMS; i++) {
 		change_endpoint(&w, i);
 		if (vm(&w, i))
