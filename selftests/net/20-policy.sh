@@ -71,6 +71,25 @@ check "a VM that is attached nowhere" count_up h1 no_place ping_ok v1 10.1.0.12 
 check "a pair that depends on ports holds its rules in one entry" sh -c "ip netns exec $P-h1 $BUILD/dove-agent cache --run-dir $W/run-h1 --json |
 	jq -e '[.[] | select(.to == \"10.1.0.13\" and (.rules | length) >= 3)] | length >= 1'"
 
+say "-- more rules than an entry holds"
+jq -n '[range(12) | {kind: "policy", network: "blue", name: "odd-\(.)", priority: (10 + .), from: {endpoints: ["vm1"]}, to: {endpoints: ["vm3"]},
+  proto: "tcp", to_port: (1001 + 2 * .), action: "deny"}]' >"$W/odd.json"
+ctl apply -f "$W/odd.json" >/dev/null
+bg web1001 v3 busybox httpd -f -p 1001 -h "$W/dps"
+bg web1002 v3 busybox httpd -f -p 1002 -h "$W/dps"
+until_ok 5 on v3 curl -s -o /dev/null http://10.1.0.13:1002/
+check "R9: an even port is allowed" web v1 1002
+check "R9: an odd one denied" count_up h1 denied web v1 1001
+check "R9: ping is allowed" ping_all v1 10.1.0.13
+exact() { da h1 cache --json | jq -e '[.[] | select(.to == "10.1.0.13" and .proto != null)] | length >= 3'; }
+check "the pair is decided packet by packet, by exact entries" exact
+ctl delete policy blue/odd-0 >/dev/null
+check "R20: one rule taken away: its port is allowed" until_ok 2 web v1 1001
+policy odd-0 '{"priority":10,"from":{"endpoints":["vm1"]},"to":{"endpoints":["vm3"]},"proto":"tcp","to_port":1002,"action":"deny"}'
+check "R20: and put on another port: that one is denied" until_ok 2 refuses web v1 1002
+check "R9: the first stays allowed" web v1 1001
+for i in $(seq 0 11); do ctl delete policy blue/odd-$i >/dev/null; done
+
 say "-- changes in mid-stream"
 stream() { # COUNT: a ping every 5 ms from VM 1 to VM 3; prints how many came back
 	on v1 ping -q -n -i 0.005 -c "$1" -W 1 10.1.0.13 | sed -n 's/.* \([0-9]*\) received.*/\1/p'
