@@ -92,12 +92,14 @@ static __always_inline void judge_received(const struct packet *p, const struct 
 __noinline int judge_sent(const struct dove_translation *t, __u32 policy, struct judgement *j)
 {
 	struct dove_network *net;
+	__u32 vnid;
 
 	if (!t || !j)
 		return 0;
+	vnid = t->vnid; /* 6.1 takes no key out of a global function's argument */
 	j->sequence = t->revision;
 	j->fresh = FRESH;
-	net = bpf_map_lookup_elem(&dove_networks, &t->vnid);
+	net = bpf_map_lookup_elem(&dove_networks, &vnid);
 	if (!net)
 		return 0;
 	if (!policy) /* an answer that no policy gave: good for that revision only */

@@ -17,7 +17,8 @@
  */
 static __always_inline bool budget_allows(const struct packet *p, __u32 bytes)
 {
-	struct dove_budget *budget = bpf_map_lookup_elem(&dove_budgets, &p->ifindex);
+	__u32 ifindex = p->ifindex; /* 6.1 takes no key out of a global function's argument */
+	struct dove_budget *budget = bpf_map_lookup_elem(&dove_budgets, &ifindex);
 	__u64 now = bpf_ktime_get_ns();
 	__u64 used, from;
 
@@ -62,14 +63,22 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 		.policy = p->policy,
 		.sequence = p->sequence,
 	};
-	/* The compiler knows len's range from the caller and would drop the check the verifier needs. */
+	/*
+	 * The verifier needs both bounds of the length. The barriers keep the
+	 * compiler from dropping what it knows from the caller, and from making
+	 * one comparison of two, out of which 6.1 reads no lower bound.
+	 */
 	barrier_var(len);
-	if (len == 0 || len > room || bpf_skb_load_bytes(skb, 0, held->data, len)) {
-		bpf_ringbuf_discard(held, 0);
-		return -DOVE_TRUNCATED;
-	}
+	if (len < sizeof(struct ethhdr))
+		goto cut_off;
+	barrier_var(len);
+	if (len > room || bpf_skb_load_bytes(skb, 0, held->data, len))
+		goto cut_off;
 	bpf_ringbuf_submit(held, 0);
 	return reason;
+cut_off:
+	bpf_ringbuf_discard(held, 0);
+	return -DOVE_TRUNCATED;
 }
 
 /*
