@@ -18,9 +18,7 @@ sequence() { da h1 cache --json | jq --arg to "$1" '[.[] | select(.to == $to and
 
 world 3
 service
-jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + [(1, 2, 3) as $i | {kind: "endpoint", network: "blue",
-  name: "vm\($i)", mac: "02:00:00:00:01:0\($i)", addresses: ["10.1.0.1\($i)"]}]' >"$W/objects.json"
-ctl apply -f "$W/objects.json" >/dev/null
+blue 1 2 3
 echo '{"origin_check": false}' >"$W/h1.json"
 for h in h1 h2 h3; do agent $h; done
 da h1 attach eth0 >/dev/null

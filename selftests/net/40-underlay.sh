@@ -22,9 +22,7 @@ blast() { # HOST SRC COUNT: from the router, prints how many were ours to drop
 
 world
 service
-jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + [(1, 2) as $i | {kind: "endpoint", network: "blue",
-  name: "vm\($i)", mac: "02:00:00:00:01:0\($i)", addresses: ["10.1.0.1\($i)"]}]' >"$W/objects.json"
-ctl apply -f "$W/objects.json" >/dev/null
+blue 1 2
 agent h1
 agent h2
 da h1 attach eth0 --ingress tc >/dev/null

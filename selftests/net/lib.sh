@@ -8,6 +8,7 @@
 #   da H COMMAND...            dove-agent COMMAND on H
 #   ctl COMMAND...             dovectl
 #   vm H NAME NET VM IP MAC    a namespace NAME with a veth to host H, added as port of NET/VM
+#   blue I...                  network blue and its VMs, applied
 #   on NAME COMMAND...         run in that namespace
 #   check "R1: text" COMMAND.. one test: it passes when the command ends 0
 #
@@ -186,6 +187,14 @@ vm_plug() {
 vm() {
 	vm_plug "$1" "$2" "$5" "$6"
 	da "$1" port add "v-$2" --network "$3" --endpoint "$4" >/dev/null || fail "port of $3/$4 on $1"
+}
+
+# blue I...: apply network blue (10.1.0.0/16) with a VM vmI for each I: 02:00:00:00:01:0I, 10.1.0.1I.
+blue() {
+	jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/16"]}] + [$ARGS.positional[] as $i | {kind: "endpoint",
+	  network: "blue", name: "vm\($i)", mac: "02:00:00:00:01:0\($i)", addresses: ["10.1.0.1\($i)"]}]' \
+		--args "$@" >"$W/objects.json"
+	ctl apply -f "$W/objects.json" >/dev/null
 }
 
 # stat HOST NAME: a reason's count, or a field of the stats (hits, misses, questions, stale).
