@@ -56,6 +56,27 @@ static bool name_is_fit(const char *name)
 	return isalnum((unsigned char)name[0]) && !name[len] && len <= 63;
 }
 
+/* The daemon may change its working directory, with its mount namespace. The path lives as long as the process. */
+static void make_absolute(const char **path)
+{
+	_free_ char *cwd = NULL;
+	char *absolute;
+
+	if (!*path || **path == '/')
+		return;
+	cwd = getcwd(NULL, 0);
+	if (cwd && asprintf(&absolute, "%s/%s", cwd, *path) > 0)
+		*path = absolute;
+}
+
+static void make_paths_absolute(struct agent_config *c)
+{
+	const char **paths[] = { &c->run_dir, &c->pin_dir, &c->tls_cert, &c->tls_key, &c->tls_ca };
+
+	for (size_t i = 0; i < ARRAY_SIZE(paths); i++)
+		make_absolute(paths[i]);
+}
+
 static int run(struct options *o)
 {
 	struct agent_config *c = &o->config;
@@ -75,6 +96,7 @@ static int run(struct options *o)
 			c->dps ? "not an http:// or https:// URL" : "is required");
 		return EXIT_USAGE;
 	}
+	make_paths_absolute(c);
 	log_init("dove-agent", o->verbose ? LOG_LEVEL_DEBUG : LOG_LEVEL_INFO);
 	return agent_run(c);
 }
