@@ -110,18 +110,16 @@ static int destination_parse(struct agent *a, const cJSON *json, struct dove_tra
 	const cJSON *addr = cJSON_GetArrayItem(json_get(d, "host_addresses"), 0);
 	const char *mac, *host = cJSON_GetStringValue(json_get(d, "host"));
 	struct mac_addr parsed;
-	uint64_t id, vnid;
+	uint64_t id;
 
 	if (!d)
 		return t->verdict == DOVE_VERDICT_NO_ENDPOINT ? 0
 							      : json_fail(err, "destination", "is missing");
-	if (json_uint(d, "id", 1, UINT32_MAX, &id, err) || json_uint(d, "vnid", 1, 0xffffff, &vnid, err) ||
-	    json_str(d, "mac", &mac, err))
+	if (json_uint(d, "id", 1, UINT32_MAX, &id, err) || json_str(d, "mac", &mac, err))
 		return -EINVAL;
 	if (mac_parse(mac, &parsed))
 		return json_fail(err, "destination.mac", "not a MAC address");
 	t->endpoint = id;
-	t->vnid = vnid;
 	memcpy(t->mac, parsed.b, sizeof(t->mac));
 	t->local = host && !strcmp(host, a->config.host);
 	if (t->local)

@@ -122,7 +122,7 @@ struct dove_translation {
 	struct dove_ip host; /* underlay address of the destination's host: key of dove_hosts */
 	__u64 revision;	     /* S: destination network's revision it was made at */
 	__u64 expires;
-	__u32 vnid;	/* the destination's */
+	__u32 vnid;	/* the destination's; of a refusal, the network whose policy refuses */
 	__u32 endpoint; /* the destination's */
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
