@@ -68,7 +68,7 @@ static bool bucket_takes(struct bucket *b)
 	uint64_t second = clock_now() / SECOND_NS;
 
 	if (b->second != second)
-		*b = (struct bucket) { .second = second };
+		*b = (struct bucket){ .second = second };
 	return b->used++ < PER_SECOND_MAX;
 }
 
@@ -76,8 +76,8 @@ static bool bucket_takes(struct bucket *b)
 
 static bool put(cbor_item_t *map, enum field field, cbor_item_t *value)
 {
-	return cbor_map_add(map, (struct cbor_pair) { .key = cbor_move(cbor_build_uint8(field)),
-						      .value = cbor_move(value) });
+	return cbor_map_add(map, (struct cbor_pair){ .key = cbor_move(cbor_build_uint8(field)),
+						     .value = cbor_move(value) });
 }
 
 static size_t hint_write(const struct dove_event *ev, uint8_t *buf, size_t size)
@@ -164,7 +164,8 @@ static bool read_field(enum field field, const cbor_item_t *item, struct dove_ev
 	case F_DESTINATION:
 		return read_destination(item, ev);
 	case F_DELIVERED:
-		if (!cbor_isa_float_ctrl(item) || !cbor_is_bool(item))
+		/* cbor_is_bool() asserts what the sender decides: that it is no floating-point number. */
+		if (!cbor_isa_float_ctrl(item) || !cbor_float_ctrl_is_ctrl(item) || !cbor_is_bool(item))
 			return false;
 		ev->processed = cbor_get_bool(item);
 		return true;
