@@ -39,6 +39,10 @@
 /* Translations asked for ahead of their expiry in one go. */
 #define REFRESH_AT_ONCE 256
 #define SCAN_BATCH 512
+/* A round that lets questions go may make others ready; those beyond wait for the next tick. */
+#define SETTLE_ROUNDS_MAX 4
+/* More records than the ring can hold: what waits there now comes out in one go, what comes meanwhile need not. */
+#define DRAIN_MAX 32768
 
 struct packet {
 	struct packet *prev, *next;
@@ -61,6 +65,12 @@ struct pair {
 	uint32_t source;
 };
 
+/* An entry that packets still wait for while the question was asked again for another of them. */
+struct left_pending {
+	struct left_pending *next;
+	struct installed in;
+};
+
 struct question {
 	struct pair pair;
 	enum question_state state;
@@ -69,6 +79,7 @@ struct question {
 	uint32_t n_waiting, tries;
 	uint64_t changed; /* when it came to its state */
 	struct installed in;
+	struct left_pending *left; /* list: earlier answers, for other ports of the pair */
 	struct port_queue *port;
 	struct question *prev, *next; /* in its port's queue, while QUEUED */
 	UT_hash_handle hh;
@@ -96,8 +107,11 @@ struct miss {
 	struct port_queue *ports, *turn;
 	struct miss_counters counters;
 	uint64_t bytes, lifetime;
-	int requests, checks;
-	bool consuming, held_back, stragglers;
+	int requests, checks, drained;
+	bool consuming, held_back;
+	bool settling;	 /* questions are being released: not from within */
+	bool opened;	 /* a next hop was found: questions in NEXT_HOP may go on */
+	bool stragglers; /* packets came for questions that are answered */
 };
 
 struct check {
@@ -138,6 +152,15 @@ static struct port_queue *port_queue(struct miss *m, uint32_t ifindex)
 	return p;
 }
 
+/* Ports come and go; none is remembered that asks nothing. */
+static void port_queue_free(struct miss *m, struct port_queue *p)
+{
+	if (m->turn == p)
+		m->turn = p->hh.next;
+	HASH_DEL(m->ports, p);
+	free(p);
+}
+
 static void question_state(struct question *q, enum question_state state)
 {
 	if (q->state == QUEUED && state != QUEUED)
@@ -167,7 +190,7 @@ static struct question *question_new(struct miss *m, const struct dove_cache_key
 	q = calloc(1, sizeof(*q));
 	if (!q)
 		return NULL;
-	q->pair = (struct pair) { .dst = key->dst, .source = key->source };
+	q->pair = (struct pair){ .dst = key->dst, .source = key->source };
 	q->asked = *key;
 	q->port = port;
 	q->changed = clock_now();
@@ -186,13 +209,58 @@ static void packet_drop(struct miss *m, struct question *q, struct packet *p)
 	free(p);
 }
 
+/* Nobody waits any more: new packets may pass in the kernel, by whatever was answered. */
+static void question_open(struct miss *m, struct question *q)
+{
+	while (q->left) {
+		struct left_pending *left = q->left;
+
+		LL_DELETE(q->left, left);
+		install_activate(m->agent, &left->in);
+		free(left);
+	}
+	if (q->in.t.state == DOVE_PENDING)
+		install_activate(m->agent, &q->in);
+}
+
+/* The next answer may be for other ports, and this one's entry is to be opened, too, when the time has come. */
+static void question_leave(struct question *q)
+{
+	struct left_pending *left;
+
+	if (q->in.t.state != DOVE_PENDING)
+		return;
+	left = malloc(sizeof(*left));
+	if (!left)
+		abort();
+	left->in = q->in;
+	LL_APPEND(q->left, left);
+	q->in.t.state = DOVE_ACTIVE;
+}
+
+/* An entry that the new answer has replaced must not come back. */
+static void question_forget_left(struct question *q)
+{
+	struct left_pending *left, *tmp;
+
+	LL_FOREACH_SAFE(q->left, left, tmp)
+	{
+		if (memcmp(&left->in.key, &q->in.key, sizeof(q->in.key)))
+			continue;
+		LL_DELETE(q->left, left);
+		free(left);
+	}
+}
+
 static void question_free(struct miss *m, struct question *q)
 {
 	while (q->waiting)
 		packet_drop(m, q, q->waiting);
+	question_open(m, q);
 	if (q->state == QUEUED)
 		DL_DELETE(q->port->queued, q);
-	q->port->n_questions--;
+	if (!--q->port->n_questions)
+		port_queue_free(m, q->port);
 	HASH_DEL(m->questions, q);
 	free(q);
 }
@@ -226,8 +294,9 @@ static bool packet_wait(struct miss *m, struct question *q, const struct dove_he
 /* Ask again, for this packet: the answer that is there does not decide it. */
 static void question_again(struct miss *m, struct question *q, struct packet *p)
 {
-	q->asked = p->key;
 	if (++q->tries < TRIES_MAX) {
+		question_leave(q);
+		q->asked = p->key;
 		question_state(q, QUEUED);
 		return;
 	}
@@ -237,18 +306,25 @@ static void question_again(struct miss *m, struct question *q, struct packet *p)
 		packet_drop(m, q, q->waiting);
 }
 
+static int packet_inject(struct miss *m, struct question *q, struct packet *p)
+{
+	int reason = loader_inject(m->agent->loader, p->ifindex, p->data, p->len, false);
+
+	if (reason == DOVE_HELD_NEXT_HOP && q->in.has_host && underlay_need(m->agent->underlay, &q->in.host))
+		reason = loader_inject(m->agent->loader, p->ifindex, p->data, p->len, false);
+	return reason;
+}
+
 /* True when the packet is done with, whichever way its way ended. */
 static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
 {
-	int reason = loader_inject(m->agent->loader, p->ifindex, p->data, p->len, false);
+	int reason = packet_inject(m, q, p);
 
 	if (reason == DOVE_HELD_MISS) {
 		question_again(m, q, p);
 		return false;
 	}
 	if (reason == DOVE_HELD_NEXT_HOP) {
-		if (q->in.has_host && underlay_need(m->agent->underlay, &q->in.host))
-			return packet_send_on(m, q, p);
 		question_state(q, NEXT_HOP);
 		return false;
 	}
@@ -258,6 +334,8 @@ static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
 		log_warn("sending a packet on: %s", strerror(-reason));
 	else
 		m->counters.sent_on++;
+	/* The next one may have other ports, and questions of its own. */
+	q->tries = 0;
 	packet_drop(m, q, p);
 	return true;
 }
@@ -277,21 +355,42 @@ static void question_release(struct miss *m, struct question *q)
 		if (!round)
 			ring_drain(m);
 	}
-	if (q->in.t.state == DOVE_PENDING)
-		install_activate(m->agent, &q->in);
-	q->tries = 0;
+	question_open(m, q);
 	question_state(q, ANSWERED);
+}
+
+static void ask_queued(struct miss *m);
+
+/*
+ * Let go whatever may go now, and ask what is to be asked. Comes after each
+ * thing that can have changed either: answers, packets, next hops. A release
+ * may find a next hop, too; then the one that is under way takes a further round.
+ */
+static void settle(struct miss *m)
+{
+	struct question *q, *tmp;
+
+	if (m->settling)
+		return;
+	m->settling = true;
+	for (int round = 0; round < SETTLE_ROUNDS_MAX && (m->opened || m->stragglers); round++) {
+		bool opened = m->opened;
+
+		m->opened = m->stragglers = false;
+		HASH_ITER (hh, m->questions, q, tmp)
+			if ((opened && q->state == NEXT_HOP) || (q->state == ANSWERED && q->waiting))
+				question_release(m, q);
+	}
+	m->settling = false;
+	ask_queued(m);
 }
 
 void miss_next_hop(struct miss *m)
 {
-	struct question *q, *tmp;
-
 	if (!m)
 		return;
-	HASH_ITER (hh, m->questions, q, tmp)
-		if (q->state == NEXT_HOP)
-			question_release(m, q);
+	m->opened = true;
+	settle(m);
 }
 
 /* ---- asking ---- */
@@ -312,8 +411,6 @@ static cJSON *key_json(const struct dove_cache_key *key)
 	return json;
 }
 
-static void ask_queued(struct miss *m);
-
 static void question_answered(struct miss *m, struct question *q, const cJSON *answer)
 {
 	struct json_error err = {};
@@ -324,6 +421,7 @@ static void question_answered(struct miss *m, struct question *q, const cJSON *a
 		question_free(m, q);
 		return;
 	}
+	question_forget_left(q);
 	if (q->in.has_host)
 		underlay_need(m->agent->underlay, &q->in.host);
 	if (q->in.t.verdict == DOVE_VERDICT_ALLOW)
@@ -349,6 +447,7 @@ static void on_answers(const struct dps_reply *r, void *arg)
 	const cJSON *answer = good ? answers->child : NULL;
 
 	m->requests--;
+	m->settling = true;
 	if (!good) {
 		if (!m->counters.failed++ || !m->held_back)
 			log_warn("asking for translations: %s",
@@ -358,11 +457,14 @@ static void on_answers(const struct dps_reply *r, void *arg)
 	for (int i = 0; i < keys->n; i++) {
 		if (good)
 			question_answered(m, keys->at[i], answer);
-		else
+		else if (keys->at[i]->waiting)
 			question_state(keys->at[i], QUEUED);
+		else
+			question_free(m, keys->at[i]);
 		answer = answer ? answer->next : NULL;
 	}
-	ask_queued(m);
+	m->settling = false;
+	settle(m);
 }
 
 /* The next question, the ports taking turns. */
@@ -458,7 +560,7 @@ static void check_packet(struct miss *m, const struct dove_held *held)
 	c = malloc(sizeof(*c) + held->len);
 	if (!c)
 		return;
-	*c = (struct check) { .miss = m, .vnid = held->vnid, .len = held->len, .ifindex = held->ifindex };
+	*c = (struct check){ .miss = m, .vnid = held->vnid, .len = held->len, .ifindex = held->ifindex };
 	memcpy(c->data, held->data, held->len);
 	body = key_json(&held->key);
 	cJSON_AddNumberToObject(body, "vnid", held->vnid);
@@ -472,28 +574,30 @@ static void check_packet(struct miss *m, const struct dove_held *held)
 
 /* ---- the ring ---- */
 
+static void packet_take(struct miss *m, const struct dove_held *held)
+{
+	struct question *q = question_find(m, &held->key);
+
+	if (!q)
+		q = question_new(m, &held->key, held->ifindex);
+	if (!q || !packet_wait(m, q, held))
+		m->counters.dropped_bound++;
+	else if (q->state == ANSWERED)
+		m->stragglers = true;
+}
+
 static int on_held(void *arg, void *data, size_t size)
 {
 	struct miss *m = arg;
 	const struct dove_held *held = data;
-	struct question *q;
 
-	if (size < sizeof(*held) || held->len > size - sizeof(*held))
-		return 0;
-	if (held->reason == DOVE_HELD_UNKNOWN) {
-		check_packet(m, held);
-		return 0;
+	if (size >= sizeof(*held) && held->len <= size - sizeof(*held)) {
+		if (held->reason == DOVE_HELD_UNKNOWN)
+			check_packet(m, held);
+		else
+			packet_take(m, held);
 	}
-	q = question_find(m, &held->key);
-	if (!q)
-		q = question_new(m, &held->key, held->ifindex);
-	if (!q || !packet_wait(m, q, held)) {
-		m->counters.dropped_bound++;
-		return 0;
-	}
-	if (q->state == ANSWERED)
-		m->stragglers = true;
-	return 0;
+	return ++m->drained < DRAIN_MAX ? 0 : -EAGAIN;
 }
 
 static void ring_drain(struct miss *m)
@@ -501,21 +605,9 @@ static void ring_drain(struct miss *m)
 	if (m->consuming)
 		return;
 	m->consuming = true;
+	m->drained = 0;
 	ring_buffer__consume(m->ring);
 	m->consuming = false;
-}
-
-/* Packets that were on their way up when their question was answered. */
-static void stragglers_release(struct miss *m)
-{
-	struct question *q, *tmp;
-
-	if (!m->stragglers)
-		return;
-	m->stragglers = false;
-	HASH_ITER (hh, m->questions, q, tmp)
-		if (q->state == ANSWERED && q->waiting)
-			question_release(m, q);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -523,8 +615,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	struct miss *m = arg;
 
 	ring_drain(m);
-	stragglers_release(m);
-	ask_queued(m);
+	settle(m);
 }
 
 /* ---- time ---- */
@@ -547,11 +638,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		packets_expire(m, q, now);
 		if (q->waiting || q->state == ASKED)
 			continue;
-		if (q->state == NEXT_HOP)
-			install_activate(m->agent, &q->in);
+		question_open(m, q);
 		if (now - q->changed > LINGER_NS)
 			question_free(m, q);
 	}
+	settle(m);
 }
 
 void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted)
@@ -604,9 +695,9 @@ static void on_scan(evutil_socket_t fd, short what, void *arg)
 			due++;
 		}
 	}
-	tv = (struct timeval) { .tv_sec = m->lifetime / 40 < 1	  ? 1
-					  : m->lifetime / 40 > 60 ? 60
-								  : m->lifetime / 40 };
+	tv = (struct timeval){ .tv_sec = m->lifetime / 40 < 1	 ? 1
+					 : m->lifetime / 40 > 60 ? 60
+								 : m->lifetime / 40 };
 	evtimer_add(m->scan, &tv);
 }
 
@@ -639,16 +730,11 @@ int miss_open(struct agent *a, struct miss **out, struct error *err)
 void miss_close(struct miss *m)
 {
 	struct question *q, *tmp;
-	struct port_queue *p, *ptmp;
 
 	if (!m)
 		return;
 	HASH_ITER (hh, m->questions, q, tmp)
 		question_free(m, q);
-	HASH_ITER (hh, m->ports, p, ptmp) {
-		HASH_DEL(m->ports, p);
-		free(p);
-	}
 	event_free(m->readable);
 	event_free(m->tick);
 	event_free(m->retry);
