@@ -162,10 +162,11 @@ static void port_silence(struct port *port)
 	port->n_addrs = 0;
 }
 
-/* Enter what the watch says of the port's endpoint: addresses, MAC, numbers. */
-static void port_speak(struct port *port, const struct watch_endpoint *e)
+/* Enter what the watch says of the port's endpoint: addresses, MAC, numbers. True where state.json is old now. */
+static bool port_speak(struct port *port, const struct watch_endpoint *e)
 {
 	struct ip_addr *now = calloc(e->n_addrs ? e->n_addrs : 1, sizeof(*now));
+	bool changed = memcmp(&port->mac, &e->mac, sizeof(port->mac)) || port->n_addrs != e->n_addrs;
 
 	if (!now)
 		abort();
@@ -176,12 +177,16 @@ static void port_speak(struct port *port, const struct watch_endpoint *e)
 	}
 	for (int i = 0; i < e->n_addrs; i++)
 		addr_store(port, &now[i], e);
-	for (int i = 0; i < port->n_addrs; i++)
-		if (!has_addr(now, e->n_addrs, &port->addrs[i]))
-			addr_remove(port, &port->addrs[i]);
+	for (int i = 0; i < port->n_addrs; i++) {
+		if (has_addr(now, e->n_addrs, &port->addrs[i]))
+			continue;
+		addr_remove(port, &port->addrs[i]);
+		changed = true;
+	}
 	free(port->addrs);
 	port->addrs = now;
 	port->n_addrs = e->n_addrs;
+	return changed;
 }
 
 /* ---- life ---- */
@@ -292,13 +297,14 @@ static void port_up(struct port *port)
 static void port_try_up(struct port *port)
 {
 	const struct watch_endpoint *e = watch_find(port->ports->agent->watch, port->vnid, port->id);
+	bool changed;
 
 	if (!e || port->state == PORT_LOST || port->state == PORT_CLAIMING)
 		return;
-	port_speak(port, e);
+	changed = port_speak(port, e);
 	if (port->state == PORT_STARTING)
 		port_up(port);
-	else
+	else if (changed) /* not with each commit: it writes down all ports */
 		state_save(port->ports->agent);
 }
 
@@ -500,7 +506,7 @@ void ports_add(struct ports *p, const char *device, const char *network, const c
 	port = calloc(1, sizeof(*port));
 	if (!port)
 		abort();
-	*port = (struct port) { .ports = p, .ifindex = link.ifindex, .rq = rq, .next = p->list };
+	*port = (struct port){ .ports = p, .ifindex = link.ifindex, .rq = rq, .next = p->list };
 	snprintf(port->device, sizeof(port->device), "%s", device);
 	snprintf(port->network, sizeof(port->network), "%s", network);
 	snprintf(port->endpoint, sizeof(port->endpoint), "%s", endpoint);
@@ -538,6 +544,16 @@ void ports_numbers(struct ports *p, uint32_t vnid)
 	}
 }
 
+static void port_lose(struct port *port)
+{
+	port_silence(port);
+	port->state = PORT_LOST;
+	if (port->rq)
+		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
+	port->rq = NULL;
+	state_save(port->ports->agent);
+}
+
 void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host)
 {
 	struct port *port = port_by_endpoint(p, endpoint);
@@ -546,38 +562,48 @@ void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host)
 		return;
 	log_warn("%s: %s/%s is %s%s now", port->device, port->network, port->endpoint,
 		 new_host ? "on host " : "removed", new_host ? new_host : "");
-	port_silence(port);
-	port->state = PORT_LOST;
-	if (port->rq) {
-		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
-		port->rq = NULL;
-	}
-	state_save(p->agent);
+	port_lose(port);
 }
+
+/* A renewal under way; the port may be gone, or be another claim's, when the answer comes. */
+struct renewal {
+	struct ports *ports;
+	uint32_t endpoint;
+	char claim[64];
+};
 
 static void on_renewed(const struct dps_reply *r, void *arg)
 {
-	struct ports *p = arg;
-	const char *error = r->error;
+	_free_ struct renewal *renewal = arg;
+	struct port *port = port_by_endpoint(renewal->ports, renewal->endpoint);
 
-	if (r->status == 409 || r->status == 404)
-		log_warn("renewing a claim: %s", error);
-	(void)p;
+	if ((r->status != 409 && r->status != 404) || !port || strcmp(port->claim, renewal->claim) ||
+	    port->state == PORT_LOST)
+		return;
+	log_warn("%s: the claim on %s/%s is not ours any more: %s", port->device, port->network,
+		 port->endpoint, r->error);
+	port_lose(port);
 }
 
 void ports_claim(struct ports *p)
 {
 	for (struct port *port = p->list; port; port = port->next) {
+		struct renewal *renewal;
 		cJSON *body;
 		char path[512];
 
 		if (port->state != PORT_UP)
 			continue;
+		renewal = calloc(1, sizeof(*renewal));
+		if (!renewal)
+			abort();
+		*renewal = (struct renewal){ .ports = p, .endpoint = port->id };
+		memcpy(renewal->claim, port->claim, sizeof(renewal->claim));
 		body = cJSON_CreateObject();
 		cJSON_AddStringToObject(body, "host", p->agent->config.host);
 		cJSON_AddStringToObject(body, "claim", port->claim);
 		place_path(port, path, sizeof(path));
-		dps_call(p->agent->dps, "PUT", path, body, on_renewed, p);
+		dps_call(p->agent->dps, "PUT", path, body, on_renewed, renewal);
 	}
 }
 
@@ -605,10 +631,10 @@ void ports_device_gone(struct ports *p, int ifindex)
 		return;
 	log_warn("%s: the device of %s/%s is gone", port->device, port->network, port->endpoint);
 	port->closed_member = false;
-	if (port->rq || port->state == PORT_CLAIMING)
+	if (port->state == PORT_CLAIMING)
 		port->ifindex = -1; /* the claim under way will find no device, and undo itself */
 	else
-		port_remove(port, true);
+		port_fail(port, "the device went away");
 }
 
 /* ---- showing and keeping ---- */
