@@ -2,6 +2,7 @@
 #include "dps.h"
 
 #include <curl/curl.h>
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,9 @@
 /* The largest answer: a watch's snapshot of a large network, in one line. */
 #define BODY_MAX (256u << 20)
 
+/* Thousands of ports renew their claims at once; the service should not see a connection for each. */
+#define CONNECTIONS_MAX 16L
+
 /* A stream speaks every second; silent for so long it is dead. */
 #define STREAM_SILENT_S 5L
 
@@ -23,11 +27,11 @@ struct call {
 	CURL *easy;
 	struct curl_slist *headers;
 	char *body;
-	char *data; /* of the reply; a stream keeps only its unfinished line */
-	size_t len, room;
+	char *data;		    /* of the reply; a stream keeps only its unfinished line */
+	size_t len, room, searched; /* no newline before `searched` */
 	char error[CURL_ERROR_SIZE];
 	dps_done done;
-	void (*line)(const cJSON *json, void *arg);
+	dps_line line;
 	void *arg;
 };
 
@@ -35,7 +39,8 @@ struct dps {
 	struct agent *agent;
 	CURLM *multi;
 	struct event *timer;
-	struct call *calls; /* list of those under way */
+	struct call *calls;  /* list of those under way */
+	struct call *stream; /* the one of them that is a stream */
 };
 
 static void call_free(struct call *c)
@@ -49,6 +54,8 @@ static void call_free(struct call *c)
 
 static void call_unlink(struct call *c)
 {
+	if (c->dps->stream == c)
+		c->dps->stream = NULL;
 	for (struct call **at = &c->dps->calls; *at; at = &(*at)->next) {
 		if (*at != c)
 			continue;
@@ -88,11 +95,55 @@ static void call_finish(struct call *c, CURLcode code)
 	call_free(c);
 }
 
+/* Hand out the whole lines, keep the rest; -errno of the first that was refused. */
+static int stream_lines(struct call *c)
+{
+	char *start = c->data, *end = c->data + c->len, *nl;
+	int rc = 0;
+
+	while (!rc && (nl = memchr(start + c->searched, '\n', end - start - c->searched))) {
+		cJSON *json = cJSON_ParseWithLength(start, nl - start);
+
+		if (json)
+			rc = c->line(json, c->arg);
+		else if (nl > start)
+			rc = -EBADMSG;
+		cJSON_Delete(json);
+		start = nl + 1;
+		c->searched = 0;
+	}
+	c->len = end - start;
+	c->searched = c->len;
+	memmove(c->data, start, c->len);
+	return rc;
+}
+
+/*
+ * What the stream has brought. Not from within on_data(): libcurl takes no new
+ * request while one of its callbacks runs, and a line may lead to many.
+ */
+static void stream_read(struct dps *d)
+{
+	struct call *c = d->stream;
+	long status = 0;
+
+	if (!c || !c->len)
+		return;
+	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
+	if (status != 200 || !stream_lines(c))
+		return;
+	snprintf(c->error, sizeof(c->error), "it sent what can't be used");
+	c->len = 0;
+	curl_multi_remove_handle(d->multi, c->easy);
+	call_finish(c, CURLE_WRITE_ERROR);
+}
+
 static void reap(struct dps *d)
 {
 	CURLMsg *msg;
 	int left;
 
+	stream_read(d);
 	while ((msg = curl_multi_info_read(d->multi, &left))) {
 		struct call *c;
 		CURLcode code = msg->data.result;
@@ -159,30 +210,10 @@ static int want_timer(CURLM *multi, long ms, void *arg)
 
 /* ---- data ---- */
 
-/* Hand out the whole lines, keep the rest. */
-static void stream_lines(struct call *c)
-{
-	char *start = c->data, *end = c->data + c->len, *nl;
-
-	while ((nl = memchr(start, '\n', end - start))) {
-		cJSON *json = cJSON_ParseWithLength(start, nl - start);
-
-		if (json)
-			c->line(json, c->arg);
-		else if (nl > start)
-			log_warn("watch: a line that is not JSON");
-		cJSON_Delete(json);
-		start = nl + 1;
-	}
-	c->len = end - start;
-	memmove(c->data, start, c->len);
-}
-
 static size_t on_data(char *data, size_t size, size_t n, void *arg)
 {
 	struct call *c = arg;
 	size_t len = size * n;
-	long status = 0;
 
 	if (c->len + len > BODY_MAX)
 		return 0;
@@ -197,9 +228,6 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 	}
 	memcpy(c->data + c->len, data, len);
 	c->len += len;
-	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &status);
-	if (c->line && status == 200)
-		stream_lines(c);
 	return len;
 }
 
@@ -258,14 +286,14 @@ void dps_call(struct dps *d, const char *method, const char *path, cJSON *body, 
 	curl_multi_add_handle(d->multi, c->easy);
 }
 
-void dps_stream(struct dps *d, const char *path, void (*line)(const cJSON *json, void *arg), dps_done end,
-		void *arg)
+void dps_stream(struct dps *d, const char *path, dps_line line, dps_done end, void *arg)
 {
 	struct call *c = call_new(d, "GET", path);
 
 	c->done = end;
 	c->line = line;
 	c->arg = arg;
+	d->stream = c;
 	/* A connection of its own: nothing waits behind an endless answer. */
 	curl_easy_setopt(c->easy, CURLOPT_FRESH_CONNECT, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
@@ -295,6 +323,7 @@ int dps_open(struct agent *a, struct dps **out, struct error *err)
 	curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
 	curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, want_timer);
 	curl_multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
+	curl_multi_setopt(d->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_MAX);
 	*out = d;
 	return 0;
 }

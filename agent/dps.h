@@ -12,6 +12,7 @@ struct dps_reply {
 };
 
 typedef void (*dps_done)(const struct dps_reply *reply, void *arg);
+typedef int (*dps_line)(const cJSON *json, void *arg);
 
 int dps_open(struct agent *a, struct dps **out, struct error *err);
 /* dps_close() - ends everything under way, without callbacks. */
@@ -26,10 +27,10 @@ void dps_call(struct dps *d, const char *method, const char *path, cJSON *body, 
 
 /*
  * dps_stream() - a GET whose body is NDJSON: `line` for each, `end` once when
- * it is over for any reason. At most one at a time.
+ * it is over for any reason. A line that returns other than 0 ends it. Both
+ * are called from the event loop. At most one at a time.
  */
-void dps_stream(struct dps *d, const char *path, void (*line)(const cJSON *json, void *arg), dps_done end,
-		void *arg);
+void dps_stream(struct dps *d, const char *path, dps_line line, dps_done end, void *arg);
 
 /* dps_escape() - a path segment, percent-encoded; free() it. */
 char *dps_escape(const char *text);

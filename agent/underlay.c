@@ -102,9 +102,9 @@ static int next_hop_find(struct underlay *u, const struct host *h, struct dove_h
 		rc = rtnl_link_by_index(route.ifindex, &link);
 	if (rc)
 		return rc;
-	*row = (struct dove_host) { .source = to_dove_ip(&route.source),
-				    .ifindex = leaving_device(u, route.ifindex),
-				    .mtu = link.mtu > DOVE_OVERHEAD_V4 ? link.mtu - DOVE_OVERHEAD_V4 : 0 };
+	*row = (struct dove_host){ .source = to_dove_ip(&route.source),
+				   .ifindex = leaving_device(u, route.ifindex),
+				   .mtu = link.mtu > DOVE_OVERHEAD_V4 ? link.mtu - DOVE_OVERHEAD_V4 : 0 };
 	memcpy(row->src_mac, link.mac.b, sizeof(row->src_mac));
 	rc = rtnl_neigh_get(route.ifindex, &route.next_hop, &mac);
 	if (rc == -EAGAIN) {
@@ -215,12 +215,20 @@ void underlay_end(struct underlay *u)
 	map_clear(u->agent->maps->hosts, sizeof(struct dove_ip), host_is_listed, u);
 }
 
-void underlay_gone(struct underlay *u, uint32_t id)
+static bool has_addr(const struct ip_addr *list, int n, const struct ip_addr *addr)
+{
+	for (int i = 0; i < n; i++)
+		if (ip_equal(&list[i], addr))
+			return true;
+	return false;
+}
+
+void underlay_only(struct underlay *u, uint32_t id, const struct ip_addr *addrs, int n)
 {
 	struct host *h, *tmp;
 
 	HASH_ITER (hh, u->hosts, h, tmp)
-		if (h->id == id && !h->self)
+		if (h->id == id && !h->self && !has_addr(addrs, n, &h->addr))
 			host_remove(u, h);
 }
 

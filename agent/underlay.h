@@ -19,8 +19,8 @@ void underlay_host(struct underlay *u, uint32_t id, const char *name, const stru
 void underlay_begin(struct underlay *u);
 void underlay_end(struct underlay *u);
 
-/* underlay_gone() - the service has removed a host, or an address moved to another. */
-void underlay_gone(struct underlay *u, uint32_t id);
+/* underlay_only() - a host has these addresses and no others any more; with n 0 it is gone. */
+void underlay_only(struct underlay *u, uint32_t id, const struct ip_addr *addrs, int n);
 
 /* underlay_self() - our own underlay addresses, all of them; what was ours before goes. */
 void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n);

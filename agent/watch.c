@@ -175,7 +175,7 @@ static int policy_item(struct watch *w, struct network *n, const cJSON *json, st
 	    json_str_opt(json, "name", &name, err) || json_bool_opt(json, "deleted", &deleted, err))
 		return -EINVAL;
 	key.policy = id;
-	row = (struct dove_policy) { .sequence = sequence, .floor = floor, .deleted = deleted };
+	row = (struct dove_policy){ .sequence = sequence, .floor = floor, .deleted = deleted };
 	if (bpf_map_update_elem(w->agent->maps->policies, &key, &row, BPF_ANY))
 		log_error("dove_policies: %s/%s: %s", n->name, name, strerror(errno));
 	HASH_FIND(hh, n->policies, &key.policy, sizeof(key.policy), p);
@@ -229,12 +229,12 @@ static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, 
 		HASH_ADD(hh, n->endpoints, e.id, sizeof(e->e.id), e);
 	}
 	free(e->e.addrs);
-	e->e = (struct watch_endpoint) { .id = id32,
-					 .sequence = sequence,
-					 .floor = floor,
-					 .mac = parsed,
-					 .addrs = addrs,
-					 .n_addrs = n_addrs };
+	e->e = (struct watch_endpoint){ .id = id32,
+					.sequence = sequence,
+					.floor = floor,
+					.mac = parsed,
+					.addrs = addrs,
+					.n_addrs = n_addrs };
 	return 0;
 }
 
@@ -327,28 +327,8 @@ static int network_update(struct watch *w, struct network *n, const cJSON *json,
 	return 0;
 }
 
-struct of_network {
-	struct watch *watch;
-	uint32_t vnid;
-};
-
-/* A row of this network that the snapshot does not name is an earlier process's. */
-static bool policy_is_listed(const void *key, void *arg)
-{
-	const struct dove_policy_key *k = key;
-	const struct of_network *of = arg;
-	struct network *n = network_find(of->watch, of->vnid);
-	struct policy *p;
-
-	if (k->vnid != of->vnid)
-		return true;
-	HASH_FIND(hh, n->policies, &k->policy, sizeof(k->policy), p);
-	return p;
-}
-
 static int network_snapshot(struct watch *w, const cJSON *json, struct json_error *err)
 {
-	struct of_network of = { .watch = w };
 	struct policy *p, *tmp;
 	struct endpoint *e, *etmp;
 	const char *name;
@@ -374,9 +354,18 @@ static int network_snapshot(struct watch *w, const cJSON *json, struct json_erro
 	HASH_ITER (hh, n->policies, p, tmp)
 		if (!p->seen)
 			policy_drop(w, n, p);
-	of.vnid = vnid;
-	map_clear(w->agent->maps->policies, sizeof(struct dove_policy_key), policy_is_listed, &of);
 	return 0;
+}
+
+static bool policy_is_listed(const void *key, void *arg)
+{
+	const struct dove_policy_key *k = key;
+	struct network *n = network_find(arg, k->vnid);
+	struct policy *p = NULL;
+
+	if (n)
+		HASH_FIND(hh, n->policies, &k->policy, sizeof(k->policy), p);
+	return p;
 }
 
 static bool network_is_listed(const void *key, void *arg)
@@ -405,6 +394,8 @@ static int on_snapshot(struct watch *w, const cJSON *json, struct json_error *er
 	HASH_ITER (hh, w->networks, n, tmp)
 		if (!n->seen)
 			network_drop(w, n);
+	/* Rows that the snapshot does not name are an earlier process's. */
+	map_clear(w->agent->maps->policies, sizeof(struct dove_policy_key), policy_is_listed, w);
 	map_clear(w->agent->maps->networks, sizeof(uint32_t), network_is_listed, w);
 	if (!w->connected)
 		log_info("watching the policy service: %u networks", HASH_COUNT(w->networks));
@@ -438,6 +429,19 @@ static int on_commit(struct watch *w, const cJSON *json, struct json_error *err)
 	return n ? network_update(w, n, json, err) : 0;
 }
 
+/* Addresses that the host had, and is not named with any more. */
+static int host_others_drop(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	_free_ struct ip_addr *addrs = NULL;
+	uint64_t id;
+	int n;
+
+	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) || addrs_item(json, &addrs, &n, err))
+		return -EINVAL;
+	underlay_only(w->agent->underlay, id, addrs, n);
+	return 0;
+}
+
 static int on_hosts(struct watch *w, const cJSON *json, struct json_error *err)
 {
 	const cJSON *one;
@@ -445,9 +449,9 @@ static int on_hosts(struct watch *w, const cJSON *json, struct json_error *err)
 
 	cJSON_ArrayForEach (one, json_get(json, "gone"))
 		if (json_whole(one, 1, UINT32_MAX, &id))
-			underlay_gone(w->agent->underlay, id);
+			underlay_only(w->agent->underlay, id, NULL, 0);
 	cJSON_ArrayForEach (one, json_get(json, "hosts"))
-		if (host_item(w, one, err))
+		if (host_item(w, one, err) || host_others_drop(w, one, err))
 			return -EINVAL;
 	return 0;
 }
@@ -474,7 +478,11 @@ static int on_progress(struct watch *w, const cJSON *json, struct json_error *er
 		if (frame_network(w, one, &n, err) ||
 		    json_uint(one, "revision", 0, JSON_INT_MAX, &revision, err))
 			return -EINVAL;
-		if (n && revision >= n->row.revision)
+		/* A commit that we do not have: what we know is not enough to judge by. */
+		if (n && revision > n->row.revision)
+			return json_fail(err, n->name, "is at revision %llu, seen was %llu",
+					 (unsigned long long)revision, (unsigned long long)n->row.revision);
+		if (n && revision == n->row.revision)
 			network_store(w, n);
 	}
 	return 0;
@@ -488,14 +496,22 @@ static const struct {
 	{ "hosts", on_hosts },	     { "progress", on_progress }, { "forget", on_forget },
 };
 
-static void on_frame(const cJSON *json, void *arg)
+/*
+ * A frame that can't be read ends the stream: what it said is missing from
+ * then on, and only a new snapshot brings it.
+ */
+static int on_frame(const cJSON *json, void *arg)
 {
 	const char *type = cJSON_GetStringValue(json_get(json, "type"));
 	struct json_error err = {};
 
-	for (size_t i = 0; type && i < ARRAY_SIZE(frames); i++)
-		if (!strcmp(type, frames[i].type) && frames[i].on(arg, json, &err))
-			log_warn("watch: frame \"%s\": %s %s", type, err.field, err.text);
+	for (size_t i = 0; type && i < ARRAY_SIZE(frames); i++) {
+		if (strcmp(type, frames[i].type) || !frames[i].on(arg, json, &err))
+			continue;
+		log_warn("watch: frame \"%s\": %s %s", type, err.field, err.text);
+		return -EBADMSG;
+	}
+	return 0;
 }
 
 /* ---- the connection ---- */
@@ -519,7 +535,7 @@ static void on_end(const struct dps_reply *r, void *arg)
 	if (w->connected || w->retry_ms == RECONNECT_MIN_MS)
 		log_warn("the watch ended: %s", r->error[0] ? r->error : "closed by the policy service");
 	w->connected = false;
-	tv = (struct timeval) { .tv_sec = w->retry_ms / 1000, .tv_usec = w->retry_ms % 1000 * 1000 };
+	tv = (struct timeval){ .tv_sec = w->retry_ms / 1000, .tv_usec = w->retry_ms % 1000 * 1000 };
 	evtimer_add(w->retry, &tv);
 	w->retry_ms = w->retry_ms * 2 > RECONNECT_MAX_MS ? RECONNECT_MAX_MS : w->retry_ms * 2;
 }
@@ -544,9 +560,16 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy)
 {
 	struct network *n = network_find(w, vnid);
+	struct policy *known;
 	struct json_error err = {};
+	uint64_t whole;
+	uint32_t id;
 
-	if (n && cJSON_IsObject(policy) && policy_item(w, n, policy, &err))
+	if (!n || !json_whole(json_get(policy, "id"), 1, UINT32_MAX, &whole))
+		return;
+	id = whole;
+	HASH_FIND(hh, n->policies, &id, sizeof(id), known);
+	if (!known && policy_item(w, n, policy, &err))
 		log_warn("check: %s %s", err.field, err.text);
 }
 

@@ -33,7 +33,10 @@ const char *watch_network_name(const struct watch *w, uint32_t vnid);
 /* watch_policy_name() - "" when not known. */
 const char *watch_policy_name(const struct watch *w, uint32_t vnid, uint32_t id);
 
-/* watch_ask() - the service answered /v1/check with a policy's numbers: enter them. */
+/*
+ * watch_policy() - the service answered /v1/check with a policy's numbers: enter
+ * them, unless the watch has named the policy meanwhile; its word may be newer.
+ */
 void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy);
 
 cJSON *watch_show(const struct watch *w);
