@@ -76,30 +76,38 @@ void agent_set_budget(const struct agent *a, uint32_t ifindex)
 
 /* ---- what the kernel says ---- */
 
+struct changes {
+	struct agent *agent;
+	bool path;
+};
+
 static void on_change(enum rtnl_change what, int ifindex, void *arg)
 {
-	struct agent *a = arg;
+	struct changes *c = arg;
 
 	switch (what) {
 	case RTNL_LINK:
-		ports_device_changed(a->ports, ifindex);
-		underlay_refresh(a->underlay);
+		ports_device_changed(c->agent->ports, ifindex);
 		break;
 	case RTNL_LINK_GONE:
-		ports_device_gone(a->ports, ifindex);
-		nics_device_gone(a->nics, ifindex);
-		underlay_refresh(a->underlay);
+		ports_device_gone(c->agent->ports, ifindex);
+		nics_device_gone(c->agent->nics, ifindex);
 		break;
 	case RTNL_PATH:
-		nics_changed(a->nics);
-		underlay_refresh(a->underlay);
+		c->path = true;
 		break;
 	}
 }
 
+/* Addresses are read once for all the changes that came: a neighbour table alone tells of many. */
 static void on_rtnl(evutil_socket_t fd, short what, void *arg)
 {
-	rtnl_monitor_read(fd, on_change, arg);
+	struct changes c = { .agent = arg };
+
+	rtnl_monitor_read(fd, on_change, &c);
+	if (c.path)
+		nics_changed(c.agent->nics);
+	underlay_refresh(c.agent->underlay);
 }
 
 /* ---- life ---- */

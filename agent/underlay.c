@@ -35,6 +35,7 @@ struct underlay {
 	struct agent *agent;
 	struct host *hosts; /* by address */
 	struct event *refresh;
+	bool soon; /* it is due after REFRESH_DELAY_MS, not after RETRY_MS */
 };
 
 static struct host *host_find(const struct underlay *u, const struct ip_addr *addr)
@@ -153,13 +154,18 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	struct underlay *u = arg;
 	struct host *h, *tmp;
 
+	u->soon = false;
 	HASH_ITER (hh, u->hosts, h, tmp)
 		if (h->needed && !h->self)
 			host_look(u, h);
 }
 
+/* From the first change on: an underlay that never rests must not put it off for ever. */
 void underlay_refresh(struct underlay *u)
 {
+	if (u->soon)
+		return;
+	u->soon = true;
 	evtimer_del(u->refresh);
 	refresh_in(u, REFRESH_DELAY_MS);
 }
