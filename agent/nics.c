@@ -69,8 +69,11 @@ int nics_member_of(const struct nics *n, int bridge)
 
 static void nic_remove(struct nics *n, struct nic *nic)
 {
-	loader_detach(n->agent->loader, nic->ifindex);
+	int ifindex = nic->ifindex;
+
 	*nic = n->at[--n->n];
+	ports_nic_gone(n->agent->ports);
+	loader_detach(n->agent->loader, ifindex);
 }
 
 /* The addresses of a NIC that is a member of a bridge are the bridge's. IPv4 only, as the data path. */
@@ -214,7 +217,7 @@ void nics_attach(struct nics *n, const char *device, enum loader_ingress mode, s
 		return;
 	}
 	nic = &n->at[n->n];
-	*nic = (struct nic) { .ifindex = link.ifindex };
+	*nic = (struct nic){ .ifindex = link.ifindex };
 	snprintf(nic->name, sizeof(nic->name), "%s", device);
 	if (loader_attach_nic(n->agent->loader, link.ifindex, mode, &nic->ingress, &err)) {
 		control_fail(rq, "%s: %s", device, err.text);
@@ -290,7 +293,7 @@ static void on_attached(int ifindex, enum loader_role role, void *arg)
 		if (n->n == NICS_MAX)
 			return;
 		nic = &n->at[n->n++];
-		*nic = (struct nic) { .ifindex = ifindex, .ingress = LOADER_INGRESS_TC };
+		*nic = (struct nic){ .ifindex = ifindex, .ingress = LOADER_INGRESS_TC };
 		if_indextoname(ifindex, nic->name);
 	}
 	if (role == LOADER_NIC_XDP)

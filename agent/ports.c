@@ -355,6 +355,23 @@ static uint8_t kind_for(const struct ports *p, const struct rtnl_link *link)
 	return bridged ? DOVE_PORT_BRIDGED : DOVE_PORT_VM;
 }
 
+/*
+ * What the device is now. One that was closed off on its bridge encapsulates at
+ * the NIC there; without that NIC its frames would leave as they are, so it
+ * does all at its own interface, as any other.
+ */
+static void port_look(struct port *port, const struct rtnl_link *link)
+{
+	uint8_t delivery = delivery_for(port->ports, link);
+	uint8_t kind = port->closed_member ? kind_for(port->ports, link) : DOVE_PORT_VM;
+
+	if (delivery == port->delivery && kind == port->kind)
+		return;
+	port->delivery = delivery;
+	port->kind = kind;
+	port_row_store(port);
+}
+
 static int port_attach(struct port *port, struct error *err)
 {
 	struct rtnl_link link;
@@ -611,16 +628,20 @@ void ports_device_changed(struct ports *p, int ifindex)
 {
 	struct port *port = port_find(p, ifindex);
 	struct rtnl_link link;
-	uint8_t delivery;
 
 	if (!port || port->state == PORT_CLAIMING || rtnl_link_by_index(ifindex, &link))
 		return;
-	delivery = delivery_for(p, &link);
-	if (delivery == port->delivery)
-		return;
-	port->delivery = delivery;
-	port_row_store(port);
+	port_look(port, &link);
 	port_try_up(port);
+}
+
+void ports_nic_gone(struct ports *p)
+{
+	struct rtnl_link link;
+
+	for (struct port *port = p->list; port; port = port->next)
+		if (port->kind == DOVE_PORT_BRIDGED && !rtnl_link_by_index(port->ifindex, &link))
+			port_look(port, &link);
 }
 
 void ports_device_gone(struct ports *p, int ifindex)
@@ -721,8 +742,7 @@ static void port_restore(struct ports *p, const cJSON *json)
 		port_remove(port, true);
 		return;
 	}
-	port->delivery = delivery_for(p, &link);
-	port->kind = kind_for(p, &link);
+	port_look(port, &link);
 }
 
 void ports_restore(struct ports *p, const cJSON *saved)

@@ -30,6 +30,9 @@ void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host);
 /* ports_claim() - renew all claims, after the service was away or the agent restarted. */
 void ports_claim(struct ports *p);
 
+/* ports_nic_gone() - a NIC is none of ours any more, and its program goes next: let no port rely on it. */
+void ports_nic_gone(struct ports *p);
+
 void ports_device_changed(struct ports *p, int ifindex);
 void ports_device_gone(struct ports *p, int ifindex);
 
