@@ -257,6 +257,12 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 	void *data, *end;
 
 	p->len = skb->len;
+	/*
+	 * Another VLAN on the wire is another network, and none of ours. A driver
+	 * that takes the tag off before XDP has it let a frame of one be stripped.
+	 */
+	if (skb->vlan_present)
+		return was_stripped(skb, &meta) ? -DOVE_TAGGED : -DOVE_PASSED;
 	if (was_stripped(skb, &meta))
 		return deliver(skb, p, meta.ifindex, meta.delivery);
 	data = (void *)(long)skb->data;

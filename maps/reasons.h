@@ -29,7 +29,7 @@
 	X(HELD_UNKNOWN,     held_unknown,     HELD,    "policy of the packet not known: the agent asks") \
 	X(PASSED,           passed,           PASSED,  "no overlay traffic")                             \
 	X(TRUNCATED,        truncated,        DROPPED, "shorter than its headers say")                   \
-	X(TAGGED,           tagged,           DROPPED, "VM sent an 802.1Q or 802.1ad tag")               \
+	X(TAGGED,           tagged,           DROPPED, "802.1Q or 802.1ad tag, from a VM or around it")  \
 	X(SPOOFED_MAC,      spoofed_mac,      DROPPED, "source MAC is not the port's")                   \
 	X(SPOOFED_IP,       spoofed_ip,       DROPPED, "source address is not the port's")               \
 	X(NO_PORT,          no_port,          DROPPED, "interface is not a port (any more)")             \
