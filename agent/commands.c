@@ -230,7 +230,7 @@ static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, cons
 	cJSON_AddNumberToObject(one, "expires_in", left > 0 ? (int64_t)left : 0);
 	cJSON_AddStringToObject(one, "mac", mac_format((const struct mac_addr *)t->mac, mac));
 	cJSON_AddBoolToObject(one, "local", t->local);
-	if (t->local || memcmp(&t->host, &(struct dove_ip) {}, sizeof(t->host)))
+	if (t->local || memcmp(&t->host, &(struct dove_ip){}, sizeof(t->host)))
 		cJSON_AddStringToObject(one, "host",
 					t->local ? a->config.host : underlay_name(a->underlay, &host));
 	rules_json(one, t);

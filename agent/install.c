@@ -157,7 +157,7 @@ static int translation_parse(struct agent *a, const cJSON *json, struct dove_tra
 {
 	uint64_t vnid, policy = 0, sequence, lifetime;
 
-	*t = (struct dove_translation) {};
+	*t = (struct dove_translation){};
 	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_uint_opt(json, "policy", 0, UINT32_MAX, &policy, err) ||
 	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||

@@ -148,7 +148,7 @@ void options_parse(int argc, char **argv, unsigned int set, const char *doc, str
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (!table[i].set || table[i].set & set)
 			options[n++] = table[i].option;
-	*out = (struct options) { .ingress = "auto" };
+	*out = (struct options){ .ingress = "auto" };
 	argp_parse(&argp, argc, argv, 0, NULL, &p);
 	if (!out->config.run_dir && !(set & OPT_RUN))
 		out->config.run_dir = AGENT_DEFAULT_RUN_DIR;

@@ -58,7 +58,7 @@ static __always_inline int finish(struct packet *p, int reason)
 		return p->action;
 	case DOVE_PASSED:
 	case DOVE_BRIDGED:
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	}
 	return TC_ACT_SHOT;
 }

@@ -39,11 +39,11 @@ int dove_nic_egress(struct __sk_buff *skb)
 
 	if (skb->mark == DOVE_MARK_ENCAPSULATED) {
 		skb->mark = 0;
-		return TC_ACT_OK; /* counted where it was encapsulated */
+		return TC_ACT_UNSPEC; /* counted where it was encapsulated */
 	}
 	port = p.ifindex ? bpf_map_lookup_elem(&dove_ports, &p.ifindex) : 0;
 	if (!port || port->kind != DOVE_PORT_BRIDGED)
-		return TC_ACT_OK;
+		return TC_ACT_UNSPEC;
 	return send_finish(skb, &p, send(skb, &p, port));
 }
 

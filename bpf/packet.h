@@ -28,7 +28,8 @@
 #define IPPROTO_SCTP 132
 #define IPPROTO_UDPLITE 136
 
-#define TC_ACT_OK 0
+/* Go on: to other programs and filters of the device, and then as if there were none. TC_ACT_OK would end that. */
+#define TC_ACT_UNSPEC (-1)
 #define TC_ACT_SHOT 2
 #define PACKET_HOST 0
 

@@ -139,7 +139,7 @@ static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p,
 		return too_big_answer(skb, p, host->mtu);
 	TRY(encapsulate(skb, p, d, host));
 	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
-		p->action = TC_ACT_OK;
+		p->action = TC_ACT_UNSPEC;
 		return -DOVE_ENCAPSULATED;
 	}
 	if (p->hook != HOOK_PORT)

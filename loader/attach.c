@@ -23,6 +23,8 @@ enum {
 	LINK_TYPE_TCX = 11, /* BPF_LINK_TYPE_TCX; its info begins with the ifindex, as XDP's does */
 };
 
+#define TCX_BEFORE (1u << 3) /* BPF_F_BEFORE; before none: before all */
+
 /* Where our cls_bpf filters sit: late, so that others may come before. */
 #define FILTER_PRIORITY 0xD0
 #define FILTER_HANDLE 0xD07E
@@ -196,13 +198,15 @@ static int xdp_attach(struct attachment *a, int prog_fd, const struct pins *pins
 
 int attach_program(struct attachment *a, int prog_fd, const struct pins *pins, bool tcx, struct error *err)
 {
+	LIBBPF_OPTS(bpf_link_create_opts, first, .flags = TCX_BEFORE);
 	int fd;
 
 	if (a->role == LOADER_NIC_XDP)
 		return xdp_attach(a, prog_fd, pins, err);
 	if (!tcx)
 		return filter_attach(a, prog_fd, pins, err);
-	fd = bpf_link_create(prog_fd, a->ifindex, tcx_type(a->role), NULL);
+	/* First in line: a program before ours that ends the line would let stripped frames into the stack. */
+	fd = bpf_link_create(prog_fd, a->ifindex, tcx_type(a->role), &first);
 	/* Before 6.6 the kernel does not know this kind of link. */
 	if (fd == -EINVAL || fd == -EOPNOTSUPP)
 		return filter_attach(a, prog_fd, pins, err);

@@ -60,9 +60,20 @@ check "nothing acknowledged was lost by kill -9" sh -c "ip netns exec $P-s $BUIL
 say "-- detach, port del, and others' programs"
 cat >"$W/other.c" <<'C'
 #include <linux/bpf.h>
-#define SEC(name) __attribute__((section(name), used))
+#include <bpf/bpf_helpers.h>
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} dove_test_seen SEC(".maps");
 SEC("xdp") int other_xdp(struct xdp_md *ctx) { return XDP_PASS; }
-SEC("tc") int other_tc(struct __sk_buff *skb) { return -1; }
+SEC("tc") int other_tc(struct __sk_buff *skb) {
+	__u32 zero = 0;
+	__u64 *n = bpf_map_lookup_elem(&dove_test_seen, &zero);
+	if (n) __sync_fetch_and_add(n, 1);
+	return -1;
+}
 char LICENSE[] SEC("license") = "GPL";
 C
 clang -O2 -g -target bpf -I/usr/include/"$(uname -m)"-linux-gnu -c "$W/other.c" -o "$W/other.o"
@@ -82,6 +93,14 @@ check "attach --ingress xdp refuses a device with another's XDP program" occupie
 check "and has rolled back what it had done" no_nic
 check "attach --ingress tc works beside it" da h1 attach eth0 --ingress tc
 check "traffic flows" ping_all v1 10.1.0.12
+seen() { on h1 bpftool -j map dump name dove_test_seen | jq '[.. | objects | select(has("formatted")) | .formatted.value] | add'; }
+they_see() { # a foreign filter goes on seeing the host's own traffic
+	local before; before=$(seen)
+	ping_ok r "$(host_addr h1)" 20
+	echo "$before -> $(seen)"
+	[ $(($(seen) - before)) -ge 20 ]
+}
+check "and others' filters go on seeing what is not ours" they_see
 check "detach again" da h1 detach eth0
 theirs() { on h1 tc filter show dev eth0 ingress | grep -q other_tc && on h1 ip link show eth0 | grep -q xdp; }
 check "others' filter, clsact and XDP program are still there" theirs

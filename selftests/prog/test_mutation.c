@@ -209,7 +209,7 @@ static uint32_t both_hooks(const struct frame *f, uint64_t before[DOVE_REASON_CO
 	check(by_tc != DOVE_REASON_COUNT, "not counted at TC");
 	check(by_xdp == as_xdp_counts(by_tc), "%s at TC, %s at XDP", reason_name(by_tc), reason_name(by_xdp));
 	check(tc.action == (accepted ? TC_ACT_REDIRECT
-			    : passed ? TC_ACT_OK
+			    : passed ? TC_ACT_UNSPEC
 				     : TC_ACT_SHOT),
 	      "%s at TC, returned %d", reason_name(by_tc), tc.action);
 	check(xdp.action == (by_xdp == DOVE_STRIPPED || by_xdp == DOVE_REASON_COUNT ? XDP_PASS : XDP_DROP),
