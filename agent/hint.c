@@ -80,7 +80,7 @@ static bool put(cbor_item_t *map, enum field field, cbor_item_t *value)
 						     .value = cbor_move(value) });
 }
 
-static size_t hint_write(const struct dove_event *ev, uint8_t *buf, size_t size)
+size_t hint_write(const struct dove_event *ev, uint8_t *buf, size_t size)
 {
 	cbor_item_t *map = cbor_new_definite_map(F_COUNT);
 	size_t len = 0;
@@ -124,100 +124,183 @@ void hint_send(struct hint *h, const struct dove_event *ev)
 
 /* ---- reading ---- */
 
-static bool read_uint(const cbor_item_t *item, uint64_t max, uint64_t *out)
+/*
+ * Item by item, by libcbor's streaming decoder: it makes nothing of what the
+ * message claims to be. Its tree of items would take the sender's word for
+ * the size of an array, and its accessors assert what the sender decides.
+ */
+struct item {
+	enum { ITEM_OTHER, ITEM_UINT, ITEM_TEXT, ITEM_BYTES, ITEM_BOOL, ITEM_MAP } kind;
+	uint64_t n; /* the number, the boolean, the map's size, the length of bytes or text */
+	const uint8_t *bytes;
+};
+
+static void on_uint8(void *item, uint8_t n)
 {
-	if (!cbor_isa_uint(item) || cbor_get_int(item) > max)
-		return false;
-	*out = cbor_get_int(item);
-	return true;
+	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
 }
 
-static bool read_reason(const cbor_item_t *item, struct dove_event *ev)
+static void on_uint16(void *item, uint16_t n)
 {
-	if (!cbor_isa_string(item) || !cbor_string_is_definite(item))
-		return false;
-	for (size_t i = 0; i < ARRAY_SIZE(reasons); i++)
-		if (reasons[i] && cbor_string_length(item) == strlen(reasons[i]) &&
-		    !memcmp(cbor_string_handle(item), reasons[i], strlen(reasons[i])))
+	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
+}
+
+static void on_uint32(void *item, uint32_t n)
+{
+	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
+}
+
+static void on_uint64(void *item, uint64_t n)
+{
+	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
+}
+
+static void on_bool(void *item, bool yes)
+{
+	*(struct item *)item = (struct item){ .kind = ITEM_BOOL, .n = yes };
+}
+
+static void on_map(void *item, size_t pairs)
+{
+	*(struct item *)item = (struct item){ .kind = ITEM_MAP, .n = pairs };
+}
+
+static void on_text(void *item, cbor_data bytes, size_t len)
+{
+	*(struct item *)item = (struct item){ .kind = ITEM_TEXT, .n = len, .bytes = bytes };
+}
+
+static void on_bytes(void *item, cbor_data bytes, size_t len)
+{
+	*(struct item *)item = (struct item){ .kind = ITEM_BYTES, .n = len, .bytes = bytes };
+}
+
+struct reader {
+	const uint8_t *at;
+	size_t left;
+};
+
+/* The next item; what no message of ours has comes out as ITEM_OTHER, as does what is cut off. */
+static struct item item_next(struct reader *r)
+{
+	struct cbor_callbacks on = cbor_empty_callbacks;
+	struct item item = {};
+	struct cbor_decoder_result result;
+
+	on.uint8 = on_uint8;
+	on.uint16 = on_uint16;
+	on.uint32 = on_uint32;
+	on.uint64 = on_uint64;
+	on.boolean = on_bool;
+	on.map_start = on_map;
+	on.string = on_text;
+	on.byte_string = on_bytes;
+	result = cbor_stream_decode(r->at, r->left, &on, &item);
+	if (result.status != CBOR_DECODER_FINISHED)
+		return (struct item){};
+	r->at += result.read;
+	r->left -= result.read;
+	return item;
+}
+
+static bool read_reason(const struct item *item, struct dove_event *ev)
+{
+	for (size_t i = 0; item->kind == ITEM_TEXT && i < ARRAY_SIZE(reasons); i++)
+		if (reasons[i] && item->n == strlen(reasons[i]) && !memcmp(item->bytes, reasons[i], item->n))
 			ev->type = i;
 	return ev->type;
 }
 
-static bool read_destination(const cbor_item_t *item, struct dove_event *ev)
+static bool read_destination(const struct item *item, struct dove_event *ev)
 {
-	if (!cbor_isa_bytestring(item) || !cbor_bytestring_is_definite(item) ||
-	    cbor_bytestring_length(item) != sizeof(ev->dst.b))
+	if (item->kind != ITEM_BYTES || item->n != sizeof(ev->dst.b))
 		return false;
-	memcpy(ev->dst.b, cbor_bytestring_handle(item), sizeof(ev->dst.b));
+	memcpy(ev->dst.b, item->bytes, sizeof(ev->dst.b));
 	return true;
 }
 
-static bool read_field(enum field field, const cbor_item_t *item, struct dove_event *ev)
+static bool read_number(enum field field, const struct item *item, struct dove_event *ev)
 {
-	uint64_t n;
+	static const uint64_t most[] = {
+		[F_VERSION] = VERSION,	   [F_VNID] = 0xffffff,	       [F_POLICY] = UINT32_MAX,
+		[F_SEQUENCE] = UINT64_MAX, [F_WANTED] = UINT64_MAX,    [F_SOURCE] = UINT32_MAX,
+		[F_PROTO] = UINT8_MAX,	   [F_FROM_PORT] = UINT16_MAX, [F_TO_PORT] = UINT16_MAX,
+	};
 
+	if (item->kind != ITEM_UINT || item->n > most[field])
+		return false;
 	switch (field) {
 	case F_VERSION:
-		return read_uint(item, UINT8_MAX, &n) && n == VERSION;
+		return item->n == VERSION;
+	case F_VNID:
+		ev->vnid = item->n;
+		return true;
+	case F_POLICY:
+		ev->policy = item->n;
+		return true;
+	case F_SEQUENCE:
+		ev->sequence = item->n;
+		return true;
+	case F_WANTED:
+		ev->wanted = item->n;
+		return true;
+	case F_SOURCE:
+		ev->source = item->n;
+		return true;
+	case F_PROTO:
+		ev->proto = item->n;
+		return true;
+	case F_FROM_PORT:
+		ev->from_port = item->n;
+		return true;
+	case F_TO_PORT:
+		ev->to_port = item->n;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool read_field(enum field field, const struct item *item, struct dove_event *ev)
+{
+	switch (field) {
 	case F_REASON:
 		return read_reason(item, ev);
 	case F_DESTINATION:
 		return read_destination(item, ev);
 	case F_DELIVERED:
-		/* cbor_is_bool() asserts what the sender decides: that it is no floating-point number. */
-		if (!cbor_isa_float_ctrl(item) || !cbor_float_ctrl_is_ctrl(item) || !cbor_is_bool(item))
-			return false;
-		ev->processed = cbor_get_bool(item);
-		return true;
-	case F_VNID:
-		return read_uint(item, 0xffffff, &n) && (ev->vnid = n, true);
-	case F_POLICY:
-		return read_uint(item, UINT32_MAX, &n) && (ev->policy = n, true);
-	case F_SEQUENCE:
-		return read_uint(item, UINT64_MAX, &n) && (ev->sequence = n, true);
-	case F_WANTED:
-		return read_uint(item, UINT64_MAX, &n) && (ev->wanted = n, true);
-	case F_SOURCE:
-		return read_uint(item, UINT32_MAX, &n) && (ev->source = n, true);
-	case F_PROTO:
-		return read_uint(item, UINT8_MAX, &n) && (ev->proto = n, true);
-	case F_FROM_PORT:
-		return read_uint(item, UINT16_MAX, &n) && (ev->from_port = n, true);
-	case F_TO_PORT:
-		return read_uint(item, UINT16_MAX, &n) && (ev->to_port = n, true);
+		ev->processed = item->n == 1;
+		return item->kind == ITEM_BOOL;
+	default:
+		return read_number(field, item, ev);
 	}
-	return false;
 }
 
 /* Every field exactly once. */
-static bool read_map(const cbor_item_t *map, struct dove_event *ev)
+static bool read_map(struct reader *r, struct dove_event *ev)
 {
+	struct item map = item_next(r), key, value;
 	uint32_t seen = 0;
-	uint64_t field;
 
-	if (!cbor_isa_map(map) || !cbor_map_is_definite(map) || cbor_map_size(map) != F_COUNT)
+	if (map.kind != ITEM_MAP || map.n != F_COUNT)
 		return false;
-	for (size_t i = 0; i < F_COUNT; i++) {
-		const struct cbor_pair *pair = &cbor_map_handle(map)[i];
-
-		if (!read_uint(pair->key, F_COUNT, &field) || seen & 1u << field ||
-		    !read_field(field, pair->value, ev))
+	for (int i = 0; i < F_COUNT; i++) {
+		key = item_next(r);
+		value = item_next(r);
+		if (key.kind != ITEM_UINT || !key.n || key.n > F_COUNT || seen & 1u << key.n ||
+		    !read_field(key.n, &value, ev))
 			return false;
-		seen |= 1u << field;
+		seen |= 1u << key.n;
 	}
 	return true;
 }
 
 int hint_parse(const void *data, size_t len, struct dove_event *out)
 {
-	struct cbor_load_result result;
-	cbor_item_t *item = len ? cbor_load(data, len, &result) : NULL;
+	struct reader r = { .at = data, .left = len };
 	struct dove_event ev = {};
-	bool good = item && result.read == len && read_map(item, &ev);
 
-	if (item)
-		cbor_decref(&item);
-	if (!good)
+	if (!read_map(&r, &ev) || r.left)
 		return -EINVAL;
 	*out = ev;
 	return 0;

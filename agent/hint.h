@@ -29,6 +29,9 @@ void hint_send(struct hint *h, const struct dove_event *ev);
 
 const struct hint_counters *hint_counters(const struct hint *h);
 
+/* hint_write() - the datagram for an event that is sent (stale, refused, moved, unknown); its length, 0: no room. */
+size_t hint_write(const struct dove_event *ev, uint8_t *buf, size_t size);
+
 /* hint_parse() - a datagram's content; -EINVAL when it is not exactly such a map. */
 int hint_parse(const void *data, size_t len, struct dove_event *out);
 

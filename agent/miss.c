@@ -39,6 +39,7 @@
 /* Translations asked for ahead of their expiry in one go. */
 #define REFRESH_AT_ONCE 256
 #define SCAN_BATCH 512
+#define SCAN_MAX_MS 30000
 /* A round that lets questions go may make others ready; those beyond wait for the next tick. */
 #define SETTLE_ROUNDS_MAX 4
 /* More records than the ring can hold: what waits there now comes out in one go, what comes meanwhile need not. */
@@ -411,6 +412,26 @@ static cJSON *key_json(const struct dove_cache_key *key)
 	return json;
 }
 
+static void scan_later(struct miss *m)
+{
+	/* Several times in the fifth of a lifetime in which entries come due. */
+	uint64_t ms = m->lifetime * 1000 / 20 > SCAN_MAX_MS ? SCAN_MAX_MS : m->lifetime * 1000 / 20;
+	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
+
+	evtimer_add(m->scan, &tv);
+}
+
+/* How long answers hold is the service's to say, and may change. */
+static void lifetime_seen(struct miss *m, const struct dove_translation *t)
+{
+	uint64_t lifetime = (t->expires - clock_now()) / SECOND_NS + 1;
+
+	if (lifetime == m->lifetime)
+		return;
+	m->lifetime = lifetime;
+	scan_later(m);
+}
+
 static void question_answered(struct miss *m, struct question *q, const cJSON *answer)
 {
 	struct json_error err = {};
@@ -425,7 +446,7 @@ static void question_answered(struct miss *m, struct question *q, const cJSON *a
 	if (q->in.has_host)
 		underlay_need(m->agent->underlay, &q->in.host);
 	if (q->in.t.verdict == DOVE_VERDICT_ALLOW)
-		m->lifetime = (q->in.t.expires - clock_now()) / SECOND_NS + 1;
+		lifetime_seen(m, &q->in.t);
 	question_state(q, ANSWERED);
 	question_release(m, q);
 }
@@ -680,7 +701,6 @@ static void on_scan(evutil_socket_t fd, short what, void *arg)
 	uint32_t at, n, due = 0;
 	bool more = true;
 	void *from = NULL;
-	struct timeval tv;
 
 	while (more && due < REFRESH_AT_ONCE) {
 		n = SCAN_BATCH;
@@ -695,10 +715,7 @@ static void on_scan(evutil_socket_t fd, short what, void *arg)
 			due++;
 		}
 	}
-	tv = (struct timeval){ .tv_sec = m->lifetime / 40 < 1	 ? 1
-					 : m->lifetime / 40 > 60 ? 60
-								 : m->lifetime / 40 };
-	evtimer_add(m->scan, &tv);
+	scan_later(m);
 }
 
 int miss_open(struct agent *a, struct miss **out, struct error *err)

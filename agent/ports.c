@@ -53,6 +53,7 @@ struct ports {
 	struct agent *agent;
 	struct port *list;
 	bool peer_redirect; /* the kernel's is fit for use */
+	bool restoring;
 };
 
 static const char *const state_names[] = {
@@ -244,7 +245,9 @@ static void port_remove(struct port *port, bool release)
 	if (release && port->claim[0] && port->state != PORT_LOST)
 		place_release(port);
 	port_free(port);
-	state_save(a);
+	/* While ports are being restored the file knows more than the list does. */
+	if (!a->ports->restoring)
+		state_save(a);
 }
 
 static void port_fail(struct port *port, const char *why)
@@ -388,6 +391,9 @@ static int port_attach(struct port *port, struct error *err)
 		port->closed_member = true;
 	}
 	port_row_store(port);
+	/* Adopted from an agent whose state was lost: its program is there already. */
+	if (loader_is_attached(port->ports->agent->loader, port->ifindex, LOADER_PORT))
+		return 0;
 	return loader_attach_port(port->ports->agent->loader, port->ifindex, err);
 }
 
@@ -749,8 +755,12 @@ void ports_restore(struct ports *p, const cJSON *saved)
 {
 	const cJSON *one;
 
+	p->restoring = true;
 	cJSON_ArrayForEach (one, saved)
 		port_restore(p, one);
+	p->restoring = false;
+	if (saved)
+		state_save(p->agent);
 }
 
 /* Linux 6.1's bpf_redirect_peer() loses what it should keep; from 6.6 on it is fit for use. */
