@@ -15,6 +15,7 @@
 #include "install.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "segment.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -266,27 +267,45 @@ static void question_free(struct miss *m, struct question *q)
 	free(q);
 }
 
-static bool packet_wait(struct miss *m, struct question *q, const struct dove_held *held)
-{
-	struct packet *p;
+struct arrival {
+	struct miss *miss;
+	struct question *question;
+	const struct dove_held *held;
+};
 
-	if (q->n_waiting >= QUESTION_PACKETS_MAX || q->port->bytes + held->len > PORT_BYTES_MAX ||
-	    m->bytes + held->len > ALL_BYTES_MAX)
-		return false;
-	p = malloc(sizeof(*p) + held->len);
-	if (!p)
-		return false;
-	p->key = held->key;
+static void packet_append(const void *data, size_t len, void *arg)
+{
+	const struct arrival *a = arg;
+	struct question *q = a->question;
+	struct packet *p = malloc(sizeof(*p) + len);
+
+	if (!p) {
+		a->miss->counters.dropped_bound++;
+		return;
+	}
+	p->key = a->held->key;
 	p->since = clock_now();
-	p->ifindex = held->ifindex;
-	p->len = held->len;
+	p->ifindex = a->held->ifindex;
+	p->len = len;
 	/* The ring's memory is read-only, and the checksum may have to be written. */
-	memcpy(p->data, held->data, held->len);
+	memcpy(p->data, data, len);
 	checksum_repair(p->data, p->len);
 	DL_APPEND(q->waiting, p);
 	q->n_waiting++;
 	q->port->bytes += p->len;
-	m->bytes += p->len;
+	a->miss->bytes += p->len;
+}
+
+/* A super-packet waits as the packets that it stands for. */
+static bool packet_wait(struct miss *m, struct question *q, const struct dove_held *held)
+{
+	struct arrival a = { .miss = m, .question = q, .held = held };
+
+	if (q->n_waiting >= QUESTION_PACKETS_MAX || q->port->bytes + held->len > PORT_BYTES_MAX ||
+	    m->bytes + held->len > ALL_BYTES_MAX)
+		return false;
+	if (!held->gso_size || segment(held->data, held->len, held->gso_size, packet_append, &a) < 0)
+		packet_append(held->data, held->len, &a);
 	return true;
 }
 
