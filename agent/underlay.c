@@ -26,8 +26,9 @@ struct host {
 	char name[64];
 	bool self;
 	bool needed;
-	bool seen;	      /* between underlay_begin() and underlay_end() */
-	struct dove_host row; /* as it stands in the map */
+	bool seen;		 /* between underlay_begin() and underlay_end() */
+	struct dove_host row;	 /* as it stands in the map */
+	struct ip_addr next_hop; /* of the underlay; zero until it was looked up */
 	UT_hash_handle hh;
 };
 
@@ -92,7 +93,9 @@ static int leaving_device(const struct underlay *u, int ifindex)
 	return nic ? nic : ifindex;
 }
 
-static int next_hop_find(struct underlay *u, const struct host *h, struct dove_host *row)
+/* -EAGAIN: *row and *next_hop say which way, but its neighbour is not resolved yet. */
+static int next_hop_find(struct underlay *u, const struct host *h, struct dove_host *row,
+			 struct ip_addr *next_hop)
 {
 	struct rtnl_route route;
 	struct rtnl_link link;
@@ -107,11 +110,12 @@ static int next_hop_find(struct underlay *u, const struct host *h, struct dove_h
 				   .ifindex = leaving_device(u, route.ifindex),
 				   .mtu = link.mtu > DOVE_OVERHEAD_V4 ? link.mtu - DOVE_OVERHEAD_V4 : 0 };
 	memcpy(row->src_mac, link.mac.b, sizeof(row->src_mac));
-	rc = rtnl_neigh_get(route.ifindex, &route.next_hop, &mac);
+	*next_hop = route.next_hop;
+	rc = rtnl_neigh_get(route.ifindex, next_hop, &mac);
 	if (rc == -EAGAIN) {
-		int kept = rtnl_neigh_keep(route.ifindex, &route.next_hop);
-
-		return kept ? kept : rtnl_neigh_get(route.ifindex, &route.next_hop, &mac);
+		rc = rtnl_neigh_keep(route.ifindex, next_hop);
+		if (!rc)
+			rc = rtnl_neigh_get(route.ifindex, next_hop, &mac);
 	}
 	if (rc)
 		return rc;
@@ -133,10 +137,12 @@ static void host_look(struct underlay *u, struct host *h)
 {
 	struct dove_host row = {};
 	bool was = h->row.flags & DOVE_HOST_REACHABLE;
-	int rc = next_hop_find(u, h, &row);
+	struct ip_addr next_hop = {};
+	int rc = next_hop_find(u, h, &row, &next_hop);
 
-	if (rc == -EAGAIN && was)
+	if (rc == -EAGAIN && was && row.ifindex == h->row.ifindex && ip_equal(&next_hop, &h->next_hop))
 		return;
+	h->next_hop = next_hop;
 	row.id = h->id;
 	if (memcmp(&row, &h->row, sizeof(row))) {
 		h->row = row;
