@@ -3,14 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -21,6 +18,7 @@
 #include "hint.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/notify.h"
 #include "loader/rtnl.h"
 #include "miss.h"
 #include "nics.h"
@@ -115,23 +113,6 @@ static void on_rtnl(evutil_socket_t fd, short what, void *arg)
 static void on_stop(evutil_socket_t signal, short what, void *arg)
 {
 	event_base_loopbreak(arg);
-}
-
-/* sd_notify(3), without its library: one datagram to the socket that systemd named. */
-static void notify_ready(void)
-{
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	_close_ int fd = -1;
-
-	if (!path || strlen(path) >= sizeof(addr.sun_path))
-		return;
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	strcpy(addr.sun_path, path);
-	if (path[0] == '@')
-		addr.sun_path[0] = '\0';
-	sendto(fd, "READY=1", 7, MSG_NOSIGNAL, (struct sockaddr *)&addr,
-	       offsetof(struct sockaddr_un, sun_path) + strlen(path));
 }
 
 static int run_dir_lock(const char *dir, struct error *err)

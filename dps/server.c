@@ -16,13 +16,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/un.h>
 #include <time.h>
 
 #include "dps/api.h"
 #include "dps/persist.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/notify.h"
 
 #define LISTEN_BACKLOG 1024
 #define EXPIRE_SECONDS 60
@@ -229,27 +229,6 @@ static int open_http(struct server *server, const struct config *config, struct 
 		return json_fail(err, NULL, "cannot accept on %s", config->listen);
 	}
 	return 0;
-}
-
-/* Tell systemd that we are ready, see sd_notify(3). */
-static void notify_ready(void)
-{
-	static const char text[] = "READY=1";
-	const char *path = getenv("NOTIFY_SOCKET");
-	struct sockaddr_un addr = { .sun_family = AF_UNIX };
-	_close_ int fd = -1;
-	size_t len;
-
-	if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof(addr.sun_path))
-		return;
-	len = strlen(path);
-	memcpy(addr.sun_path, path, len);
-	if (*path == '@')
-		addr.sun_path[0] = '\0';
-	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || sendto(fd, text, sizeof(text) - 1, MSG_NOSIGNAL, (struct sockaddr *)&addr,
-			     offsetof(struct sockaddr_un, sun_path) + len) < 0)
-		log_warn("cannot tell %s that we are ready: %s", path, strerror(errno));
 }
 
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
