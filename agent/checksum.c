@@ -7,19 +7,15 @@
 #include <stdint.h>
 #include <string.h>
 
-/* RFC 1071, over bytes in network order; odd lengths are padded with zero. */
-static uint32_t sum(uint32_t acc, const uint8_t *at, size_t len)
+uint16_t checksum_words(const uint8_t *at, size_t len, uint32_t start)
 {
 	for (; len > 1; at += 2, len -= 2)
-		acc += at[0] << 8 | at[1];
-	return len ? acc + (at[0] << 8) : acc;
-}
-
-static uint16_t fold(uint32_t acc)
-{
-	while (acc >> 16)
-		acc = (acc & 0xffff) + (acc >> 16);
-	return acc;
+		start += at[0] << 8 | at[1];
+	if (len)
+		start += at[0] << 8;
+	while (start >> 16)
+		start = (start & 0xffff) + (start >> 16);
+	return start;
 }
 
 static size_t checksum_offset(uint8_t protocol)
@@ -37,8 +33,7 @@ void checksum_repair(void *frame, size_t len)
 {
 	uint8_t *ip = (uint8_t *)frame + ETH_HLEN, *l4;
 	size_t header, total, l4_len, at;
-	uint32_t pseudo;
-	uint16_t found, full;
+	uint16_t pseudo, found, full;
 
 	if (len < ETH_HLEN + sizeof(struct iphdr) || ip[0] >> 4 != 4)
 		return;
@@ -50,12 +45,12 @@ void checksum_repair(void *frame, size_t len)
 		return;
 	l4 = ip + header;
 	l4_len = total - header;
-	pseudo = sum(ip[9] + l4_len, ip + 12, 8);
+	pseudo = checksum_words(ip + 12, 8, ip[9] + l4_len);
 	found = l4[at] << 8 | l4[at + 1];
-	if (found != fold(pseudo))
+	if (found != pseudo)
 		return;
 	l4[at] = l4[at + 1] = 0;
-	full = ~fold(sum(pseudo, l4, l4_len));
+	full = ~checksum_words(l4, l4_len, pseudo);
 	if (!full)
 		full = 0xffff;
 	l4[at] = full >> 8;

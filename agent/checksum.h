@@ -3,6 +3,13 @@
 #define DOVE_CHECKSUM_H
 
 #include <stddef.h>
+#include <stdint.h>
+
+/*
+ * checksum_words() - RFC 1071: the folded, not inverted sum of 16-bit words in
+ * network order, begun with `start`; an odd length is padded with zero.
+ */
+uint16_t checksum_words(const uint8_t *at, size_t len, uint32_t start);
 
 /*
  * checksum_repair() - complete what the sender left to its NIC.

@@ -54,16 +54,6 @@ static int cut_parse(const uint8_t *frame, size_t len, struct cut *cut)
 												   : -EINVAL;
 }
 
-/* The sum of 16-bit words, folded, as it stands in a header before it is inverted. */
-static uint16_t words(const uint8_t *at, size_t len, uint32_t sum)
-{
-	for (size_t i = 0; i + 1 < len; i += 2)
-		sum += get16(at + i);
-	while (sum >> 16)
-		sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
-}
-
 static void tcp_write(uint8_t *tcp, size_t offset, bool first, bool last)
 {
 	uint32_t seq = ((uint32_t)get16(tcp + 4) << 16 | get16(tcp + 6)) + offset;
@@ -87,13 +77,13 @@ static void headers_write(uint8_t *packet, size_t len, const struct cut *cut, un
 	put16(ip + 2, ip_total);
 	put16(ip + 4, get16(ip + 4) + index);
 	put16(ip + 10, 0);
-	put16(ip + 10, (uint16_t)~words(ip, cut->ip_len, 0));
+	put16(ip + 10, (uint16_t)~checksum_words(ip, cut->ip_len, 0));
 	if (cut->protocol == IPPROTO_TCP)
 		tcp_write(l4, offset, !offset, last);
 	else
 		put16(l4 + 4, l4_total);
 	/* As the sender's kernel leaves it: the pseudo header's sum. */
-	put16(l4 + sum_at, words(ip + 12, 8, cut->protocol + l4_total));
+	put16(l4 + sum_at, checksum_words(ip + 12, 8, cut->protocol + l4_total));
 	checksum_repair(packet, len);
 }
 
