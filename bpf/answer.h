@@ -105,11 +105,8 @@ static __always_inline int arp_answer(struct __sk_buff *skb, struct packet *p)
 	if (own_address(p))
 		return -DOVE_ARP_UNASKED;
 	TRY(translation_of_pair(p, &key, &d));
-	if (d.verdict == DOVE_VERDICT_NO_ENDPOINT) {
-		judge_sent(d.t, 0, &d.judged);
-		TRY(refuse_old(&d));
-		return -DOVE_NO_ENDPOINT;
-	}
+	if (d.verdict == DOVE_VERDICT_NO_ENDPOINT)
+		return translation_of_nobody(&d);
 	TRY(arp_turn(skb, p, d.t->mac));
 	return send_out(skb, p, p->ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_ARP_ANSWERED;
 }
@@ -144,18 +141,6 @@ static __always_inline bool may_be_answered(struct __sk_buff *skb, const struct 
 	return type == ICMP_ECHO || type == ICMP_ECHO_REPLY;
 }
 
-static __always_inline __sum16 too_big_checksum(const struct too_big *t)
-{
-	const __u16 *word = (const void *)&t->type;
-	__u32 sum = 0;
-
-	for (int i = 0; i < (int)(sizeof(*t) - sizeof(t->eth) - sizeof(t->ip)) / 2; i++)
-		sum += word[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
-}
-
 /*
  * too_big_answer() - tell the sender the largest IP packet that has room in
  * the tunnel (RFC 1191), at once and in the destination's name: a network has
@@ -177,11 +162,11 @@ static __always_inline int too_big_answer(struct __sk_buff *skb, struct packet *
 			       .protocol = IPPROTO_ICMP,
 			       .saddr = ip_to_v4(&p->dst),
 			       .daddr = ip_to_v4(&p->src) };
-	t.ip.check = ipv4_checksum(&t.ip);
+	t.ip.check = checksum(&t.ip, sizeof(t.ip));
 	t.type = ICMP_DEST_UNREACH;
 	t.code = ICMP_FRAG_NEEDED;
 	t.mtu = bpf_htons(mtu);
-	t.check = too_big_checksum(&t);
+	t.check = checksum(&t.type, sizeof(t) - sizeof(t.eth) - sizeof(t.ip));
 	if (bpf_skb_change_tail(skb, sizeof(t), 0) || bpf_skb_store_bytes(skb, 0, &t, sizeof(t), 0))
 		return -DOVE_TOO_BIG;
 	return send_out(skb, p, p->ifindex) ? -DOVE_TOO_BIG : -DOVE_TOO_BIG_ANSWERED;

@@ -121,13 +121,13 @@ static __always_inline bool is_tag(__be16 eth_proto)
 	       eth_proto == bpf_htons(ETH_P_QINQ1);
 }
 
-/* Checksum of a header of 20 bytes whose own field is zero; a correct one sums up to 0 with it. */
-static __always_inline __sum16 ipv4_checksum(const void *header)
+/* RFC 1071 over an even, constant number of bytes; 0 where the sum that they contain is right. */
+static __always_inline __sum16 checksum(const void *at, const __u32 bytes)
 {
-	const __u16 *word = header;
+	const __u16 *word = at;
 	__u32 sum = 0;
 
-	for (int i = 0; i < (int)sizeof(struct iphdr) / 2; i++)
+	for (__u32 i = 0; i < bytes / 2; i++)
 		sum += word[i];
 	sum = (sum & 0xffff) + (sum >> 16);
 	sum = (sum & 0xffff) + (sum >> 16);

@@ -44,7 +44,7 @@ static __always_inline int outer_ip_udp(const struct outer *o, __u32 frame_len)
 
 	if (o->ip.frag_off & bpf_htons(IP_MF))
 		return -DOVE_OUTER_FRAGMENT;
-	if (ipv4_checksum(&o->ip))
+	if (checksum(&o->ip, sizeof(o->ip)))
 		return -DOVE_OUTER_MALFORMED;
 	if (!ip_len && !udp_len) /* a super-packet, see outer_write() */
 		return frame_len > 0xffff ? 0 : -DOVE_OUTER_MALFORMED;

@@ -65,7 +65,7 @@ static __always_inline void outer_write(struct outer *o, const struct dove_host 
 	};
 	__builtin_memcpy(o->eth.h_dest, host->dst_mac, 6);
 	__builtin_memcpy(o->eth.h_source, host->src_mac, 6);
-	o->ip.check = ipv4_checksum(&o->ip);
+	o->ip.check = checksum(&o->ip, sizeof(o->ip));
 }
 
 /*
@@ -171,6 +171,18 @@ static __always_inline void report_old(struct packet *p, const struct decision *
 		event_report(DOVE_EVENT_ORIGIN_STALE, p, &d->judged, true);
 }
 
+/* What a VM may send at all: in its own name, and IPv4. ARP is answered here, and ends. */
+static __always_inline int send_begin(struct __sk_buff *skb, struct packet *p, const struct dove_port *port)
+{
+	TRY(parse_frame(skb, p));
+	TRY(sender_port(port, p));
+	if (p->eth_proto == bpf_htons(ETH_P_ARP))
+		return arp_answer(skb, p);
+	if (p->eth_proto != bpf_htons(ETH_P_IP))
+		return -DOVE_NOT_IP;
+	return sender_speaks_with(&p->src, p->smac, p);
+}
+
 /*
  * send() - a VM's frame, from the interface it came in by to where policy lets it go.
  *
@@ -181,13 +193,7 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
 	struct decision d = {};
 	int rc;
 
-	TRY(parse_frame(skb, p));
-	TRY(sender_port(port, p));
-	if (p->eth_proto == bpf_htons(ETH_P_ARP))
-		return arp_answer(skb, p);
-	if (p->eth_proto != bpf_htons(ETH_P_IP))
-		return -DOVE_NOT_IP;
-	TRY(sender_speaks_with(&p->src, p->smac, p));
+	TRY(send_begin(skb, p, port));
 	if (p->dmac[0] & 1 || (p->dst.b[12] & 0xf0) == 0xe0 || p->dst.b[12] == 0xff)
 		return -DOVE_MULTICAST;
 
@@ -219,20 +225,12 @@ static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet
 	struct dove_cache_key key = {};
 	struct decision d = {};
 
-	TRY(parse_frame(skb, p));
-	TRY(sender_port(port, p));
-	if (p->eth_proto == bpf_htons(ETH_P_ARP))
-		return arp_answer(skb, p);
-	if (p->eth_proto != bpf_htons(ETH_P_IP))
-		return -DOVE_NOT_IP;
-	TRY(sender_speaks_with(&p->src, p->smac, p));
+	TRY(send_begin(skb, p, port));
 	if (p->dmac[0] & 1)
 		return -DOVE_MULTICAST;
 	TRY(translation_of_pair(p, &key, &d));
-	if (d.verdict == DOVE_VERDICT_NO_ENDPOINT) {
-		judge_sent(d.t, 0, &d.judged);
-		return refuse_old(&d) ? -DOVE_HELD_MISS : -DOVE_NO_ENDPOINT;
-	}
+	if (d.verdict == DOVE_VERDICT_NO_ENDPOINT)
+		return translation_of_nobody(&d);
 	if (bpf_skb_store_bytes(skb, 0, d.t->mac, 6, 0))
 		return -DOVE_ENCAP_FAILED;
 	skb->mark = 0;

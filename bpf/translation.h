@@ -111,6 +111,14 @@ static __always_inline int refuse_old(const struct decision *d)
 	return d->judged.fresh == STALE && d->verdict != DOVE_VERDICT_ALLOW ? -DOVE_HELD_MISS : 0;
 }
 
+/* Nobody had the address; rests on no policy, and is asked again when the network has moved on. */
+static __always_inline int translation_of_nobody(struct decision *d)
+{
+	judge_sent(d->t, 0, &d->judged);
+	TRY(refuse_old(d));
+	return -DOVE_NO_ENDPOINT;
+}
+
 static __always_inline int verdict_reason(__u8 verdict)
 {
 	switch (verdict) {
