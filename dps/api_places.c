@@ -84,20 +84,17 @@ void api_get_place(struct api_call *call)
 	api_reply(call, HTTP_OK, out);
 }
 
-static cJSON *place_json(const struct endpoint *ep)
+static cJSON *place_json(const struct model *m, const struct endpoint *ep)
 {
-	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
-	cJSON *out = cJSON_CreateObject(), *list;
-	char mac[MAC_TEXT], text[IP_TEXT];
+	cJSON *out = cJSON_CreateObject();
+	char mac[MAC_TEXT];
 
 	cJSON_AddStringToObject(out, "network", ep->o.net->o.key);
 	cJSON_AddNumberToObject(out, "vnid", ep->o.net->o.id);
 	cJSON_AddNumberToObject(out, "id", ep->o.id);
 	cJSON_AddStringToObject(out, "name", ep->o.spec->name);
-	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
-	list = cJSON_AddArrayToObject(out, "addresses");
-	for (size_t i = 0; i < spec->n_addresses; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&spec->addresses[i], text)));
+	cJSON_AddStringToObject(out, "mac", mac_format(&ep->o.spec->u.endpoint.mac, mac));
+	feed_add_addresses(out, m, ep);
 	cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
 	cJSON_AddStringToObject(out, "claim", ep->place.claim);
 	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
@@ -174,7 +171,7 @@ void api_put_place(struct api_call *call)
 				: claim(call->api, ep, &want, &err);
 	cJSON_Delete(json);
 	if (!rc) {
-		api_reply(call, HTTP_OK, place_json(ep));
+		api_reply(call, HTTP_OK, place_json(&call->api->model, ep));
 		return;
 	}
 	snprintf(err.object, sizeof(err.object), "endpoint %s", ep->o.key);

@@ -13,6 +13,7 @@ struct network_news {
 	const struct network *net;
 	char *policies;	       /* JSON list, the same for every host */
 	struct ptrs endpoints; /* touched */
+	bool regated;	       /* gateways that its endpoints are told of may be others now */
 	struct network_news *next;
 };
 
@@ -23,16 +24,6 @@ struct feed_news {
 	struct network_news *networks;
 };
 
-static cJSON *addresses_json(const struct ip_addr *addresses, size_t n)
-{
-	cJSON *list = cJSON_CreateArray();
-	char text[IP_TEXT];
-
-	for (size_t i = 0; i < n; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&addresses[i], text)));
-	return list;
-}
-
 cJSON *feed_host_json(const struct host *host)
 {
 	cJSON *out = cJSON_CreateObject();
@@ -41,7 +32,7 @@ cJSON *feed_host_json(const struct host *host)
 	cJSON_AddStringToObject(out, "name", host->o.key);
 	cJSON_AddItemToObject(
 		out, "addresses",
-		addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses));
+		objects_addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses));
 	return out;
 }
 
@@ -57,7 +48,23 @@ static cJSON *policy_json(const struct object *obj)
 	return out;
 }
 
-static cJSON *endpoint_json(const struct endpoint *ep)
+void feed_add_addresses(cJSON *out, const struct model *m, const struct endpoint *ep)
+{
+	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
+	cJSON *gateways = cJSON_CreateArray();
+	char text[IP_TEXT];
+
+	for (size_t i = 0; i < spec->n_addresses; i++) {
+		const struct ip_addr *gateway = model_gateway(m, ep->o.net, &spec->addresses[i]);
+
+		cJSON_AddItemToArray(gateways, gateway ? cJSON_CreateString(ip_format(gateway, text))
+						       : cJSON_CreateNull());
+	}
+	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(spec->addresses, spec->n_addresses));
+	cJSON_AddItemToObject(out, "gateways", gateways);
+}
+
+static cJSON *endpoint_json(const struct model *m, const struct endpoint *ep)
 {
 	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
 	cJSON *out = cJSON_CreateObject();
@@ -66,7 +73,7 @@ static cJSON *endpoint_json(const struct endpoint *ep)
 	cJSON_AddNumberToObject(out, "id", ep->o.id);
 	cJSON_AddStringToObject(out, "name", ep->o.spec->name);
 	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
-	cJSON_AddItemToObject(out, "addresses", addresses_json(spec->addresses, spec->n_addresses));
+	feed_add_addresses(out, m, ep);
 	cJSON_AddNumberToObject(out, "sequence", ep->o.sequence);
 	cJSON_AddNumberToObject(out, "floor", ep->o.floor);
 	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
@@ -80,12 +87,12 @@ static cJSON *gone_json(const struct model *m, const struct gone *gone)
 	cJSON *out = cJSON_CreateObject();
 
 	cJSON_AddNumberToObject(out, "id", gone->endpoint);
-	cJSON_AddItemToObject(out, "addresses", addresses_json(gone->addresses, gone->n_addresses));
+	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(gone->addresses, gone->n_addresses));
 	if (host) {
 		cJSON_AddStringToObject(out, "host", host->o.key);
-		cJSON_AddItemToObject(
-			out, "host_addresses",
-			addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses));
+		cJSON_AddItemToObject(out, "host_addresses",
+				      objects_addresses_json(host->o.spec->u.host.addresses,
+							     host->o.spec->u.host.n_addresses));
 	} else {
 		cJSON_AddNullToObject(out, "host");
 		cJSON_AddItemToObject(out, "host_addresses", cJSON_CreateArray());
@@ -133,7 +140,7 @@ static cJSON *network_json(const struct model *m, const struct network *net, con
 	list = cJSON_AddArrayToObject(out, "endpoints");
 	DL_FOREACH (host->endpoints, ep)
 		if (ep->o.net == net)
-			cJSON_AddItemToArray(list, endpoint_json(ep));
+			cJSON_AddItemToArray(list, endpoint_json(m, ep));
 	list = cJSON_AddArrayToObject(out, "gone");
 	DL_FOREACH (m->gone, gone)
 		if (gone->host == host && gone->vnid == net->o.id)
@@ -267,6 +274,38 @@ static char *policies_text(const struct txn *txn, const struct network *net)
 	return text;
 }
 
+static bool has_gateway(const struct network *net, const struct spec *endpoint)
+{
+	const struct network_spec *spec = &net->o.spec->u.network;
+
+	for (size_t i = 0; endpoint && i < endpoint->u.endpoint.n_addresses; i++)
+		for (size_t j = 0; j < spec->n_subnets; j++)
+			if (ip_equal(&spec->subnets[j].gateway, &endpoint->u.endpoint.addresses[i]))
+				return true;
+	return false;
+}
+
+/* The network is written anew, or an endpoint takes or gives up a gateway's address. */
+static bool regates(const struct change *change)
+{
+	const struct object *obj = change->obj;
+
+	if (obj->kind != KIND_ENDPOINT)
+		return obj->kind == KIND_NETWORK;
+	return has_gateway(obj->net, change->before) || has_gateway(obj->net, change->after);
+}
+
+static void find_regated(struct feed_news *news)
+{
+	for (size_t i = 0; i < news->txn->changes.n; i++) {
+		const struct change *change = news->txn->changes.v[i];
+		const struct object *obj = change->obj;
+
+		if (regates(change))
+			news_of(news, obj->net ? obj->net : (const struct network *)obj)->regated = true;
+	}
+}
+
 struct feed_news *feed_news(const struct txn *txn)
 {
 	struct feed_news *news = mem_alloc(sizeof(*news));
@@ -285,6 +324,7 @@ struct feed_news *feed_news(const struct txn *txn)
 		if (obj->kind == KIND_ENDPOINT)
 			ptrs_push(&news_of(news, obj->net)->endpoints, obj);
 	}
+	find_regated(news);
 	return news;
 }
 
@@ -312,9 +352,10 @@ static bool touched(const struct network_news *entry, uint32_t endpoint)
 	return false;
 }
 
-static cJSON *commit_frame(const struct model *m, const struct network_news *entry, const struct host *host)
+static cJSON *commit_frame(const struct txn *txn, const struct network_news *entry, const struct host *host)
 {
 	cJSON *frame = new_frame("commit"), *list;
+	const struct endpoint *ep;
 	const struct gone *gone;
 
 	cJSON_AddNumberToObject(frame, "vnid", entry->net->o.id);
@@ -322,16 +363,13 @@ static cJSON *commit_frame(const struct model *m, const struct network_news *ent
 	cJSON_AddNumberToObject(frame, "floor", entry->net->o.floor);
 	cJSON_AddRawToObject(frame, "policies", entry->policies);
 	list = cJSON_AddArrayToObject(frame, "endpoints");
-	for (size_t i = 0; i < entry->endpoints.n; i++) {
-		const struct endpoint *ep = entry->endpoints.v[i];
-
-		if (ep->o.spec && ep->place.host == host)
-			cJSON_AddItemToArray(list, endpoint_json(ep));
-	}
+	DL_FOREACH (host->endpoints, ep)
+		if (ep->o.net == entry->net && (entry->regated || ep->o.touched_by == txn->serial))
+			cJSON_AddItemToArray(list, endpoint_json(txn->m, ep));
 	list = cJSON_AddArrayToObject(frame, "gone");
-	DL_FOREACH (m->gone, gone)
+	DL_FOREACH (txn->m->gone, gone)
 		if (gone->host == host && gone->vnid == entry->net->o.id && touched(entry, gone->endpoint))
-			cJSON_AddItemToArray(list, gone_json(m, gone));
+			cJSON_AddItemToArray(list, gone_json(txn->m, gone));
 	return frame;
 }
 
@@ -388,6 +426,6 @@ void feed_tell(struct feed *feed, const struct feed_news *news)
 	LL_FOREACH (news->networks, entry)
 		if (host && idset_has(&before, entry->net->o.id) &&
 		    idset_has(&feed->served, entry->net->o.id))
-			emit(feed, commit_frame(news->txn->m, entry, host));
+			emit(feed, commit_frame(news->txn, entry, host));
 	idset_free(&before);
 }

@@ -29,6 +29,9 @@ void feed_tell(struct feed *feed, const struct feed_news *news);
 
 void feed_progress(struct feed *feed, const struct model *m);
 
+/* feed_add_addresses() - an endpoint's "addresses" and, one for one, their "gateways". */
+void feed_add_addresses(cJSON *out, const struct model *m, const struct endpoint *ep);
+
 /* feed_host_json() - HOST of docs/api.md; the tree is the caller's. */
 cJSON *feed_host_json(const struct host *host);
 

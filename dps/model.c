@@ -97,6 +97,30 @@ struct endpoint *model_at(const struct model *m, uint32_t vnid, const struct ip_
 	return owner && vnid ? (struct endpoint *)owner->obj : NULL;
 }
 
+bool model_is_gateway(const struct model *m, const struct network *net, const struct ip_addr *addr)
+{
+	const struct network_spec *spec = &net->o.spec->u.network;
+
+	for (size_t i = 0; i < spec->n_subnets; i++)
+		if (ip_equal(&spec->subnets[i].gateway, addr))
+			return !model_at(m, net->o.id, addr);
+	return false;
+}
+
+const struct ip_addr *model_gateway(const struct model *m, const struct network *net,
+				    const struct ip_addr *addr)
+{
+	const struct network_spec *spec = &net->o.spec->u.network;
+
+	for (size_t i = 0; i < spec->n_subnets; i++) {
+		const struct subnet *subnet = &spec->subnets[i];
+
+		if (ip_prefix_contains(&subnet->prefix, addr))
+			return model_at(m, net->o.id, &subnet->gateway) ? NULL : &subnet->gateway;
+	}
+	return NULL;
+}
+
 struct object *model_own(struct model *m, uint32_t vnid, const struct ip_addr *addr, struct object *obj)
 {
 	struct owner *owner = find_owner(m, vnid, addr);

@@ -115,6 +115,14 @@ struct host *model_host(const struct model *m, uint32_t id);
 /* model_at() - the endpoint of this network that has the address. */
 struct endpoint *model_at(const struct model *m, uint32_t vnid, const struct ip_addr *addr);
 
+/* model_is_gateway() - is this the gateway of a subnet of the network, and no endpoint's address? */
+bool model_is_gateway(const struct model *m, const struct network *net, const struct ip_addr *addr);
+
+/* model_gateway() - the gateway of the subnet that the address lies in; NULL: it is in none, or an
+ * endpoint has the gateway's address. */
+const struct ip_addr *model_gateway(const struct model *m, const struct network *net,
+				    const struct ip_addr *addr);
+
 /* model_create() - an object of no content yet, in the tables. id 0: the next free one; NULL: none
  * left. */
 struct object *model_create(struct model *m, enum kind kind, const char *key, struct network *net,

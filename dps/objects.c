@@ -20,6 +20,8 @@ struct kind_ops {
 
 static const struct kind_ops kinds[KIND_COUNT];
 
+const struct mac_addr gateway_mac = { { 0x02, 0xd0, 0x7e, 0x00, 0x00, 0x01 } };
+
 const char *objects_kind_name(enum kind kind)
 {
 	return kinds[kind].name;
@@ -149,7 +151,7 @@ static int parse_addresses(const cJSON *json, size_t max, struct ip_addr **out, 
 	return 0;
 }
 
-static cJSON *addresses_json(const struct ip_addr *addresses, size_t n)
+cJSON *objects_addresses_json(const struct ip_addr *addresses, size_t n)
 {
 	cJSON *list = cJSON_CreateArray();
 	char text[IP_TEXT];
@@ -275,7 +277,7 @@ static int host_parse(const cJSON *json, struct spec *spec, struct json_error *e
 static void host_render(const struct spec *spec, cJSON *out)
 {
 	cJSON_AddItemToObject(out, "addresses",
-			      addresses_json(spec->u.host.addresses, spec->u.host.n_addresses));
+			      objects_addresses_json(spec->u.host.addresses, spec->u.host.n_addresses));
 }
 
 static void host_free(struct spec *spec)
@@ -296,6 +298,8 @@ static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_erro
 	if (mac_parse(mac, &ep->mac) || !mac_is_host(&ep->mac))
 		return json_fail(err, "mac", "'%.40s' is not a unicast MAC address like 02:00:00:00:01:01",
 				 mac);
+	if (!memcmp(&ep->mac, &gateway_mac, sizeof(gateway_mac)))
+		return json_fail(err, "mac", "%s is the MAC address of every network's gateway", mac);
 	rc = parse_addresses(json, ADDRESSES_MAX, &ep->addresses, &ep->n_addresses, err);
 	return rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
 }
@@ -306,7 +310,7 @@ static void endpoint_render(const struct spec *spec, cJSON *out)
 	char mac[MAC_TEXT];
 
 	cJSON_AddStringToObject(out, "mac", mac_format(&ep->mac, mac));
-	cJSON_AddItemToObject(out, "addresses", addresses_json(ep->addresses, ep->n_addresses));
+	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(ep->addresses, ep->n_addresses));
 	cJSON_AddItemToObject(out, "groups", objects_names_json(&ep->groups));
 }
 

@@ -107,6 +107,9 @@ struct spec {
 	} u;
 };
 
+/* The gateway's MAC address in every network: 02:d0:7e:00:00:01, no endpoint's. */
+extern const struct mac_addr gateway_mac;
+
 const char *objects_kind_name(enum kind kind);
 int objects_kind(const char *name); /* -EINVAL: no such kind */
 bool objects_in_network(enum kind kind);
@@ -120,6 +123,9 @@ struct spec *objects_default_policy(const char *network, bool allow);
 
 /* objects_check_name() - a name by the rules: 1..63 of [A-Za-z0-9._-], no IP address. */
 bool objects_check_name(const char *name);
+
+/* objects_addresses_json() - a JSON list of addresses, the caller's. */
+cJSON *objects_addresses_json(const struct ip_addr *addresses, size_t n);
 
 /* For the parsers of single kinds (objects_policy.c). */
 int objects_names(const cJSON *json, const char *field, size_t max, const char *what, struct names *out,

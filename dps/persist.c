@@ -137,13 +137,11 @@ static void gone_key(const struct gone *gone, char *key)
 static char *gone_body(const struct gone *gone)
 {
 	cJSON *body = cJSON_CreateObject();
-	cJSON *list = cJSON_AddArrayToObject(body, "addresses");
-	char *text, addr[IP_TEXT];
+	char *text;
 
 	cJSON_AddNumberToObject(body, "vnid", gone->vnid);
 	cJSON_AddNumberToObject(body, "host", gone->host->o.id);
-	for (size_t i = 0; i < gone->n_addresses; i++)
-		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&gone->addresses[i], addr)));
+	cJSON_AddItemToObject(body, "addresses", objects_addresses_json(gone->addresses, gone->n_addresses));
 	text = cJSON_PrintUnformatted(body);
 	cJSON_Delete(body);
 	return text;

@@ -385,6 +385,23 @@ static const struct endpoint *find_destination(const struct model *m, const stru
 	return (struct endpoint *)model_find_in(m, KIND_ENDPOINT, net->o.key, q->to);
 }
 
+/* Nobody has the address: it may be a gateway's, of the source's network or of those joined with it. */
+static void answer_nobody(const struct model *m, const struct network *net, const struct question *q,
+			  struct answer *out)
+{
+	out->verdict = VERDICT_NO_ENDPOINT;
+	for (size_t i = 0; q->by_address && i <= net->n_joints; i++) {
+		const struct network *one = i ? net->joints[i - 1].other : net;
+
+		if (!model_is_gateway(m, one, &q->address))
+			continue;
+		out->verdict = VERDICT_GATEWAY;
+		out->vnid = one->o.id;
+		out->sequence = one->revision;
+		return;
+	}
+}
+
 static void answer_pair(struct pair *pair, const struct question *q, struct answer *out)
 {
 	const struct network *net = pair->to->o.net;
@@ -415,10 +432,11 @@ void resolve(struct model *m, const struct question *q, struct answer *out)
 	out->source = pair.from->o.id;
 	out->vnid = pair.from->o.net->o.id;
 	out->sequence = pair.from->o.net->revision;
-	out->verdict = VERDICT_NO_ENDPOINT;
 	pair.to = out->destination = find_destination(m, pair.from->o.net, q);
-	if (!pair.to)
+	if (!pair.to) {
+		answer_nobody(m, pair.from->o.net, q, out);
 		return;
+	}
 	if (!q->by_address && pair.to->o.spec->u.endpoint.n_addresses) {
 		out->has_address = true;
 		out->address = pair.to->o.spec->u.endpoint.addresses[0];

@@ -12,7 +12,7 @@
 
 #define RULES_MAX 8 /* rules that an answer carries; beyond that each packet is asked for */
 
-enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_NO_ENDPOINT, VERDICT_NO_SOURCE };
+enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_GATEWAY, VERDICT_NO_ENDPOINT, VERDICT_NO_SOURCE };
 
 /* The fields of a packet that a pair's decision depends on. */
 enum scope { SCOPE_PROTO = 1, SCOPE_FROM_PORT = 2, SCOPE_TO_PORT = 4 };

@@ -3,9 +3,8 @@
 #include "dps/resolve.h"
 
 static const char *const verdicts[] = {
-	[VERDICT_ALLOW] = "allow",
-	[VERDICT_DENY] = "deny",
-	[VERDICT_NO_ENDPOINT] = "no_endpoint",
+	[VERDICT_ALLOW] = "allow",	   [VERDICT_DENY] = "deny",
+	[VERDICT_GATEWAY] = "gateway",	   [VERDICT_NO_ENDPOINT] = "no_endpoint",
 	[VERDICT_NO_SOURCE] = "no_source",
 };
 
@@ -25,13 +24,8 @@ const char *resolve_verdict_name(enum verdict verdict)
 
 static cJSON *host_addresses_json(const struct host *host)
 {
-	cJSON *list = cJSON_CreateArray();
-	char text[IP_TEXT];
-
-	for (size_t i = 0; host && i < host->o.spec->u.host.n_addresses; i++)
-		cJSON_AddItemToArray(list,
-				     cJSON_CreateString(ip_format(&host->o.spec->u.host.addresses[i], text)));
-	return list;
+	return host ? objects_addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses)
+		    : cJSON_CreateArray();
 }
 
 cJSON *resolve_endpoint_json(const struct endpoint *ep)

@@ -131,6 +131,18 @@ struct answer world_ask(struct world *w, const char *from, const char *to, int p
 	return answer;
 }
 
+struct answer world_ask_at(struct world *w, const char *from, const char *address)
+{
+	struct question q = { .source = world_endpoint(w, from)->o.id,
+			      .by_address = true,
+			      .packet = flow_all };
+	struct answer answer;
+
+	cr_assert_eq(ip_parse(address, &q.address), 0, "%s", address);
+	resolve(&w->m, &q, &answer);
+	return answer;
+}
+
 const char *world_path(const struct outcome *outcome)
 {
 	static char text[2048];

@@ -35,6 +35,9 @@ struct policy *world_policy(struct world *w, const char *key);
 struct answer world_ask(struct world *w, const char *from, const char *to, int proto, int from_port,
 			int to_port);
 
+/* world_ask_at() - about the pair of a VM and whoever has the address. */
+struct answer world_ask_at(struct world *w, const char *from, const char *address);
+
 /* world_path() - an outcome's services, joined by ','; static buffer. */
 const char *world_path(const struct outcome *outcome);
 

@@ -50,6 +50,8 @@ static const struct bad shapes[] = {
 	  "mac", "unicast" },
 	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:00'}", "endpoint blue/a", "mac",
 	  "MAC" },
+	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:D0:7e:00:00:01'}", "endpoint blue/a",
+	  "mac", "gateway" },
 	{ ENDPOINT ",'addresses':['10.1.0.300']}", "endpoint blue/a", "addresses[0]", "IP address" },
 	{ ENDPOINT ",'addresses':['10.1.0.20','224.0.0.1']}", "endpoint blue/a", "addresses[1]", "" },
 	{ ENDPOINT ",'groups':['web','x y']}", "endpoint blue/a", "groups[1]", "not a name" },

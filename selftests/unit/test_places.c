@@ -202,6 +202,40 @@ Test(places, R19_watch_tells_where_it_went)
 	feed_stop(&feed);
 }
 
+Test(places, watch_tells_the_gateways)
+{
+	struct feed feed;
+
+	follow(&feed, "h3");
+	cr_assert_eq(world_place(&w, "blue/vm1", "h3", "x"), 0);
+	EXPECT(1, "\"addresses\":[\"10.1.0.11\"],\"gateways\":[\"10.1.0.1\"]");
+	forget_lines();
+	cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'blue','name':'router',"
+				     "'mac':'02:00:00:00:02:01','addresses':['10.1.0.1']}]"),
+		     0);
+	EXPECT(0, "\"type\":\"commit\"", "\"name\":\"vm1\"", "\"gateways\":[null]");
+	forget_lines();
+	cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'blue','name':'router',"
+				     "'mac':'02:00:00:00:02:01','addresses':['10.1.0.2']}]"),
+		     0);
+	EXPECT(0, "\"name\":\"vm1\"", "\"gateways\":[\"10.1.0.1\"]");
+	forget_lines();
+	cr_assert_eq(world_apply(&w, "[{'kind':'endpoint','network':'blue','name':'router',"
+				     "'mac':'02:00:00:00:02:01','addresses':['10.1.0.3']}]"),
+		     0);
+	EXPECT(0, "\"endpoints\":[]");
+	forget_lines();
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'blue','subnets':"
+				     "[{'prefix':'10.1.0.0/16','gateway':'10.1.255.1'}]}]"),
+		     0, "%s", w.err.text);
+	EXPECT(0, "\"name\":\"vm1\"", "\"gateways\":[\"10.1.255.1\"]");
+	forget_lines();
+	cr_assert_eq(world_apply(&w, "[{'kind':'network','name':'blue'}]"), 0);
+	EXPECT(0, "\"name\":\"vm1\"", "\"gateways\":[null]");
+	forget_lines();
+	feed_stop(&feed);
+}
+
 Test(places, R15_watch_begins_and_ends_to_serve)
 {
 	struct commit_context ctx = world_context(&w);

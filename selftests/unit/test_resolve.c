@@ -223,6 +223,46 @@ Test(resolve, R1_default_of_a_network)
 	expect("green/vm1", "green/vm2", 6, 1, 2, VERDICT_ALLOW, "default", "");
 }
 
+static void expect_gateway(const char *from, const char *address, const char *network)
+{
+	struct answer a = world_ask_at(&w, from, address);
+
+	cr_assert_eq(a.verdict, VERDICT_GATEWAY, "%s -> %s: %s", from, address,
+		     resolve_verdict_name(a.verdict));
+	cr_assert_eq(a.vnid, world_network(&w, network)->o.id);
+	cr_assert_eq(a.sequence, world_network(&w, network)->revision);
+	cr_assert_null(a.outcome.policy);
+	cr_assert_null(a.destination);
+}
+
+Test(resolve, gateways_answer_their_networks_and_joined_ones)
+{
+	apply("[{'kind':'network','name':'blue','subnets':['10.1.0.0/24',"
+	      "{'prefix':'10.1.9.0/24','gateway':'10.1.9.254'},'fd00:1::/64']}]");
+	expect_gateway("blue/vm1", "10.1.0.1", "blue");
+	expect_gateway("blue/vm1", "10.1.9.254", "blue");
+	expect_gateway("blue/vm1", "fd00:1::1", "blue");
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "10.1.9.1").verdict, VERDICT_NO_ENDPOINT);
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "10.2.0.1").verdict, VERDICT_NO_ENDPOINT, "not joined");
+	apply("[{'kind':'policy','network':'green','name':'p','from':{'network':'blue'},'to':'any',"
+	      "'action':'deny'}]");
+	expect_gateway("blue/vm1", "10.2.0.1", "green");
+	expect_gateway("green/vm1", "10.1.9.254", "blue");
+}
+
+Test(resolve, an_endpoint_may_have_an_unnamed_gateways_address)
+{
+	struct answer a;
+
+	apply("[{'kind':'endpoint','network':'blue','name':'router','mac':'02:00:00:00:02:01',"
+	      "'addresses':['10.1.0.1']}]");
+	a = world_ask_at(&w, "blue/vm1", "10.1.0.1");
+	cr_assert_eq(a.verdict, VERDICT_ALLOW);
+	cr_assert_eq(a.destination, world_endpoint(&w, "blue/router"));
+	cr_assert_eq(world_delete(&w, "endpoint", "blue/router"), 0);
+	expect_gateway("blue/vm1", "10.1.0.1", "blue");
+}
+
 static struct check check(const char *from, const char *to, const char *policy, uint64_t sequence)
 {
 	struct check c = { .vnid = world_endpoint(&w, to)->o.net->o.id, .sequence = sequence };
