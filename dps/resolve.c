@@ -18,6 +18,8 @@ struct pair {
 	const struct endpoint *from, *to;
 	struct half halves[2]; /* the source's network, then the destination's */
 	int n_halves;	       /* one inside a network */
+	bool closed;	       /* only policies let anything pass, here and in the other direction */
+	bool answerable;       /* replies to the other direction may pass where no policy decides */
 	bool barred;	       /* the source's network lets nothing out, whatever the packet */
 };
 
@@ -78,20 +80,85 @@ static bool allows_something(const struct half *half)
 	return false;
 }
 
+/* Are there packets that no policy of this network decides, its default apart? */
+static bool leaves_gap(const struct half *half)
+{
+	for (size_t i = 0; i < half->policies.n; i++)
+		if (half->policies.v[i] != half->net->fallback &&
+		    flow_is_all(&spec_of(half->policies.v[i])->match))
+			return false;
+	return true;
+}
+
+static bool has_gap(const struct pair *pair)
+{
+	if (leaves_gap(&pair->halves[0]))
+		return true;
+	return pair->n_halves == 2 && allows_something(&pair->halves[0]) && leaves_gap(&pair->halves[1]);
+}
+
+/* Does policy i, where it is the first to match, let replies pass? A policy above may hide it. */
+static bool lets_reply(const struct ptrs *list, size_t i)
+{
+	const struct policy_spec *p = spec_of(list->v[i]);
+
+	if (!p->allow || !p->reply)
+		return false;
+	for (size_t j = 0; j < i; j++)
+		if (flow_contains(&spec_of(list->v[j])->match, &p->match))
+			return false;
+	return true;
+}
+
+/* Could both networks let one packet pass, and the replies to it? In doubt, yes. */
+static bool let_reply(const struct ptrs *first, const struct ptrs *last)
+{
+	struct flow_box both;
+
+	if (first->n > BOXES_MAX || last->n > BOXES_MAX)
+		return true;
+	for (size_t i = 0; i < first->n; i++)
+		for (size_t j = 0; j < last->n; j++)
+			if (lets_reply(first, i) && lets_reply(last, j) &&
+			    flow_meet(&spec_of(first->v[i])->match, &spec_of(last->v[j])->match, &both))
+				return true;
+	return false;
+}
+
+/* Could the other direction of this pair pass, so that there are replies? */
+static bool is_answered(const struct pair *pair)
+{
+	int last = pair->n_halves - 1;
+	struct half halves[2] = { 0 };
+	bool answered;
+
+	for (int h = 0; h <= last; h++) {
+		halves[h].net = pair->halves[last - h].net;
+		collect(&halves[h], pair->to, pair->from);
+	}
+	answered = let_reply(&halves[0].policies, &halves[last].policies);
+	ptrs_free(&halves[0].policies);
+	ptrs_free(&halves[1].policies);
+	return answered;
+}
+
 static void collect_pair(struct pair *pair)
 {
 	struct network *from = pair->from->o.net, *to = pair->to->o.net;
+	bool joined = model_joined(from, to);
 
 	pair->n_halves = from == to ? 1 : 2;
 	pair->halves[0].net = from;
 	pair->halves[1].net = to;
-	if (model_joined(from, to))
-		collect(&pair->halves[0], pair->from, pair->to);
+	for (int h = 0; joined && h < pair->n_halves; h++)
+		collect(&pair->halves[h], pair->from, pair->to);
 	if (from == to)
 		ptrs_push(&pair->halves[0].policies, from->fallback);
-	pair->barred = !allows_something(&pair->halves[0]);
-	if (from != to && !pair->barred)
-		collect(&pair->halves[1], pair->from, pair->to);
+	pair->closed = from != to || !spec_of(from->fallback)->allow;
+	pair->answerable = joined && pair->closed && has_gap(pair) && is_answered(pair);
+	pair->barred = !pair->answerable && !allows_something(&pair->halves[0]);
+	if (pair->barred)
+		pair->halves[1].policies.n = 0;
 }
 
 static void free_pair(struct pair *pair)
@@ -134,6 +201,14 @@ static void refuse(struct outcome *out, const struct policy *policy)
 	*out = (struct outcome){ .policy = policy, .dscp = -1 };
 }
 
+/* By the first policy that matches. */
+static void decide_first(struct outcome *out, const struct policy *policy)
+{
+	refuse(out, policy);
+	out->allow = spec_of(policy)->allow;
+	out->reply = out->allow && spec_of(policy)->reply;
+}
+
 static bool add_policy(struct outcome *out, const struct policy_spec *p)
 {
 	for (size_t i = 0; i < p->path.n; i++)
@@ -153,10 +228,8 @@ static void decide_half(const struct half *half, const struct flow_box *box, str
 
 		if (!flow_contains(&p->match, box))
 			continue;
-		if (!out->allow) {
-			refuse(out, policy);
-			out->allow = p->allow;
-		}
+		if (!out->allow)
+			decide_first(out, policy);
 		if (!p->allow && out->policy == policy)
 			return;
 		if (p->allow && !add_policy(out, p)) {
@@ -168,22 +241,56 @@ static void decide_half(const struct half *half, const struct flow_box *box, str
 	}
 }
 
+/* The destination's word, where the source's network lets pass. */
+static void add_half(struct outcome *out, const struct outcome *second)
+{
+	out->allow = second->allow;
+	out->reply &= second->reply;
+	out->policy = second->policy;
+	for (size_t i = 0; second->allow && i < second->n_path; i++)
+		out->allow &= add_service(out, second->path[i]);
+	if (!out->allow)
+		refuse(out, second->policy);
+	else
+		add_qos(out, second->dscp, second->rate_mbps);
+}
+
+/* Does a policy say so, not the lack of one? */
+static bool is_denied(const struct outcome *out)
+{
+	return !out->allow && out->policy != out->policy->o.net->fallback;
+}
+
+/*
+ * Nothing but replies may pass, under the destination's default policy, and
+ * through the services that one of the networks has for this direction.
+ */
+static void let_replies(const struct pair *pair, const struct outcome *second, struct outcome *out)
+{
+	if (!out->allow)
+		*out = *second;
+	out->allow = out->reply = false;
+	out->replies = true;
+	out->policy = pair->to->o.net->fallback;
+}
+
+/* Both networks' words; second is the same as *out inside a network. */
+static void settle(const struct pair *pair, const struct outcome *second, struct outcome *out)
+{
+	if (pair->answerable && !is_denied(out) && !is_denied(second) && !(out->allow && second->allow))
+		let_replies(pair, second, out);
+	else if (pair->n_halves == 2 && out->allow)
+		add_half(out, second);
+	out->reply &= pair->closed;
+}
+
 static void decide(const struct pair *pair, const struct flow_box *box, struct outcome *out)
 {
 	struct outcome second;
 
 	decide_half(&pair->halves[0], box, out);
-	if (pair->n_halves == 1 || !out->allow)
-		return;
-	decide_half(&pair->halves[1], box, &second);
-	out->allow = second.allow;
-	out->policy = second.policy;
-	for (size_t i = 0; second.allow && i < second.n_path; i++)
-		out->allow &= add_service(out, second.path[i]);
-	if (!out->allow)
-		refuse(out, second.policy);
-	else
-		add_qos(out, second.dscp, second.rate_mbps);
+	decide_half(&pair->halves[pair->n_halves - 1], box, &second);
+	settle(pair, &second, out);
 }
 
 static unsigned int scope_of(const struct pair *pair)
@@ -257,7 +364,8 @@ static void sort_boxes(struct boxes *boxes)
 
 static bool outcomes_equal(const struct outcome *a, const struct outcome *b)
 {
-	if (a->allow != b->allow || a->policy != b->policy || a->n_path != b->n_path || a->dscp != b->dscp ||
+	if (a->allow != b->allow || a->reply != b->reply || a->replies != b->replies ||
+	    a->policy != b->policy || a->n_path != b->n_path || a->dscp != b->dscp ||
 	    a->rate_mbps != b->rate_mbps)
 		return false;
 	for (size_t i = 0; i < a->n_path; i++)
@@ -326,15 +434,16 @@ static bool is_plain(const struct pair *pair)
 static size_t rules_by_order(const struct pair *pair, struct rule *rules)
 {
 	const struct ptrs *list = &pair->halves[0].policies;
+	struct outcome alone;
 
 	for (size_t i = 0; i < list->n; i++) {
 		const struct policy_spec *p = spec_of(list->v[i]);
 
-		rules[i].match = p->match;
-		refuse(&rules[i].outcome, list->v[i]);
-		rules[i].outcome.allow = p->allow;
+		decide_first(&alone, list->v[i]);
 		if (p->allow)
-			add_policy(&rules[i].outcome, p);
+			add_policy(&alone, p);
+		rules[i] = (struct rule){ .match = p->match, .outcome = alone };
+		settle(pair, &alone, &rules[i].outcome);
 		if (flow_is_all(&p->match))
 			return i + 1;
 	}
@@ -410,12 +519,12 @@ static void answer_pair(struct pair *pair, const struct question *q, struct answ
 	decide(pair, &q->packet, &out->outcome);
 	out->scope = scope_of(pair);
 	out->verdict = out->outcome.allow ? VERDICT_ALLOW : VERDICT_DENY;
-	if (pair->barred)
+	if (out->scope)
+		make_rules(pair, out);
+	if (pair->barred || (!out->n_rules && out->outcome.policy->o.net == pair->from->o.net))
 		net = pair->from->o.net;
 	out->vnid = net->o.id;
 	out->sequence = net->revision;
-	if (out->scope)
-		make_rules(pair, out);
 }
 
 void resolve(struct model *m, const struct question *q, struct answer *out)
@@ -461,7 +570,7 @@ void resolve_check(struct model *m, const struct question *q, struct check *chec
 	check->revision = net ? net->revision : 0;
 	check->found = p && p->o.net == net ? p : NULL;
 	check->current = false;
-	if (!net || !check->found || answer->verdict != VERDICT_ALLOW ||
+	if (!net || !check->found || !(answer->outcome.allow || answer->outcome.replies) ||
 	    answer->outcome.policy != check->found || answer->vnid != check->vnid)
 		return;
 	least = max_of(net->o.floor, max_of(p->o.sequence, p->o.floor));

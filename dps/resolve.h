@@ -31,8 +31,10 @@ struct question {
 /* What is decided for a packet. Strings belong to the model. */
 struct outcome {
 	bool allow;
-	const struct policy *policy; /* that decided; its network's numbers are those that count */
-	const char *path[PATH_MAX_HOPS];
+	bool reply;   /* allowed, and the flow is to be remembered so that its replies pass */
+	bool replies; /* denied, but not to replies to a remembered flow of the other direction */
+	const struct policy *policy;	 /* that decided; its network's numbers are those that count */
+	const char *path[PATH_MAX_HOPS]; /* to be passed by what passes, replies too */
 	size_t n_path;
 	int dscp;	    /* -1: unsaid */
 	uint32_t rate_mbps; /* 0: unsaid */

@@ -51,10 +51,10 @@ static bool policies_overlap(const struct policy_spec *a, const struct policy_sp
 	       selectors_overlap(&a->to, &b->to);
 }
 
-/* Does it do more than let pass what others may decide as well? */
+/* Does it do more than let pass, with the replies, what others may decide as well? */
 static bool is_effective(const struct policy_spec *p)
 {
-	return !p->allow || p->path.n || p->final;
+	return !p->allow || p->path.n || p->final || !p->reply;
 }
 
 static bool selectors_equal(const struct selector *a, const struct selector *b)
@@ -93,9 +93,14 @@ static void mark_overlaps_in(struct txn *txn, struct network *net, const struct 
 			raise_sequence(txn, obj);
 }
 
+static bool means(const struct selector *sel, const struct network *net)
+{
+	return sel->any || sel->net == net;
+}
+
 /*
  * In its own network, and in those whose traffic with it the policy may
- * decide; a network's default decides none of that.
+ * decide. There a network's default lets in replies, and decides nothing else.
  */
 static void mark_overlaps(struct txn *txn, struct network *net, const struct policy_spec *spec)
 {
@@ -103,7 +108,9 @@ static void mark_overlaps(struct txn *txn, struct network *net, const struct pol
 	for (size_t i = 0; i < net->n_joints; i++) {
 		struct network *other = net->joints[i].other;
 
-		if ((spec->from.any || spec->from.net == other) || (spec->to.any || spec->to.net == other))
+		if (means(&spec->to, other))
+			mark_overlaps_in(txn, other, NULL, spec);
+		else if (means(&spec->from, other))
 			mark_overlaps_in(txn, other, &other->fallback->o, spec);
 	}
 }
@@ -174,6 +181,18 @@ static void raise_parted(struct txn *txn, struct network *net, const struct poli
 	}
 }
 
+/*
+ * What lets in from other networks, and did, may have hidden a denial. Replies
+ * that a network beyond does not decide on came in past it, under the default.
+ */
+static void raise_hidden(struct txn *txn, struct network *net, const struct policy_spec *spec)
+{
+	bool enters = spec->from.any ? net->n_joints : spec->from.net != net;
+
+	if (enters && !is_effective(spec) && means(&spec->to, net))
+		raise_floor(txn, &net->fallback->o);
+}
+
 static const struct policy_spec *policy_of(const struct spec *spec)
 {
 	return spec ? &spec->u.policy : NULL;
@@ -196,16 +215,19 @@ static void policy_changed(struct txn *txn, struct change *change, bool many)
 	raise_floor(txn, change->obj);
 	if (before) {
 		raise_destinations(txn, net, before, is_effective(before), true);
+		raise_hidden(txn, net, before);
 		raise_parted(txn, net, before);
 	}
 	if (after)
 		raise_destinations(txn, net, after, is_effective(after), before || is_effective(after));
 }
 
+/* Which flows of the network are to be remembered for their replies depends on its default. */
 static void fallback_changed(struct txn *txn, struct change *change)
 {
 	raise_sequence(txn, change->obj);
 	raise_floor(txn, change->obj);
+	mark_all(txn, change->obj->net);
 }
 
 /* Endpoints */
@@ -312,8 +334,10 @@ static void group_users_changed(struct txn *txn, struct object *obj)
 		return;
 	raise_sequence(txn, obj);
 	mark_overlaps(txn, obj->net, spec);
-	if (hits.from_lost)
+	if (hits.from_lost) {
 		raise_floor(txn, obj);
+		raise_hidden(txn, obj->net, spec);
+	}
 	if (hits.from_lost || hits.from_won)
 		raise_destinations(txn, obj->net, spec, is_effective(spec),
 				   hits.from_lost || is_effective(spec));
