@@ -8,14 +8,9 @@
 #ifndef DPS_RESOLVE_H
 #define DPS_RESOLVE_H
 
-#include "dps/model.h"
-
-#define RULES_MAX 8 /* rules that an answer carries; beyond that each packet is asked for */
+#include "dps/pair.h"
 
 enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_GATEWAY, VERDICT_NO_ENDPOINT, VERDICT_NO_SOURCE };
-
-/* The fields of a packet that a pair's decision depends on. */
-enum scope { SCOPE_PROTO = 1, SCOPE_FROM_PORT = 2, SCOPE_TO_PORT = 4 };
 
 /* By id or by name; packet fields that the question leaves open are those of flow_all. */
 struct question {
@@ -26,23 +21,6 @@ struct question {
 	struct ip_addr address;
 	const char *to; /* "name" or "network/name" */
 	struct flow_box packet;
-};
-
-/* What is decided for a packet. Strings belong to the model. */
-struct outcome {
-	bool allow;
-	bool reply;   /* allowed, and the flow is to be remembered so that its replies pass */
-	bool replies; /* denied, but not to replies to a remembered flow of the other direction */
-	const struct policy *policy;	 /* that decided; its network's numbers are those that count */
-	const char *path[PATH_MAX_HOPS]; /* to be passed by what passes, replies too */
-	size_t n_path;
-	int dscp;	    /* -1: unsaid */
-	uint32_t rate_mbps; /* 0: unsaid */
-};
-
-struct rule {
-	struct flow_box match;
-	struct outcome outcome;
 };
 
 struct answer {

@@ -1,0 +1,306 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps/pair.h"
+
+#include <string.h>
+
+#include "dps/order.h"
+
+static const struct policy_spec *spec_of(const struct policy *p)
+{
+	return &p->o.spec->u.policy;
+}
+
+/* Which policies concern a pair */
+
+static bool selects(const struct selector *sel, const struct endpoint *ep)
+{
+	if (sel->any)
+		return true;
+	if (sel->net != ep->o.net)
+		return false;
+	if (!sel->ids.n && !sel->group_ids.n)
+		return true;
+	return idset_has(&sel->ids, ep->o.id) || idset_meets(&sel->group_ids, &ep->groups);
+}
+
+bool pair_adds(const struct policy_spec *p)
+{
+	return p->allow && (p->path.n || p->final || p->dscp >= 0 || p->rate_mbps);
+}
+
+/*
+ * Below a policy that matches every packet only those count that add services
+ * or quality to what is allowed above; a denial in between adds nothing and
+ * hinders nothing.
+ */
+static void collect(struct half *half, const struct endpoint *from, const struct endpoint *to)
+{
+	bool decided = false, allowed = false, over = false;
+	struct ptrs candidates = { 0 };
+
+	order_candidates(half->net, from, to, &candidates);
+	for (size_t i = 0; !over && i < candidates.n; i++) {
+		const struct policy_spec *p = spec_of(candidates.v[i]);
+
+		if (!selects(&p->from, from) || !selects(&p->to, to))
+			continue;
+		if (decided && !pair_adds(p))
+			continue;
+		ptrs_push(&half->policies, candidates.v[i]);
+		allowed |= p->allow;
+		decided |= flow_is_all(&p->match);
+		over = flow_is_all(&p->match) && (!allowed || (p->allow && p->final));
+	}
+	ptrs_free(&candidates);
+}
+
+static bool allows_something(const struct half *half)
+{
+	for (size_t i = 0; i < half->policies.n; i++)
+		if (spec_of(half->policies.v[i])->allow)
+			return true;
+	return false;
+}
+
+/* Are there packets that no policy of this network matches? */
+static bool leaves_gap(const struct half *half)
+{
+	for (size_t i = 0; i < half->policies.n; i++)
+		if (flow_is_all(&spec_of(half->policies.v[i])->match))
+			return false;
+	return true;
+}
+
+static bool has_gap(const struct pair *pair)
+{
+	if (leaves_gap(&pair->halves[0]))
+		return true;
+	return pair->n_halves == 2 && allows_something(&pair->halves[0]) && leaves_gap(&pair->halves[1]);
+}
+
+/* Does policy i, where it is the first to match, let replies pass? A policy above may hide it. */
+static bool lets_reply(const struct ptrs *list, size_t i)
+{
+	const struct policy_spec *p = spec_of(list->v[i]);
+
+	if (!p->allow || !p->reply)
+		return false;
+	for (size_t j = 0; j < i; j++)
+		if (flow_contains(&spec_of(list->v[j])->match, &p->match))
+			return false;
+	return true;
+}
+
+/* Could both networks let one packet pass, and the replies to it? In doubt, yes. */
+static bool let_reply(const struct ptrs *first, const struct ptrs *last)
+{
+	struct flow_box both;
+
+	if (first->n > BOXES_MAX || last->n > BOXES_MAX)
+		return true;
+	for (size_t i = 0; i < first->n; i++)
+		for (size_t j = 0; j < last->n; j++)
+			if (lets_reply(first, i) && lets_reply(last, j) &&
+			    flow_meet(&spec_of(first->v[i])->match, &spec_of(last->v[j])->match, &both))
+				return true;
+	return false;
+}
+
+/* Could the other direction of this pair pass, so that there are replies? */
+static bool is_answered(const struct pair *pair)
+{
+	int last = pair->n_halves - 1;
+	struct half halves[2] = { 0 };
+	bool answered;
+
+	for (int h = 0; h <= last; h++) {
+		halves[h].net = pair->halves[last - h].net;
+		collect(&halves[h], pair->to, pair->from);
+	}
+	answered = let_reply(&halves[0].policies, &halves[last].policies);
+	ptrs_free(&halves[0].policies);
+	ptrs_free(&halves[1].policies);
+	return answered;
+}
+
+void pair_init(struct pair *pair, const struct endpoint *source, const struct endpoint *destination)
+{
+	struct network *from = source->o.net, *to = destination->o.net;
+	bool joined = model_joined(from, to), inner = from == to;
+
+	*pair = (struct pair){ .from = source, .to = destination, .n_halves = inner ? 1 : 2 };
+	pair->halves[0] = (struct half){ .net = from, .inner = inner };
+	pair->halves[1] = (struct half){ .net = to };
+	for (int h = 0; joined && h < pair->n_halves; h++)
+		collect(&pair->halves[h], source, destination);
+	pair->closed = !inner || !spec_of(from->fallback)->allow;
+	pair->answerable = joined && pair->closed && has_gap(pair) && is_answered(pair);
+	pair->barred = !inner && !pair->answerable && !allows_something(&pair->halves[0]);
+	if (pair->barred)
+		pair->halves[1].policies.n = 0;
+}
+
+void pair_free(struct pair *pair)
+{
+	ptrs_free(&pair->halves[0].policies);
+	ptrs_free(&pair->halves[1].policies);
+}
+
+/* What they decide */
+
+static bool has_service(const struct outcome *out, const char *service)
+{
+	for (size_t i = 0; i < out->n_path; i++)
+		if (!strcmp(out->path[i], service))
+			return true;
+	return false;
+}
+
+/* false: more services than a path can hold. */
+static bool add_service(struct outcome *out, const char *service)
+{
+	if (has_service(out, service))
+		return true;
+	if (out->n_path == PATH_MAX_HOPS)
+		return false;
+	out->path[out->n_path++] = service;
+	return true;
+}
+
+static void add_qos(struct outcome *out, int dscp, uint32_t rate_mbps)
+{
+	if (out->dscp < 0)
+		out->dscp = dscp;
+	if (!out->rate_mbps)
+		out->rate_mbps = rate_mbps;
+}
+
+static void refuse(struct outcome *out, const struct policy *policy)
+{
+	*out = (struct outcome){ .policy = policy, .dscp = -1 };
+}
+
+/* As the one policy says that matches first. */
+static void begin(struct outcome *out, const struct policy *policy)
+{
+	const struct policy_spec *p = spec_of(policy);
+
+	refuse(out, policy);
+	out->allow = p->allow;
+	out->reply = p->allow && p->reply;
+}
+
+/* false: it is refused now. */
+static bool add_policy(struct outcome *out, const struct policy_spec *p)
+{
+	for (size_t i = 0; i < p->path.n; i++)
+		if (!add_service(out, p->path.v[i])) {
+			refuse(out, out->policy);
+			return false;
+		}
+	add_qos(out, p->dscp, p->rate_mbps);
+	return true;
+}
+
+static void decide_half(const struct half *half, const struct flow_box *box, struct outcome *out)
+{
+	bool decided = false;
+
+	if (half->inner)
+		begin(out, half->net->fallback);
+	else
+		refuse(out, half->net->fallback);
+	for (size_t i = 0; i < half->policies.n; i++) {
+		const struct policy *policy = half->policies.v[i];
+		const struct policy_spec *p = spec_of(policy);
+
+		if (!flow_contains(&p->match, box))
+			continue;
+		if (!decided)
+			begin(out, policy);
+		decided = true;
+		if (!out->allow || (p->allow && (!add_policy(out, p) || p->final)))
+			return;
+	}
+}
+
+/* The destination's word, where the source's network lets pass. */
+static void add_half(struct outcome *out, const struct outcome *second)
+{
+	out->allow = second->allow;
+	out->reply &= second->reply;
+	out->policy = second->policy;
+	for (size_t i = 0; second->allow && i < second->n_path; i++)
+		out->allow &= add_service(out, second->path[i]);
+	if (!out->allow)
+		refuse(out, second->policy);
+	else
+		add_qos(out, second->dscp, second->rate_mbps);
+}
+
+/* Does a policy say so, not the lack of one? */
+static bool is_denied(const struct outcome *out)
+{
+	return !out->allow && out->policy != out->policy->o.net->fallback;
+}
+
+/*
+ * Nothing but replies may pass, under the destination's default policy, and
+ * through the services that one of the networks has for this direction.
+ */
+static void let_replies(const struct pair *pair, const struct outcome *second, struct outcome *out)
+{
+	if (!out->allow)
+		*out = *second;
+	out->allow = out->reply = false;
+	out->replies = true;
+	out->policy = pair->to->o.net->fallback;
+}
+
+/* Both networks' words; second is the same as *out inside a network. */
+static void settle(const struct pair *pair, const struct outcome *second, struct outcome *out)
+{
+	if (pair->answerable && !is_denied(out) && !is_denied(second) && !(out->allow && second->allow))
+		let_replies(pair, second, out);
+	else if (pair->n_halves == 2 && out->allow)
+		add_half(out, second);
+	out->reply &= pair->closed;
+}
+
+void pair_decide(const struct pair *pair, const struct flow_box *box, struct outcome *out)
+{
+	struct outcome second;
+
+	decide_half(&pair->halves[0], box, out);
+	decide_half(&pair->halves[pair->n_halves - 1], box, &second);
+	settle(pair, &second, out);
+}
+
+void pair_decide_alone(const struct pair *pair, const struct policy *policy, struct outcome *out)
+{
+	struct outcome second;
+
+	begin(out, policy);
+	if (out->allow)
+		add_policy(out, spec_of(policy));
+	second = *out;
+	settle(pair, &second, out);
+}
+
+unsigned int pair_scope(const struct pair *pair)
+{
+	unsigned int scope = 0;
+
+	for (int h = 0; h < pair->n_halves; h++)
+		for (size_t i = 0; i < pair->halves[h].policies.n; i++) {
+			const struct flow_box *box = &spec_of(pair->halves[h].policies.v[i])->match;
+
+			if (box->proto)
+				scope |= SCOPE_PROTO;
+			if (box->from_port[0] || box->from_port[1] != PORT_MAX)
+				scope |= SCOPE_PROTO | SCOPE_FROM_PORT;
+			if (box->to_port[0] || box->to_port[1] != PORT_MAX)
+				scope |= SCOPE_PROTO | SCOPE_TO_PORT;
+		}
+	return scope;
+}
