@@ -107,10 +107,11 @@ static int refuse_twins(struct spec **specs, size_t n, struct json_error *err)
 /* A network's default policy follows what the network says of it. */
 static int stage_fallback(struct txn *txn, struct network *net, const struct spec *spec)
 {
+	const struct spec *now = net->fallback ? net->fallback->o.spec : NULL;
 	char key[KEY_ROOM];
 
-	if (net->fallback && net->fallback->o.spec &&
-	    net->fallback->o.spec->u.policy.allow == spec->u.network.allow)
+	if (now && now->u.policy.allow == spec->u.network.allow &&
+	    now->u.policy.reject == spec->u.network.reject)
 		return 0;
 	if (!net->fallback) {
 		snprintf(key, sizeof(key), "%s/%s", spec->name, DEFAULT_POLICY);
@@ -118,7 +119,7 @@ static int stage_fallback(struct txn *txn, struct network *net, const struct spe
 	}
 	if (!net->fallback)
 		return -EEXIST;
-	add_change(txn, &net->fallback->o, objects_default_policy(spec->name, spec->u.network.allow));
+	add_change(txn, &net->fallback->o, objects_default_policy(spec->name, &spec->u.network));
 	return 0;
 }
 

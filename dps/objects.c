@@ -116,17 +116,23 @@ void objects_free_names(struct names *names)
 	free(names->v);
 }
 
-int objects_action(const cJSON *json, const char *field, bool *allow, struct json_error *err)
+int objects_action(const cJSON *json, const char *field, bool *allow, bool *reject, struct json_error *err)
 {
 	const char *text = NULL;
 	int rc = json_str_opt(json, field, &text, err);
 
 	if (rc || !text)
 		return rc;
-	if (strcmp(text, "allow") && strcmp(text, "deny"))
-		return json_fail(err, field, "'%.40s' is neither allow nor deny", text);
+	if (strcmp(text, "allow") && strcmp(text, "deny") && strcmp(text, "reject"))
+		return json_fail(err, field, "'%.40s' is neither allow nor deny nor reject", text);
 	*allow = !strcmp(text, "allow");
+	*reject = !strcmp(text, "reject");
 	return 0;
+}
+
+const char *objects_action_name(bool allow, bool reject)
+{
+	return allow ? "allow" : reject ? "reject" : "deny";
 }
 
 /* Addresses */
@@ -226,7 +232,7 @@ static int network_parse(const cJSON *json, struct spec *spec, struct json_error
 							      "overlaps subnets[%zu]", i);
 			net->n_subnets++;
 		}
-	return rc ? rc : objects_action(json, "default", &net->allow, err);
+	return rc ? rc : objects_action(json, "default", &net->allow, &net->reject, err);
 }
 
 static void prefix_format(const struct ip_prefix *prefix, char *buf, size_t room)
@@ -257,7 +263,7 @@ static void network_render(const struct spec *spec, cJSON *out)
 		}
 		cJSON_AddItemToArray(list, item);
 	}
-	cJSON_AddStringToObject(out, "default", net->allow ? "allow" : "deny");
+	cJSON_AddStringToObject(out, "default", objects_action_name(net->allow, net->reject));
 }
 
 static void network_free(struct spec *spec)
@@ -563,7 +569,7 @@ int objects_parse(const cJSON *json, struct spec **out, struct json_error *err)
 	return 0;
 }
 
-struct spec *objects_default_policy(const char *network, bool allow)
+struct spec *objects_default_policy(const char *network, const struct network_spec *net)
 {
 	struct spec *spec = mem_alloc(sizeof(*spec));
 	struct json_error err;
@@ -575,7 +581,8 @@ struct spec *objects_default_policy(const char *network, bool allow)
 		.from.any = true,
 		.to.any = true,
 		.match = flow_all,
-		.allow = allow,
+		.allow = net->allow,
+		.reject = net->reject,
 		.reply = true,
 		.dscp = -1,
 	};

@@ -47,7 +47,7 @@ struct subnet {
 struct network_spec {
 	struct subnet *subnets;
 	size_t n_subnets;
-	bool allow; /* what its default policy says */
+	bool allow, reject; /* what its default policy says */
 };
 
 struct host_spec {
@@ -86,6 +86,7 @@ struct policy_spec {
 	struct selector from, to;
 	struct flow_box match;
 	bool allow, final, reply;
+	bool reject; /* does not allow, and the sender is told */
 	struct names path;
 	int dscp;	    /* -1: unsaid */
 	uint32_t rate_mbps; /* 0: unsaid */
@@ -119,7 +120,7 @@ int objects_parse(const cJSON *json, struct spec **out, struct json_error *err);
 void objects_free(struct spec *spec);
 
 /* objects_default_policy() - the spec of network's own default policy. */
-struct spec *objects_default_policy(const char *network, bool allow);
+struct spec *objects_default_policy(const char *network, const struct network_spec *net);
 
 /* objects_check_name() - a name by the rules: 1..63 of [A-Za-z0-9._-], no IP address. */
 bool objects_check_name(const char *name);
@@ -132,7 +133,8 @@ int objects_names(const cJSON *json, const char *field, size_t max, const char *
 		  struct json_error *err);
 cJSON *objects_names_json(const struct names *names);
 void objects_free_names(struct names *names);
-int objects_action(const cJSON *json, const char *field, bool *allow, struct json_error *err);
+int objects_action(const cJSON *json, const char *field, bool *allow, bool *reject, struct json_error *err);
+const char *objects_action_name(bool allow, bool reject);
 int policy_parse(const cJSON *json, struct policy_spec *out, struct json_error *err);
 void policy_render(const struct policy_spec *spec, cJSON *out);
 void policy_free(struct policy_spec *spec);

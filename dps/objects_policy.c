@@ -189,7 +189,7 @@ static int parse_path(const cJSON *json, struct policy_spec *out, struct json_er
 	if (rc)
 		return rc;
 	if (out->path.n && !out->allow)
-		return json_fail(err, "path", "a policy that denies has no path");
+		return json_fail(err, "path", "a policy that denies or rejects has no path");
 	for (size_t i = 0; i < out->path.n; i++)
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(out->path.v[i], out->path.v[j]))
@@ -209,7 +209,7 @@ static int parse_flags(const cJSON *json, struct policy_spec *out, struct json_e
 	rc = rc ? rc : json_bool_opt(json, "reply", &out->reply, err);
 	if (!rc && !json_get(json, "action"))
 		rc = json_fail(err, "action", "'action' is missing");
-	return rc ? rc : objects_action(json, "action", &out->allow, err);
+	return rc ? rc : objects_action(json, "action", &out->allow, &out->reject, err);
 }
 
 int policy_parse(const cJSON *json, struct policy_spec *out, struct json_error *err)
@@ -275,7 +275,7 @@ void policy_render(const struct policy_spec *spec, cJSON *out)
 	render_selector(&spec->from, "from", out);
 	render_selector(&spec->to, "to", out);
 	render_match(&spec->match, out);
-	cJSON_AddStringToObject(out, "action", spec->allow ? "allow" : "deny");
+	cJSON_AddStringToObject(out, "action", objects_action_name(spec->allow, spec->reject));
 	if (spec->path.n)
 		cJSON_AddItemToObject(out, "path", objects_names_json(&spec->path));
 	if (spec->final)

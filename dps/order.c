@@ -27,7 +27,13 @@ struct order {
 	struct places wide; /* policies that name nobody on either side */
 };
 
-/* Higher priority first; then denials; then by name. */
+/* Of one priority: what denies, what rejects, what allows. */
+static int rank(const struct policy_spec *p)
+{
+	return p->allow ? 2 : p->reject;
+}
+
+/* Higher priority first; then by rank; then by name. */
 static int compare_policies(const void *left, const void *right)
 {
 	const struct object *a = *(struct object *const *)left, *b = *(struct object *const *)right;
@@ -35,8 +41,8 @@ static int compare_policies(const void *left, const void *right)
 
 	if (p->priority != q->priority)
 		return p->priority > q->priority ? -1 : 1;
-	if (p->allow != q->allow)
-		return p->allow ? 1 : -1;
+	if (rank(p) != rank(q))
+		return rank(p) - rank(q);
 	return strcmp(a->spec->name, b->spec->name);
 }
 

@@ -187,6 +187,7 @@ static void begin(struct outcome *out, const struct policy *policy)
 
 	refuse(out, policy);
 	out->allow = p->allow;
+	out->reject = p->reject;
 	out->reply = p->allow && p->reply;
 }
 
@@ -227,15 +228,18 @@ static void decide_half(const struct half *half, const struct flow_box *box, str
 /* The destination's word, where the source's network lets pass. */
 static void add_half(struct outcome *out, const struct outcome *second)
 {
-	out->allow = second->allow;
+	if (!second->allow) {
+		*out = *second;
+		return;
+	}
 	out->reply &= second->reply;
 	out->policy = second->policy;
-	for (size_t i = 0; second->allow && i < second->n_path; i++)
-		out->allow &= add_service(out, second->path[i]);
-	if (!out->allow)
-		refuse(out, second->policy);
-	else
-		add_qos(out, second->dscp, second->rate_mbps);
+	for (size_t i = 0; i < second->n_path; i++)
+		if (!add_service(out, second->path[i])) {
+			refuse(out, second->policy);
+			return;
+		}
+	add_qos(out, second->dscp, second->rate_mbps);
 }
 
 /* Does a policy say so, not the lack of one? */

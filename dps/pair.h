@@ -18,6 +18,7 @@ enum scope { SCOPE_PROTO = 1, SCOPE_FROM_PORT = 2, SCOPE_TO_PORT = 4 };
 /* What is decided for a packet. Strings belong to the model. */
 struct outcome {
 	bool allow;
+	bool reject;  /* denied, and the sender is told */
 	bool reply;   /* allowed, and the flow is to be remembered so that its replies pass */
 	bool replies; /* denied, but not to replies to a remembered flow of the other direction */
 	const struct policy *policy;	 /* that decided; its network's numbers are those that count */

@@ -279,7 +279,7 @@ static struct spec *parse_body(const struct kept *kept, const struct network *ne
 	cJSON *json;
 
 	if (is_fallback(kept))
-		return net ? objects_default_policy(net->o.key, net->o.spec->u.network.allow) : NULL;
+		return net ? objects_default_policy(net->o.key, &net->o.spec->u.network) : NULL;
 	json = json_parse(kept->record.body, strlen(kept->record.body), err);
 	if (json)
 		objects_parse(json, &spec, err);

@@ -72,8 +72,11 @@ static void add_range(cJSON *out, const char *field, const uint16_t range[2])
 	cJSON_AddItemToArray(list, cJSON_CreateNumber(range[1]));
 }
 
-static void add_reply(cJSON *out, const struct outcome *outcome)
+/* What is said beside the verdict, where it is so. */
+static void add_marks(cJSON *out, const struct outcome *outcome)
 {
+	if (outcome->reject)
+		cJSON_AddTrueToObject(out, "reject");
 	if (outcome->reply)
 		cJSON_AddTrueToObject(out, "reply");
 	if (outcome->replies)
@@ -88,7 +91,7 @@ static cJSON *rule_json(const struct rule *rule)
 	add_range(out, "from_port", rule->match.from_port);
 	add_range(out, "to_port", rule->match.to_port);
 	cJSON_AddStringToObject(out, "verdict", rule->outcome.allow ? "allow" : "deny");
-	add_reply(out, &rule->outcome);
+	add_marks(out, &rule->outcome);
 	cJSON_AddNumberToObject(out, "policy", rule->outcome.policy->o.id);
 	add_path(out, &rule->outcome);
 	add_qos(out, &rule->outcome);
@@ -122,7 +125,7 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 	if (answer->destination)
 		cJSON_AddItemToObject(out, "destination", resolve_endpoint_json(answer->destination));
 	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
-	add_reply(out, &answer->outcome);
+	add_marks(out, &answer->outcome);
 	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
 	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");
 	add_path(out, &answer->outcome);

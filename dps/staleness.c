@@ -225,7 +225,11 @@ static void policy_changed(struct txn *txn, struct change *change, bool many)
 /* Which flows of the network are to be remembered for their replies depends on its default. */
 static void fallback_changed(struct txn *txn, struct change *change)
 {
+	const struct policy_spec *before = policy_of(change->before), *after = policy_of(change->after);
+
 	raise_sequence(txn, change->obj);
+	if (before && after && before->allow == after->allow)
+		return;
 	raise_floor(txn, change->obj);
 	mark_all(txn, change->obj->net);
 }

@@ -54,6 +54,8 @@ static bool is_before(const struct object *a, const struct object *b)
 		return p->priority > q->priority;
 	if (p->allow != q->allow)
 		return !p->allow;
+	if (p->reject != q->reject)
+		return !p->reject;
 	return strcmp(a->spec->name, b->spec->name) < 0;
 }
 
@@ -69,11 +71,6 @@ void naive_add(char *path, const char *service)
 bool naive_same(const struct decision *a, const struct decision *b)
 {
 	return a->allow == b->allow && (!a->allow || !strcmp(a->path, b->path));
-}
-
-static bool is_open(const struct network *net, const struct endpoint *from, const struct endpoint *to)
-{
-	return from->o.net == to->o.net && net->o.spec->u.network.allow;
 }
 
 /* The policies that match, first match first. */
@@ -102,10 +99,12 @@ static void judge(struct world *w, const struct network *net, const struct endpo
 {
 	const struct object *hits[64];
 	size_t n = find_hits(w, net, from, to, packet, hits);
+	bool is_inner = from->o.net == to->o.net;
 
 	out->policy = n ? hits[0]->id : net->fallback->o.id;
-	out->allow = n ? hits[0]->spec->u.policy.allow : is_open(net, from, to);
+	out->allow = n ? hits[0]->spec->u.policy.allow : is_inner && net->o.spec->u.network.allow;
 	out->denied = n && !out->allow;
+	out->reject = n ? hits[0]->spec->u.policy.reject : is_inner && net->o.spec->u.network.reject;
 	out->reply = out->allow && (!n || hits[0]->spec->u.policy.reply);
 	for (size_t i = 0; out->allow && i < n; i++) {
 		const struct policy_spec *p = &hits[i]->spec->u.policy;
@@ -141,7 +140,7 @@ struct decision naive_decide(struct world *w, const struct endpoint *from, const
 	    !names_network(destination, source))
 		return none;
 	judge(w, source, from, to, packet, &first);
-	first.remember = first.reply && !is_open(source, from, to);
+	first.remember = first.reply && !source->o.spec->u.network.allow;
 	if (source == destination)
 		return first;
 	both = first;
@@ -151,6 +150,7 @@ struct decision naive_decide(struct world *w, const struct endpoint *from, const
 	both.remember = both.reply;
 	if (!first.allow) {
 		both.allow = false;
+		both.reject = first.reject;
 		both.policy = first.policy;
 	}
 	return both;

@@ -7,6 +7,7 @@
 
 struct decision {
 	bool allow;
+	bool reject;   /* denied, and the sender is told */
 	bool denied;   /* a policy says so, or the networks are not joined */
 	bool reply;    /* every policy that decided lets replies pass */
 	bool remember; /* and they would not pass anyway */

@@ -52,6 +52,11 @@ struct endpoint *random_vm(struct world *w, unsigned int i)
 
 /* Policies */
 
+static const char *action(bool allow)
+{
+	return allow ? "allow" : random_any(3) ? "deny" : "reject";
+}
+
 static const char *selector(char *out, unsigned int net, bool may_leave)
 {
 	unsigned int other = random_any(NETWORKS);
@@ -93,7 +98,7 @@ static void change_policy(struct world *w)
 		    networks[net], random_any(POLICIES), random_any(4), selector(from, net, side == 1),
 		    selector(to, net, side == 2), matches[random_any(ARRAY_SIZE(matches))], path,
 		    random_any(5) ? "" : "'final':true,", random_any(4) ? "" : "'qos':{'dscp':46},",
-		    random_any(4) ? "" : "'reply':false,", allow ? "allow" : "deny");
+		    random_any(4) ? "" : "'reply':false,", action(allow));
 }
 
 static void set_item(cJSON *json, const char *field, cJSON *value)
@@ -123,7 +128,7 @@ static void tweak_policy(struct world *w)
 		set_item(json, "final", cJSON_CreateBool(random_any(2)));
 		break;
 	case 2:
-		set_item(json, "action", cJSON_CreateString(random_any(2) ? "allow" : "deny"));
+		set_item(json, "action", cJSON_CreateString(action(random_any(2))));
 		cJSON_DeleteItemFromObject(json, "path");
 		break;
 	case 3:
@@ -210,7 +215,7 @@ static void delete_something(struct world *w)
 static void change_network(struct world *w)
 {
 	world_apply(w, "[{'kind':'network','name':'%s','default':'%s'}]", networks[random_any(NETWORKS)],
-		    random_any(2) ? "allow" : "deny");
+		    action(random_any(2)));
 }
 
 /* Several of everything in one commit: endpoints that change groups while policies change. */
@@ -227,7 +232,7 @@ static void change_together(struct world *w)
 		    "{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
 		    "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
 		    networks[net], random_any(3), selector(from, net, false), selector(to, net, true),
-		    matches[random_any(ARRAY_SIZE(matches))], random_any(4), random_any(3) ? "allow" : "deny",
+		    matches[random_any(ARRAY_SIZE(matches))], random_any(4), action(random_any(3)),
 		    networks[net], 3 + random_any(3), "{'groups':['g1']}", networks[net], v, v, net, 1 + v,
 		    groups_text(groups));
 }

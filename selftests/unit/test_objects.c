@@ -85,6 +85,10 @@ static const struct bad shapes[] = {
 	{ POLICY SIDES ",'path':['fw','fw']}", "policy blue/p", "path[1]", "twice" },
 	{ "{'kind':'policy','network':'blue','name':'p','action':'deny','path':['fw']" SIDES "}",
 	  "policy blue/p", "path", "denies" },
+	{ "{'kind':'policy','network':'blue','name':'p','action':'reject','path':['fw']" SIDES "}",
+	  "policy blue/p", "path", "rejects" },
+	{ "{'kind':'policy','network':'blue','name':'p','action':'drop'" SIDES "}", "policy blue/p", "action",
+	  "neither" },
 };
 
 /* R7: whatever is not logical is refused by name. */

@@ -111,6 +111,70 @@ Test(resolve, R9_priorities_and_ties)
 	expect("blue/vm1", "blue/vm2", 6, 1, 2, VERDICT_ALLOW, "k", "");
 }
 
+static void expect_reject(const char *from, const char *to, int proto, bool reject)
+{
+	struct answer a = world_ask(&w, from, to, proto, 1, 2);
+
+	cr_assert_eq(a.verdict, VERDICT_DENY);
+	cr_assert_eq(a.outcome.reject, reject, "%s -> %s %d", from, to, proto);
+}
+
+Test(resolve, R8_a_reject_tells_the_sender)
+{
+	struct answer a;
+	cJSON *json;
+
+	apply("[{'kind':'policy','network':'blue','name':'n','priority':5,'from':'any',"
+	      "'to':{'endpoints':['vm2']},'action':'reject'},"
+	      "{'kind':'policy','network':'blue','name':'a','priority':5,'from':'any','to':'any',"
+	      "'proto':'udp','action':'allow'}]");
+	expect("blue/vm1", "blue/vm2", 17, 1, 2, VERDICT_DENY, "n", "");
+	expect_reject("blue/vm1", "blue/vm2", 17, true);
+	apply("[{'kind':'policy','network':'blue','name':'z','priority':5,'from':'any','to':'any',"
+	      "'proto':'tcp','action':'deny'}]");
+	expect("blue/vm1", "blue/vm2", 6, 1, 2, VERDICT_DENY, "z", "");
+	expect_reject("blue/vm1", "blue/vm2", 6, false);
+	a = world_ask(&w, "blue/vm1", "blue/vm2", 0, 0, 0);
+	json = resolve_answer_json(&a, 60);
+	cr_assert(cJSON_IsTrue(json_get(json, "reject")));
+	cJSON_Delete(json);
+	cr_assert_eq(a.n_rules, 2);
+	cr_assert(!a.rules[0].outcome.reject && a.rules[1].outcome.reject);
+}
+
+Test(resolve, R8_a_network_may_reject_inside_and_denies_outside)
+{
+	apply("[{'kind':'network','name':'blue','default':'reject'},"
+	      "{'kind':'policy','network':'blue','name':'out','from':'any','to':{'network':'green'},"
+	      "'proto':'tcp','action':'allow'}]");
+	expect("blue/vm1", "blue/vm2", 6, 1, 2, VERDICT_DENY, "default", "");
+	expect_reject("blue/vm1", "blue/vm2", 6, true);
+	expect_reject("blue/vm1", "green/vm2", 17, false);
+	expect_reject("green/vm1", "blue/vm2", 6, false);
+	apply("[{'kind':'policy','network':'green','name':'in','from':{'network':'blue'},'to':'any',"
+	      "'proto':'tcp','action':'reject'}]");
+	expect_reject("blue/vm1", "green/vm2", 6, true);
+}
+
+Test(resolve, R20_whether_the_sender_is_told_is_no_requirement)
+{
+	uint64_t floor, sequence;
+
+	apply("[{'kind':'policy','network':'blue','name':'n','from':'any','to':{'endpoints':['vm2']},"
+	      "'action':'deny'},{'kind':'network','name':'green','default':'deny'}]");
+	floor = world_policy(&w, "blue/n")->o.floor;
+	sequence = world_policy(&w, "blue/n")->o.sequence;
+	apply("[{'kind':'policy','network':'blue','name':'n','from':'any','to':{'endpoints':['vm2']},"
+	      "'action':'reject'}]");
+	cr_assert_eq(world_policy(&w, "blue/n")->o.floor, floor);
+	cr_assert_gt(world_policy(&w, "blue/n")->o.sequence, sequence);
+	cr_assert_leq(world_endpoint(&w, "blue/vm2")->o.floor, floor);
+	floor = world_policy(&w, "green/default")->o.floor;
+	apply("[{'kind':'network','name':'green','default':'reject'}]");
+	cr_assert_eq(world_policy(&w, "green/default")->o.floor, floor);
+	cr_assert_eq(world_policy(&w, "green/default")->o.sequence, world_network(&w, "green")->revision);
+}
+
 Test(resolve, R9_ranges_and_combinations)
 {
 	struct answer a;

@@ -83,12 +83,14 @@ static struct decision compare(struct world *w, const struct endpoint *from, con
 	for (size_t i = 0; i < outcome->n_path; i++)
 		naive_add(got.path, outcome->path[i]);
 	got.allow = outcome->allow;
+	got.reject = outcome->reject;
 	got.remember = outcome->reply;
 	got.policy = outcome->policy->o.id;
 	cr_assert(naive_same(&truth, &got), "seed %u: %s -> %s: %d/%s, by names %d/%s", run, from->o.key,
 		  to->o.key, got.allow, got.path, truth.allow, truth.path);
 	if (got.allow)
 		cr_assert(got.policy == truth.policy && got.dscp == truth.dscp, "seed %u", run);
+	cr_assert_eq(got.reject, truth.reject, "seed %u: %s -> %s: reject", run, from->o.key, to->o.key);
 	expect_replies(w, from, to, &truth, outcome, got.path, run);
 	return got;
 }
