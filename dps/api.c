@@ -29,6 +29,7 @@ static const struct route {
 	{ EVHTTP_REQ_DELETE, "v1/endpoints/*/*/place", api_delete_place },
 	{ EVHTTP_REQ_POST, "v1/resolve", api_resolve },
 	{ EVHTTP_REQ_POST, "v1/check", api_check },
+	{ EVHTTP_REQ_POST, "v1/members", api_members },
 	{ EVHTTP_REQ_GET, "v1/watch", api_watch },
 	{ EVHTTP_REQ_GET, "v1/status", api_status },
 	{ EVHTTP_REQ_GET, "healthz", api_healthz },

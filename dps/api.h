@@ -71,6 +71,7 @@ void api_delete_place(struct api_call *call);
 
 void api_resolve(struct api_call *call);
 void api_check(struct api_call *call);
+void api_members(struct api_call *call);
 
 void api_status(struct api_call *call);
 void api_healthz(struct api_call *call);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Questions: resolve and check. */
+/* Questions: resolve, check and members. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "dps/api.h"
+#include "dps/members.h"
 #include "dps/resolve.h"
 
 static int read_port(const cJSON *json, const char *field, uint16_t out[2], struct json_error *err)
@@ -211,4 +212,35 @@ void api_check(struct api_call *call)
 		api_refuse(call, rc, &err);
 	else
 		reply_check(call, &check);
+}
+
+static int read_members(const struct model *m, const cJSON *json, const struct network **out,
+			struct json_error *err)
+{
+	static const char *const fields[] = { "vnid", "source", NULL };
+	uint64_t vnid = 0, source = 0;
+	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
+				      : json_fail(err, NULL, "a question is an object");
+
+	rc = rc ? rc : json_uint(json, "vnid", 1, VNID_MAX, &vnid, err);
+	rc = rc ? rc : json_uint(json, "source", 1, UINT32_MAX, &source, err);
+	return rc ? rc : members_find(m, vnid, source, out, err);
+}
+
+void api_members(struct api_call *call)
+{
+	cJSON *json = api_body(call, BODY_MAX);
+	const struct network *net = NULL;
+	struct json_error err = { 0 };
+	int rc;
+
+	if (!json)
+		return;
+	call->api->questions++;
+	rc = read_members(&call->api->model, json, &net, &err);
+	cJSON_Delete(json);
+	if (rc)
+		api_refuse(call, rc, &err);
+	else
+		api_reply(call, HTTP_OK, members_json(&call->api->model, net));
 }

@@ -218,7 +218,7 @@ static int network_parse(const cJSON *json, struct spec *spec, struct json_error
 	const cJSON *list = NULL, *item;
 	int rc = json_list_opt(json, "subnets", SUBNETS_MAX, &list, err);
 
-	net->allow = true;
+	net->allow = net->broadcast = true;
 	net->subnets = mem_alloc(SUBNETS_MAX * sizeof(*net->subnets));
 	if (!rc && list)
 		cJSON_ArrayForEach (item, list) {
@@ -232,7 +232,8 @@ static int network_parse(const cJSON *json, struct spec *spec, struct json_error
 							      "overlaps subnets[%zu]", i);
 			net->n_subnets++;
 		}
-	return rc ? rc : objects_action(json, "default", &net->allow, &net->reject, err);
+	rc = rc ? rc : objects_action(json, "default", &net->allow, &net->reject, err);
+	return rc ? rc : json_bool_opt(json, "broadcast", &net->broadcast, err);
 }
 
 static void prefix_format(const struct ip_prefix *prefix, char *buf, size_t room)
@@ -264,6 +265,7 @@ static void network_render(const struct spec *spec, cJSON *out)
 		cJSON_AddItemToArray(list, item);
 	}
 	cJSON_AddStringToObject(out, "default", objects_action_name(net->allow, net->reject));
+	cJSON_AddBoolToObject(out, "broadcast", net->broadcast);
 }
 
 static void network_free(struct spec *spec)
@@ -440,7 +442,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			   network_parse,
 			   network_render,
 			   network_free,
-			   { "kind", "name", "subnets", "default" } },
+			   { "kind", "name", "subnets", "default", "broadcast" } },
 	[KIND_HOST] = { "host", false, host_parse, host_render, host_free, { "kind", "name", "addresses" } },
 	[KIND_ENDPOINT] = { "endpoint",
 			    true,

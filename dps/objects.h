@@ -48,6 +48,7 @@ struct network_spec {
 	struct subnet *subnets;
 	size_t n_subnets;
 	bool allow, reject; /* what its default policy says */
+	bool broadcast;	    /* what is sent to all reaches its members */
 };
 
 struct host_spec {

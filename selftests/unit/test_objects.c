@@ -34,6 +34,7 @@ static const struct bad shapes[] = {
 	{ "{'kind':'network','name':'x','default':'maybe'}", "network x", "default", "neither" },
 	{ "{'kind':'network','name':'x','default':'deny','default':'allow'}", "network x", "default",
 	  "twice" },
+	{ "{'kind':'network','name':'x','broadcast':'no'}", "network x", "broadcast", "true or false" },
 	{ "{'kind':'network','name':'x','subnets':'10.0.0.0/8'}", "network x", "subnets", "list" },
 	{ "{'kind':'network','name':'x','subnets':['10.0.0.1/8']}", "network x", "subnets[0]",
 	  "not a prefix" },
