@@ -58,11 +58,33 @@ static int own_mac(struct model *m, struct object *obj, struct json_error *err)
 	return -EEXIST;
 }
 
+/* The address that the MAC gives; the endpoint may list it, too. */
+static int own_link_local(struct model *m, struct object *obj, struct json_error *err)
+{
+	struct ip_addr addr = ip_link_local(&obj->spec->u.endpoint.mac);
+	const struct object *owner = model_own(m, obj->net->o.id, &addr, obj);
+	char text[IP_TEXT];
+
+	if (!owner || owner == obj)
+		return 0;
+	name_object(obj, err);
+	json_fail(err, "mac", "its link-local address %s is an address of endpoint %s",
+		  ip_format(&addr, text), owner->key);
+	return -EEXIST;
+}
+
 static void disown_mac(struct model *m, struct object *obj)
 {
 	struct ip_addr key = model_mac_key(&obj->spec->u.endpoint.mac);
 
 	model_disown(m, obj->net->o.id, &key);
+}
+
+static void disown_link_local(struct model *m, struct object *obj)
+{
+	struct ip_addr addr = ip_link_local(&obj->spec->u.endpoint.mac);
+
+	model_disown(m, obj->net->o.id, &addr);
 }
 
 static void disown_first(struct model *m, const struct claims *claims, size_t n)
@@ -71,22 +93,40 @@ static void disown_first(struct model *m, const struct claims *claims, size_t n)
 		model_disown(m, claims->vnid, &claims->addresses[i]);
 }
 
+static int own_all(struct model *m, struct object *obj, const struct claims *claims, struct json_error *err)
+{
+	for (size_t i = 0; i < claims->n; i++) {
+		const struct object *owner = model_own(m, claims->vnid, &claims->addresses[i], obj);
+
+		if (owner) {
+			disown_first(m, claims, i);
+			return owned_already(obj, owner, i, &claims->addresses[i], err);
+		}
+	}
+	return 0;
+}
+
+/* By its MAC, too: the MAC itself, and its link-local address. */
+static int own_by_mac(struct model *m, struct object *obj, struct json_error *err)
+{
+	int rc = own_mac(m, obj, err);
+
+	if (rc)
+		return rc;
+	rc = own_link_local(m, obj, err);
+	if (rc)
+		disown_mac(m, obj);
+	return rc;
+}
+
 int link_index(struct model *m, struct object *obj, struct json_error *err)
 {
 	struct claims claims = claims_of(obj);
-	int rc = 0;
+	int rc = own_all(m, obj, &claims, err);
 
-	for (size_t i = 0; i < claims.n; i++) {
-		const struct object *owner = model_own(m, claims.vnid, &claims.addresses[i], obj);
-
-		if (owner) {
-			rc = owned_already(obj, owner, i, &claims.addresses[i], err);
-			disown_first(m, &claims, i);
-			return rc;
-		}
-	}
-	if (obj->kind == KIND_ENDPOINT)
-		rc = own_mac(m, obj, err);
+	if (rc || obj->kind != KIND_ENDPOINT)
+		return rc;
+	rc = own_by_mac(m, obj, err);
 	if (rc)
 		disown_first(m, &claims, claims.n);
 	return rc;
@@ -97,14 +137,20 @@ void link_unindex(struct model *m, struct object *obj)
 	struct claims claims = claims_of(obj);
 
 	disown_first(m, &claims, claims.n);
-	if (obj->kind == KIND_ENDPOINT)
-		disown_mac(m, obj);
+	if (obj->kind != KIND_ENDPOINT)
+		return;
+	disown_mac(m, obj);
+	disown_link_local(m, obj);
 }
 
 /* Endpoints and the subnets of their network */
 
 static const char *misfit(const struct network_spec *net, const struct ip_addr *addr)
 {
+	struct ip_addr gateway = ip_link_local(&gateway_mac);
+
+	if (ip_is_link_local(addr))
+		return ip_equal(addr, &gateway) ? "is the gateway" : NULL;
 	for (size_t i = 0; i < net->n_subnets; i++) {
 		const struct subnet *subnet = &net->subnets[i];
 

@@ -112,7 +112,7 @@ struct endpoint *model_endpoint(const struct model *m, uint32_t id);
 struct policy *model_policy(const struct model *m, uint32_t id); /* tombstones too */
 struct host *model_host(const struct model *m, uint32_t id);
 
-/* model_at() - the endpoint of this network that has the address. */
+/* model_at() - the endpoint of this network that has the address, listed or given by its MAC. */
 struct endpoint *model_at(const struct model *m, uint32_t vnid, const struct ip_addr *addr);
 
 /* model_is_gateway() - is this the gateway of a subnet of the network, and no endpoint's address? */

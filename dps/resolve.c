@@ -12,12 +12,17 @@ static const struct endpoint *find_source(const struct model *m, const struct qu
 	return (struct endpoint *)model_find_in(m, KIND_ENDPOINT, q->network, q->from);
 }
 
-/* An address means the source's network first, then those joined with it. */
+/*
+ * An address means the source's network first, then those joined with it; a
+ * link-local one the source's network alone.
+ */
 static const struct endpoint *find_address(const struct model *m, const struct network *net,
 					   const struct ip_addr *addr)
 {
 	const struct endpoint *ep = model_at(m, net->o.id, addr);
 
+	if (ip_is_link_local(addr))
+		return ep;
 	for (size_t i = 0; !ep && i < net->n_joints; i++)
 		ep = model_at(m, net->joints[i].other->o.id, addr);
 	return ep;

@@ -236,9 +236,10 @@ static void fallback_changed(struct txn *txn, struct change *change)
 
 /* Endpoints */
 
+/* The MAC is an address, too: it gives the link-local one. */
 static bool addresses_equal(const struct endpoint_spec *a, const struct endpoint_spec *b)
 {
-	return a->n_addresses == b->n_addresses &&
+	return !memcmp(&a->mac, &b->mac, sizeof(a->mac)) && a->n_addresses == b->n_addresses &&
 	       (!a->n_addresses ||
 		!memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses)));
 }

@@ -158,6 +158,19 @@ bool ip_is_host(const struct ip_addr *addr)
 	return false; /* :: and ::1 (and ::N, which nothing uses) */
 }
 
+bool ip_is_link_local(const struct ip_addr *addr)
+{
+	return addr->b[0] == 0xfe && (addr->b[1] & 0xc0) == 0x80;
+}
+
+struct ip_addr ip_link_local(const struct mac_addr *mac)
+{
+	const uint8_t *b = mac->b;
+
+	return (struct ip_addr){ { 0xfe, 0x80, [8] = b[0] ^ 0x02, b[1], b[2], 0xff, 0xfe, b[3], b[4],
+				   b[5] } };
+}
+
 bool mac_is_host(const struct mac_addr *mac)
 {
 	static const struct mac_addr zero;

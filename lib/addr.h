@@ -48,6 +48,12 @@ bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *ad
 /* ip_is_host() - could a VM have this address: not unspecified, loopback, multicast or broadcast. */
 bool ip_is_host(const struct ip_addr *addr);
 
+/* ip_is_link_local() - in fe80::/10? */
+bool ip_is_link_local(const struct ip_addr *addr);
+
+/* ip_link_local() - the one that the MAC address gives: modified EUI-64 (RFC 4291, appendix A). */
+struct ip_addr ip_link_local(const struct mac_addr *mac);
+
 /* mac_is_host() - could a VM have this address: unicast and not zero. */
 bool mac_is_host(const struct mac_addr *mac);
 

@@ -160,7 +160,7 @@ static void change_endpoint(struct world *w, unsigned int i)
 	world_apply(w,
 		    "[{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
 		    "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
-		    networks[i / VMS], i % VMS, i % VMS, i / VMS,
+		    networks[i / VMS], i % VMS, random_any(6) ? i % VMS : random_any(VMS + 2), i / VMS,
 		    1 + (random_any(3) ? i % VMS : random_any(VMS + 2)), groups_text(groups));
 }
 

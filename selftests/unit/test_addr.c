@@ -95,3 +95,21 @@ Test(addr, macs)
 	cr_assert(!mac_parse("01:00:5e:00:00:01", &mac) && !mac_is_host(&mac));
 	cr_assert(!mac_parse("00:00:00:00:00:00", &mac) && !mac_is_host(&mac));
 }
+
+Test(addr, link_local_by_mac)
+{
+	struct mac_addr mac;
+	struct ip_addr addr;
+	char text[IP_TEXT];
+
+	cr_assert_eq(mac_parse("34:56:78:9a:bc:de", &mac), 0); /* the RFC's own example */
+	addr = ip_link_local(&mac);
+	cr_assert_str_eq(ip_format(&addr, text), "fe80::3656:78ff:fe9a:bcde");
+	cr_assert(ip_is_link_local(&addr));
+	cr_assert_eq(mac_parse("02:00:00:00:01:01", &mac), 0);
+	addr = ip_link_local(&mac);
+	cr_assert_str_eq(ip_format(&addr, text), "fe80::ff:fe00:101");
+	cr_assert(!ip_parse("febf::1", &addr) && ip_is_link_local(&addr));
+	cr_assert(!ip_parse("fec0::1", &addr) && !ip_is_link_local(&addr));
+	cr_assert(!ip_parse("169.254.1.1", &addr) && !ip_is_link_local(&addr));
+}

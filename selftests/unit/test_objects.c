@@ -120,6 +120,13 @@ static const struct bad references[] = {
 	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.20']}", "endpoint blue/a", "addresses[1]", "twice" },
 	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:01:01'}", "endpoint blue/a",
 	  "mac", "endpoint blue/vm1" },
+	{ ENDPOINT ",'addresses':['fe80::ff:fe00:102']}", "endpoint blue/a", "addresses[0]",
+	  "endpoint blue/vm2" },
+	{ ENDPOINT ",'addresses':['fe80::d0:7eff:fe00:1']}", "endpoint blue/a", "addresses[0]", "gateway" },
+	{ ENDPOINT ",'addresses':['fe80::1','fe80::1']}", "endpoint blue/a", "addresses[1]", "twice" },
+	{ ENDPOINT ",'addresses':['fe80::ff:fe00:bb']},"
+		   "{'kind':'endpoint','network':'blue','name':'b','mac':'02:00:00:00:00:bb'}",
+	  "endpoint blue/b", "mac", "link-local address fe80::ff:fe00:bb is an address of endpoint blue/a" },
 	{ "{'kind':'host','name':'h9','addresses':['192.0.2.9','192.0.2.1']}", "host h9", "addresses[1]",
 	  "host h1" },
 	{ "{'kind':'network','name':'blue','subnets':['10.9.0.0/24']}", "network blue", "subnets",

@@ -327,6 +327,36 @@ Test(resolve, an_endpoint_may_have_an_unnamed_gateways_address)
 	expect_gateway("blue/vm1", "10.1.0.1", "blue");
 }
 
+Test(resolve, link_local_addresses_mean_the_own_network)
+{
+	struct answer a;
+
+	apply("[{'kind':'policy','network':'blue','name':'out','from':'any','to':{'network':'green'},"
+	      "'action':'allow'},"
+	      "{'kind':'endpoint','network':'green','name':'g','mac':'02:00:00:00:03:01',"
+	      "'addresses':['10.2.0.99','fe80::99']},"
+	      "{'kind':'endpoint','network':'blue','name':'b','mac':'02:00:00:00:03:02',"
+	      "'addresses':['10.1.0.98','fe80::98','fe80::ff:fe00:302']}]");
+	a = world_ask_at(&w, "blue/vm1", "fe80::ff:fe00:102");
+	cr_assert_eq(a.destination, world_endpoint(&w, "blue/vm2"));
+	cr_assert_eq(a.verdict, VERDICT_ALLOW);
+	a = world_ask_at(&w, "green/vm1", "fe80::ff:fe00:102");
+	cr_assert_eq(a.destination, world_endpoint(&w, "green/vm2"));
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::98").destination, world_endpoint(&w, "blue/b"));
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::ff:fe00:302").destination,
+		     world_endpoint(&w, "blue/b"));
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "10.2.0.99").destination, world_endpoint(&w, "green/g"));
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::99").verdict, VERDICT_NO_ENDPOINT);
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::ff:fe00:301").verdict, VERDICT_NO_ENDPOINT);
+	apply("[{'kind':'endpoint','network':'blue','name':'b','mac':'02:00:00:00:03:03'}]");
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::98").verdict, VERDICT_NO_ENDPOINT);
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::ff:fe00:302").verdict, VERDICT_NO_ENDPOINT);
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::ff:fe00:303").destination,
+		     world_endpoint(&w, "blue/b"));
+	cr_assert_eq(world_delete(&w, "endpoint", "blue/b"), 0);
+	cr_assert_eq(world_ask_at(&w, "blue/vm1", "fe80::ff:fe00:303").verdict, VERDICT_NO_ENDPOINT);
+}
+
 static struct check check(const char *from, const char *to, const char *policy, uint64_t sequence)
 {
 	struct check c = { .vnid = world_endpoint(&w, to)->o.net->o.id, .sequence = sequence };

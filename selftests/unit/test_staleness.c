@@ -102,7 +102,12 @@ static void ask(struct world *w, struct flow *f, const struct endpoint *from, co
 	struct question q = { .source = from->o.id, .to = to->o.key, .packet = *packet };
 	struct answer a;
 
+	if (from->o.net == to->o.net && !random_any(3)) {
+		q.by_address = true;
+		q.address = ip_link_local(&to->o.spec->u.endpoint.mac);
+	}
 	resolve(&w->m, &q, &a);
+	cr_assert_eq(a.destination, to);
 	*f = (struct flow){ .packet = *packet, .replies = a.outcome.replies };
 	f->decision = compare(w, from, to, packet, &a.outcome, run);
 	if (!a.outcome.allow && !a.outcome.replies)
