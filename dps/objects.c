@@ -150,8 +150,11 @@ static int parse_addresses(const cJSON *json, size_t max, struct ip_addr **out, 
 		struct ip_addr addr;
 
 		if (!cJSON_IsString(item) || ip_parse(item->valuestring, &addr) || !ip_is_host(&addr))
-			return json_fail_item(err, "addresses", *n, "'%.60s' is not the IP address of a host",
-					      cJSON_IsString(item) ? item->valuestring : "?");
+			return json_fail_item(
+				err, "addresses", *n,
+				"'%.60s' is not the IP address of a host (none that is multicast, "
+				"loopback, unspecified or IPv4 in IPv6's notation)",
+				cJSON_IsString(item) ? item->valuestring : "?");
 		(*out)[(*n)++] = addr;
 	}
 	return 0;
@@ -165,112 +168,6 @@ cJSON *objects_addresses_json(const struct ip_addr *addresses, size_t n)
 	for (size_t i = 0; i < n; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&addresses[i], text)));
 	return list;
-}
-
-/* Networks */
-
-static struct ip_addr first_address(const struct ip_prefix *prefix)
-{
-	struct ip_addr addr = prefix->addr;
-
-	if (prefix->bits < 128)
-		addr.b[15] |= 1;
-	return addr;
-}
-
-static int parse_subnet(const cJSON *item, size_t i, struct subnet *out, struct json_error *err)
-{
-	static const char *const fields[] = { "prefix", "gateway", NULL };
-	const char *prefix = NULL, *gateway = NULL;
-	char at[40];
-	int rc;
-
-	snprintf(at, sizeof(at), "subnets[%zu]", i);
-	if (cJSON_IsString(item)) {
-		prefix = item->valuestring;
-	} else if (cJSON_IsObject(item)) {
-		snprintf(err->prefix, sizeof(err->prefix), "%s.", at);
-		rc = json_only(item, fields, err);
-		rc = rc ? rc : json_str(item, "prefix", &prefix, err);
-		rc = rc ? rc : json_str_opt(item, "gateway", &gateway, err);
-		err->prefix[0] = '\0';
-		if (rc)
-			return rc;
-	}
-	if (!prefix || ip_prefix_parse(prefix, &out->prefix))
-		return json_fail(err, at, "'%.60s' is not a prefix like 10.1.0.0/24", prefix ? prefix : "?");
-	out->gateway = first_address(&out->prefix);
-	out->named = gateway;
-	if (gateway && (ip_parse(gateway, &out->gateway) || !ip_is_host(&out->gateway) ||
-			!ip_prefix_contains(&out->prefix, &out->gateway)))
-		return json_fail(err, at, "gateway '%.60s' is not an address in %s", gateway, prefix);
-	return 0;
-}
-
-static bool prefixes_overlap(const struct ip_prefix *a, const struct ip_prefix *b)
-{
-	return ip_prefix_contains(a, &b->addr) || ip_prefix_contains(b, &a->addr);
-}
-
-static int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
-{
-	struct network_spec *net = &spec->u.network;
-	const cJSON *list = NULL, *item;
-	int rc = json_list_opt(json, "subnets", SUBNETS_MAX, &list, err);
-
-	net->allow = net->broadcast = true;
-	net->subnets = mem_alloc(SUBNETS_MAX * sizeof(*net->subnets));
-	if (!rc && list)
-		cJSON_ArrayForEach (item, list) {
-			rc = parse_subnet(item, net->n_subnets, &net->subnets[net->n_subnets], err);
-			if (rc)
-				return rc;
-			for (size_t i = 0; i < net->n_subnets; i++)
-				if (prefixes_overlap(&net->subnets[i].prefix,
-						     &net->subnets[net->n_subnets].prefix))
-					return json_fail_item(err, "subnets", net->n_subnets,
-							      "overlaps subnets[%zu]", i);
-			net->n_subnets++;
-		}
-	rc = rc ? rc : objects_action(json, "default", &net->allow, &net->reject, err);
-	return rc ? rc : json_bool_opt(json, "broadcast", &net->broadcast, err);
-}
-
-static void prefix_format(const struct ip_prefix *prefix, char *buf, size_t room)
-{
-	char addr[IP_TEXT];
-	int bits = ip_is_v4(&prefix->addr) && prefix->bits >= 96 ? prefix->bits - 96 : prefix->bits;
-
-	snprintf(buf, room, "%s/%d", ip_format(&prefix->addr, addr), bits);
-}
-
-static void network_render(const struct spec *spec, cJSON *out)
-{
-	const struct network_spec *net = &spec->u.network;
-	cJSON *list = cJSON_AddArrayToObject(out, "subnets");
-
-	for (size_t i = 0; i < net->n_subnets; i++) {
-		char prefix[IP_TEXT + 4], gateway[IP_TEXT];
-		cJSON *item;
-
-		prefix_format(&net->subnets[i].prefix, prefix, sizeof(prefix));
-		if (net->subnets[i].named) {
-			item = cJSON_CreateObject();
-			cJSON_AddStringToObject(item, "prefix", prefix);
-			cJSON_AddStringToObject(item, "gateway",
-						ip_format(&net->subnets[i].gateway, gateway));
-		} else {
-			item = cJSON_CreateString(prefix);
-		}
-		cJSON_AddItemToArray(list, item);
-	}
-	cJSON_AddStringToObject(out, "default", objects_action_name(net->allow, net->reject));
-	cJSON_AddBoolToObject(out, "broadcast", net->broadcast);
-}
-
-static void network_free(struct spec *spec)
-{
-	free(spec->u.network.subnets);
 }
 
 /* Hosts */

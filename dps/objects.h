@@ -129,13 +129,16 @@ bool objects_check_name(const char *name);
 /* objects_addresses_json() - a JSON list of addresses, the caller's. */
 cJSON *objects_addresses_json(const struct ip_addr *addresses, size_t n);
 
-/* For the parsers of single kinds (objects_policy.c). */
+/* For the parsers of single kinds (objects_network.c, objects_policy.c). */
 int objects_names(const cJSON *json, const char *field, size_t max, const char *what, struct names *out,
 		  struct json_error *err);
 cJSON *objects_names_json(const struct names *names);
 void objects_free_names(struct names *names);
 int objects_action(const cJSON *json, const char *field, bool *allow, bool *reject, struct json_error *err);
 const char *objects_action_name(bool allow, bool reject);
+int network_parse(const cJSON *json, struct spec *spec, struct json_error *err);
+void network_render(const struct spec *spec, cJSON *out);
+void network_free(struct spec *spec);
 int policy_parse(const cJSON *json, struct policy_spec *out, struct json_error *err);
 void policy_render(const struct policy_spec *spec, cJSON *out);
 void policy_free(struct policy_spec *spec);

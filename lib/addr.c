@@ -47,11 +47,10 @@ int ip_parse(const char *text, struct ip_addr *out)
 		*out = ip_from_v4(v4.s_addr);
 		return 0;
 	}
-	if (inet_pton(AF_INET6, text, &v6) == 1) {
-		memcpy(out->b, &v6, sizeof(out->b));
-		return 0;
-	}
-	return -EINVAL;
+	if (inet_pton(AF_INET6, text, &v6) != 1 || IN6_IS_ADDR_V4MAPPED(&v6))
+		return -EINVAL;
+	memcpy(out->b, &v6, sizeof(out->b));
+	return 0;
 }
 
 static bool host_bits_set(const struct ip_prefix *p)
@@ -125,6 +124,15 @@ const char *ip_format(const struct ip_addr *addr, char *buf)
 	return buf;
 }
 
+const char *ip_prefix_format(const struct ip_prefix *prefix, char *buf)
+{
+	char addr[IP_TEXT];
+	int bits = ip_is_v4(&prefix->addr) ? prefix->bits - 96 : prefix->bits;
+
+	snprintf(buf, IP_PREFIX_TEXT, "%s/%d", ip_format(&prefix->addr, addr), bits);
+	return buf;
+}
+
 const char *mac_format(const struct mac_addr *mac, char *buf)
 {
 	const uint8_t *b = mac->b;
@@ -138,24 +146,51 @@ bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *ad
 	unsigned int whole = prefix->bits / 8, rest = prefix->bits % 8;
 	uint8_t mask = rest ? 0xff << (8 - rest) : 0;
 
-	if (memcmp(prefix->addr.b, addr->b, whole))
+	if (ip_is_v4(&prefix->addr) != ip_is_v4(addr) || memcmp(prefix->addr.b, addr->b, whole))
 		return false;
 	return !rest || ((prefix->addr.b[whole] ^ addr->b[whole]) & mask) == 0;
 }
 
+/* By the first byte of an IPv4 address: not "this network", loopback, multicast or reserved. */
+static bool v4_is_host(unsigned int first)
+{
+	return first != 0 && first != 127 && first < 224;
+}
+
+static bool is_zero(const uint8_t *b, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (b[i])
+			return false;
+	return true;
+}
+
 bool ip_is_host(const struct ip_addr *addr)
 {
-	if (ip_is_v4(addr)) {
-		uint8_t first = addr->b[12];
+	if (ip_is_v4(addr))
+		return v4_is_host(addr->b[12]);
+	return addr->b[0] != 0xff && !is_zero(addr->b, 15); /* :: and ::1 (and ::N, which nothing uses) */
+}
 
-		return first != 0 && first != 127 && first < 224;
-	}
-	if (addr->b[0] == 0xff)
-		return false;
-	for (int i = 0; i < 15; i++)
-		if (addr->b[i])
+static bool v4_has_hosts(const struct ip_prefix *prefix)
+{
+	unsigned int first = prefix->addr.b[12], last = first;
+
+	if (prefix->bits < 104)
+		last |= 0xff >> (prefix->bits - 96);
+	for (; first <= last; first++)
+		if (v4_is_host(first))
 			return true;
-	return false; /* :: and ::1 (and ::N, which nothing uses) */
+	return false;
+}
+
+bool ip_prefix_has_hosts(const struct ip_prefix *prefix)
+{
+	const uint8_t *b = prefix->addr.b;
+
+	if (ip_is_v4(&prefix->addr))
+		return v4_has_hosts(prefix);
+	return (prefix->bits < 8 || b[0] != 0xff) && (prefix->bits < 120 || !is_zero(b, 15));
 }
 
 bool ip_is_link_local(const struct ip_addr *addr)

@@ -24,29 +24,37 @@ struct mac_addr {
 	uint8_t b[6];
 };
 
-#define IP_TEXT 46  /* room for any address as text, with the NUL */
-#define MAC_TEXT 18 /* room for "aa:bb:cc:dd:ee:ff", with the NUL */
+#define IP_TEXT 46		     /* room for any address as text, with the NUL */
+#define IP_PREFIX_TEXT (IP_TEXT + 4) /* and with "/128" */
+#define MAC_TEXT 18		     /* room for "aa:bb:cc:dd:ee:ff", with the NUL */
 
 /*
  * Parsers return 0 and fill *out, or -EINVAL and leave *out alone. They take
  * exactly the whole text: no blanks, no trailing characters, no zone index.
+ * IPv4 is written a.b.c.d and in no other way: ::ffff:a.b.c.d is refused.
  */
 int ip_parse(const char *text, struct ip_addr *out);
 int ip_prefix_parse(const char *text, struct ip_prefix *out); /* -EINVAL also when host bits are set */
 int mac_parse(const char *text, struct mac_addr *out);	      /* six hex pairs, ':' between */
 
-/* Formatters write into buf (IP_TEXT or MAC_TEXT bytes) and return it. */
+/* Formatters write into buf (IP_TEXT, IP_PREFIX_TEXT or MAC_TEXT bytes) and return it. */
 const char *ip_format(const struct ip_addr *addr, char *buf);
+const char *ip_prefix_format(const struct ip_prefix *prefix, char *buf);
 const char *mac_format(const struct mac_addr *mac, char *buf);
 
 struct ip_addr ip_from_v4(uint32_t be);	       /* be: network order */
 uint32_t ip_to_v4(const struct ip_addr *addr); /* network order; only where ip_is_v4() */
 bool ip_is_v4(const struct ip_addr *addr);
 bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
+
+/* ip_prefix_contains() - a prefix has addresses of its own family only: ::/0 none of IPv4. */
 bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *addr);
 
 /* ip_is_host() - could a VM have this address: not unspecified, loopback, multicast or broadcast. */
 bool ip_is_host(const struct ip_addr *addr);
+
+/* ip_prefix_has_hosts() - is there such an address in the prefix? */
+bool ip_prefix_has_hosts(const struct ip_prefix *prefix);
 
 /* ip_is_link_local() - in fe80::/10? */
 bool ip_is_link_local(const struct ip_addr *addr);

@@ -44,7 +44,33 @@ static const struct bad shapes[] = {
 	  "network x", "subnets[0]", "gateway" },
 	{ "{'kind':'network','name':'x','subnets':[{'prefix':'10.0.0.0/8','gw':'10.0.0.1'}]}", "network x",
 	  "subnets[0].gw", "no such field" },
+	{ "{'kind':'network','name':'x','subnets':['fd00::1/64']}", "network x", "subnets[0]",
+	  "not a prefix" },
+	{ "{'kind':'network','name':'x','subnets':['fd00::/64','fd00::/48']}", "network x", "subnets[1]",
+	  "overlaps" },
+	{ "{'kind':'network','name':'x','subnets':['10.0.0.0/8','ff02::/16']}", "network x", "subnets[1]",
+	  "multicast" },
+	{ "{'kind':'network','name':'x','subnets':['224.0.0.0/4']}", "network x", "subnets[0]", "multicast" },
+	{ "{'kind':'network','name':'x','subnets':['127.0.0.0/8']}", "network x", "subnets[0]", "loopback" },
+	{ "{'kind':'network','name':'x','subnets':['::1/128']}", "network x", "subnets[0]", "loopback" },
+	{ "{'kind':'network','name':'x','subnets':['0.0.0.0/8']}", "network x", "subnets[0]", "unspecified" },
+	{ "{'kind':'network','name':'x','subnets':['::ffff:10.0.0.0/104']}", "network x", "subnets[0]",
+	  "not a prefix" },
+	{ "{'kind':'network','name':'x','subnets':['::ffff:10.0.0.0/24']}", "network x", "subnets[0]",
+	  "not a prefix" },
+	{ "{'kind':'network','name':'x','subnets':['fe80::/64']}", "network x", "subnets[0]", "link-local" },
+	{ "{'kind':'network','name':'x','subnets':['::/0']}", "network x", "subnets[0]", "named gateway" },
+	{ "{'kind':'network','name':'x','subnets':[{'prefix':'fd00::/64','gateway':'fd01::1'}]}", "network x",
+	  "subnets[0]", "gateway" },
+	{ "{'kind':'network','name':'x','subnets':[{'prefix':'fd00::/64','gateway':'10.0.0.1'}]}",
+	  "network x", "subnets[0]", "gateway" },
 	{ "{'kind':'host','name':'h','addresses':['127.0.0.1']}", "host h", "addresses[0]", "host" },
+	{ "{'kind':'host','name':'h','addresses':['2001:db8::1','::1']}", "host h", "addresses[1]",
+	  "loopback" },
+	{ "{'kind':'host','name':'h','addresses':['::']}", "host h", "addresses[0]", "unspecified" },
+	{ "{'kind':'host','name':'h','addresses':['ff02::1']}", "host h", "addresses[0]", "multicast" },
+	{ "{'kind':'host','name':'h','addresses':['::ffff:192.0.2.1']}", "host h", "addresses[0]",
+	  "IPv6's notation" },
 	{ "{'kind':'endpoint','name':'a'}", "endpoint", "network", "missing" },
 	{ "{'kind':'endpoint','network':'blue','name':'a'}", "endpoint blue/a", "mac", "missing" },
 	{ "{'kind':'endpoint','network':'blue','name':'a','mac':'03:00:00:00:00:01'}", "endpoint blue/a",
@@ -55,6 +81,12 @@ static const struct bad shapes[] = {
 	  "mac", "gateway" },
 	{ ENDPOINT ",'addresses':['10.1.0.300']}", "endpoint blue/a", "addresses[0]", "IP address" },
 	{ ENDPOINT ",'addresses':['10.1.0.20','224.0.0.1']}", "endpoint blue/a", "addresses[1]", "" },
+	{ ENDPOINT ",'addresses':['ff02::1']}", "endpoint blue/a", "addresses[0]", "multicast" },
+	{ ENDPOINT ",'addresses':['10.1.0.20','::1']}", "endpoint blue/a", "addresses[1]", "loopback" },
+	{ ENDPOINT ",'addresses':['::ffff:10.1.0.20']}", "endpoint blue/a", "addresses[0]",
+	  "IPv6's notation" },
+	{ ENDPOINT ",'addresses':['::ffff:a01:14']}", "endpoint blue/a", "addresses[0]", "IPv6's notation" },
+	{ ENDPOINT ",'addresses':['fe80::1%eth0']}", "endpoint blue/a", "addresses[0]", "" },
 	{ ENDPOINT ",'groups':['web','x y']}", "endpoint blue/a", "groups[1]", "not a name" },
 	{ ENDPOINT ",'host':'h1'}", "endpoint blue/a", "host", "no such field" },
 	{ "{'kind':'service','name':'s','instances':['blue/vm1']}", "service s", "instances[0]", "object" },
@@ -115,6 +147,8 @@ static const struct bad references[] = {
 	{ "{'kind':'endpoint','network':'red','name':'a','mac':'02:00:00:00:00:aa'}", "endpoint red/a",
 	  "network", "no such network" },
 	{ ENDPOINT ",'addresses':['10.9.0.1']}", "endpoint blue/a", "addresses[0]", "none of the subnets" },
+	{ ENDPOINT ",'addresses':['2001:db8::1']}", "endpoint blue/a", "addresses[0]",
+	  "none of the subnets" },
 	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.11']}", "endpoint blue/a", "addresses[1]",
 	  "endpoint blue/vm1" },
 	{ ENDPOINT ",'addresses':['10.1.0.20','10.1.0.20']}", "endpoint blue/a", "addresses[1]", "twice" },
@@ -233,6 +267,34 @@ Test(objects, R2_addresses_may_repeat_between_networks_and_swap_within)
 				     "{'kind':'endpoint','network':'a','name':'y',"
 				     "'mac':'02:00:00:00:00:01','addresses':['10.0.0.1']}]"),
 		     0, "%s", w.err.text);
+	world_free(&w);
+}
+
+Test(objects, both_families_side_by_side)
+{
+	static const char text[] =
+		"[{'kind':'network','name':'n','subnets':['10.0.0.0/24','2001:db8:1::/64',"
+		"{'prefix':'2001:db8:2::/64','gateway':'2001:db8:2::fe'}]},"
+		"{'kind':'host','name':'h','addresses':['192.0.2.1','2001:db8:ff::1','198.51.100.1']},"
+		"{'kind':'endpoint','network':'n','name':'x','mac':'02:00:00:00:00:01',"
+		"'addresses':['10.0.0.5','2001:DB8:1:0::5','2001:db8:2::5']},"
+		"{'kind':'endpoint','network':'n','name':'y','mac':'02:00:00:00:00:02',"
+		"'addresses':['2001:db8:1::6']}]";
+	struct world w;
+	struct answer a;
+
+	world_init(&w);
+	cr_assert_eq(world_apply(&w, text), 0, "%s %s", w.err.field, w.err.text);
+	cr_assert_eq(world_apply(&w, text), 0);
+	cr_assert_eq(w.counts.changed, 0);
+	cr_assert_eq(world_place(&w, "n/x", "h", "c"), 0);
+	a = world_ask_at(&w, "n/y", "2001:db8:1::5");
+	cr_assert_eq(a.destination, world_endpoint(&w, "n/x"));
+	cr_assert_eq(a.destination->place.host->o.spec->u.host.n_addresses, 3);
+	cr_assert_eq(world_ask_at(&w, "n/y", "10.0.0.5").destination, a.destination);
+	cr_assert_eq(world_ask_at(&w, "n/y", "2001:db8:2::fe").verdict, VERDICT_GATEWAY);
+	cr_assert_eq(world_ask_at(&w, "n/y", "2001:db8:1::1").verdict, VERDICT_GATEWAY);
+	cr_assert_eq(world_ask_at(&w, "n/y", "2001:db8:2::1").verdict, VERDICT_NO_ENDPOINT);
 	world_free(&w);
 }
 
