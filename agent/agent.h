@@ -8,6 +8,8 @@
  *   watch.c     what the service says of our networks -> sequences and floors
  *   underlay.c  other hosts and the next hops to them
  *   miss.c      packets that wait: ask once, install, send on in order
+ *   group.c     who gets what a VM sends to many
+ *   flows.c     flows that replies rest on: ask again, move with their VM
  *   install.c   an answer of the service -> entries of dove_cache and dove_denied
  *   events.c    stale, refused, moved ...: log them, and act on them
  *   hint.c      the control message between agents
@@ -19,6 +21,7 @@
 #ifndef DOVE_AGENT_H
 #define DOVE_AGENT_H
 
+#include <arpa/inet.h>
 #include <cjson/cJSON.h>
 #include <event2/event.h>
 #include <stdbool.h>
@@ -46,6 +49,9 @@ struct agent_config {
 	uint32_t cache_entries; /* 0: default */
 	uint32_t hold_rate;	/* bytes a second that a device's packets for the agent may have */
 	uint32_t hold_burst;	/* bytes at once */
+	uint32_t answer_rate;	/* ICMP errors and resets a second that a port may cause */
+	uint32_t copy_rate;	/* copies of its broadcasts and multicasts a second */
+	int outer_dscp;		/* of what is sent; -1: the VM's own */
 };
 
 struct agent {
@@ -63,6 +69,8 @@ struct agent {
 	struct events *events;
 	struct hint *hint;
 	struct state *state;
+	struct group *group;
+	struct flows *flows;
 };
 
 /* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */
@@ -82,6 +90,14 @@ static inline struct ip_addr from_dove_ip(const struct dove_ip *ip)
 	return addr;
 }
 
+/* external_of() - the external network that stands in the place of an address (maps/maps.h); 0: an address. */
+static inline uint32_t external_of(const struct dove_ip *ip)
+{
+	if (ip->w[0] != htonl(DOVE_EXTERNAL_WORD) || ip->w[1] || ip->w[2])
+		return 0;
+	return ntohl(ip->w[3]);
+}
+
 /* clock_now() - nanoseconds of CLOCK_MONOTONIC, the clock of the maps. */
 uint64_t clock_now(void);
 #define SECOND_NS 1000000000ull
@@ -92,8 +108,8 @@ int agent_run(const struct agent_config *config);
 /* agent_forget_translations() - empty dove_cache and dove_denied; returns how many entries there were. */
 int agent_forget_translations(struct agent *a);
 
-/* agent_set_budget() - a device's share of the way to the agent, as configured. */
-void agent_set_budget(const struct agent *a, uint32_t ifindex);
+/* agent_set_budget() - what a device (ifindex), or a network (VNID | DOVE_BUDGET_NETWORK), may cost others. */
+void agent_set_budget(const struct agent *a, uint32_t id);
 
 /* map_clear() - delete every entry for which `keep` (NULL: none) says false; returns how many. */
 int map_clear(int map_fd, uint32_t key_size, bool (*keep)(const void *key, void *arg), void *arg);

@@ -7,6 +7,8 @@
 #include <string.h>
 
 #include "events.h"
+#include "flows.h"
+#include "group.h"
 #include "hint.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -144,6 +146,8 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "stale", stat_sum(a, DOVE_COUNT_STALE));
 	cJSON_AddNumberToObject(s, "newer", stat_sum(a, DOVE_COUNT_NEWER));
 	cJSON_AddNumberToObject(s, "events_lost", stat_sum(a, DOVE_COUNT_EVENTS_LOST));
+	cJSON_AddNumberToObject(s, "flows", stat_sum(a, DOVE_COUNT_FLOWS));
+	cJSON_AddNumberToObject(s, "flows_full", stat_sum(a, DOVE_COUNT_FLOWS_FULL));
 	sub = cJSON_AddObjectToObject(s, "agent");
 	cJSON_AddNumberToObject(sub, "requests", m->requests);
 	cJSON_AddNumberToObject(sub, "requests_failed", m->failed);
@@ -152,13 +156,22 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(sub, "sent_on", m->sent_on);
 	cJSON_AddNumberToObject(sub, "dropped_bound", m->dropped_bound);
 	cJSON_AddNumberToObject(sub, "dropped_late", m->dropped_late);
-	cJSON_AddNumberToObject(sub, "dropped_size", m->dropped_size);
+	cJSON_AddNumberToObject(sub, "cut", m->cut);
 	sub = cJSON_AddObjectToObject(s, "hints");
 	cJSON_AddNumberToObject(sub, "sent", h->sent);
 	cJSON_AddNumberToObject(sub, "received", h->received);
 	cJSON_AddNumberToObject(sub, "useless", h->useless);
 	cJSON_AddNumberToObject(sub, "refused", h->refused);
 	cJSON_AddNumberToObject(sub, "limited", h->limited);
+	sub = cJSON_AddObjectToObject(s, "broadcast");
+	cJSON_AddNumberToObject(sub, "lists", group_counters(a->group)->lists);
+	cJSON_AddNumberToObject(sub, "dropped", group_counters(a->group)->dropped);
+	sub = cJSON_AddObjectToObject(s, "replies");
+	cJSON_AddNumberToObject(sub, "asked", flows_counters(a->flows)->asked);
+	cJSON_AddNumberToObject(sub, "ended", flows_counters(a->flows)->ended);
+	cJSON_AddNumberToObject(sub, "sent", flows_counters(a->flows)->sent);
+	cJSON_AddNumberToObject(sub, "received", flows_counters(a->flows)->received);
+	cJSON_AddNumberToObject(sub, "dropped", flows_counters(a->flows)->dropped);
 	cJSON_AddItemToObject(s, "policies", policy_stats(a));
 	control_done(rq, s);
 }
@@ -171,6 +184,8 @@ static const char *const verdict_names[] = {
 	[DOVE_VERDICT_NO_ENDPOINT] = "no_endpoint",
 	[DOVE_VERDICT_NO_PLACE] = "no_place",
 	[DOVE_VERDICT_NO_SERVICE] = "no_service",
+	[DOVE_VERDICT_REJECT] = "reject",
+	[DOVE_VERDICT_GATEWAY] = "gateway",
 };
 
 static const char *verdict_name(uint8_t verdict)

@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "flows.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "maps/wire.h"
@@ -36,6 +37,9 @@ enum field {
 	F_FROM_PORT,
 	F_TO_PORT,
 	F_COUNT = F_TO_PORT,
+	F_FLOW_SOURCE,
+	F_FLOW_PEER,
+	F_FLOW_COUNT = F_FLOW_PEER,
 };
 
 struct bucket {
@@ -56,6 +60,7 @@ static const char *const reasons[] = {
 	[DOVE_EVENT_REFUSED] = "refused",
 	[DOVE_EVENT_MOVED] = "moved",
 	[DOVE_EVENT_UNKNOWN_ENDPOINT] = "unknown",
+	[HINT_FLOW] = "flow",
 };
 
 const struct hint_counters *hint_counters(const struct hint *h)
@@ -80,45 +85,77 @@ static bool put(cbor_item_t *map, enum field field, cbor_item_t *value)
 						     .value = cbor_move(value) });
 }
 
-size_t hint_write(const struct dove_event *ev, uint8_t *buf, size_t size)
+static bool put_event(cbor_item_t *map, const struct dove_event *ev)
 {
-	cbor_item_t *map = cbor_new_definite_map(F_COUNT);
+	return put(map, F_VERSION, cbor_build_uint8(VERSION)) &&
+	       put(map, F_REASON, cbor_build_string(reasons[ev->type])) &&
+	       put(map, F_VNID, cbor_build_uint32(ev->vnid)) &&
+	       put(map, F_POLICY, cbor_build_uint32(ev->policy)) &&
+	       put(map, F_SEQUENCE, cbor_build_uint64(ev->sequence)) &&
+	       put(map, F_WANTED, cbor_build_uint64(ev->wanted)) &&
+	       put(map, F_DESTINATION, cbor_build_bytestring(ev->dst.b, sizeof(ev->dst.b))) &&
+	       put(map, F_SOURCE, cbor_build_uint32(ev->source)) &&
+	       put(map, F_DELIVERED, cbor_build_bool(ev->processed)) &&
+	       put(map, F_PROTO, cbor_build_uint8(ev->proto)) &&
+	       put(map, F_FROM_PORT, cbor_build_uint16(ev->from_port)) &&
+	       put(map, F_TO_PORT, cbor_build_uint16(ev->to_port));
+}
+
+size_t hint_write(const struct hint_message *m, uint8_t *buf, size_t size)
+{
+	bool flow = m->ev.type == HINT_FLOW;
+	cbor_item_t *map = cbor_new_definite_map(flow ? F_FLOW_COUNT : F_COUNT);
 	size_t len = 0;
 
-	if (put(map, F_VERSION, cbor_build_uint8(VERSION)) &&
-	    put(map, F_REASON, cbor_build_string(reasons[ev->type])) &&
-	    put(map, F_VNID, cbor_build_uint32(ev->vnid)) &&
-	    put(map, F_POLICY, cbor_build_uint32(ev->policy)) &&
-	    put(map, F_SEQUENCE, cbor_build_uint64(ev->sequence)) &&
-	    put(map, F_WANTED, cbor_build_uint64(ev->wanted)) &&
-	    put(map, F_DESTINATION, cbor_build_bytestring(ev->dst.b, sizeof(ev->dst.b))) &&
-	    put(map, F_SOURCE, cbor_build_uint32(ev->source)) &&
-	    put(map, F_DELIVERED, cbor_build_bool(ev->processed)) &&
-	    put(map, F_PROTO, cbor_build_uint8(ev->proto)) &&
-	    put(map, F_FROM_PORT, cbor_build_uint16(ev->from_port)) &&
-	    put(map, F_TO_PORT, cbor_build_uint16(ev->to_port)))
+	if (put_event(map, &m->ev) &&
+	    (!flow || (put(map, F_FLOW_SOURCE, cbor_build_bytestring(m->src.b, sizeof(m->src.b))) &&
+		       put(map, F_FLOW_PEER, cbor_build_uint32(m->peer)))))
 		len = cbor_serialize(map, buf, size);
 	cbor_decref(&map);
 	return len;
 }
 
+/* One socket for both families: an IPv4 address is ::ffff:a.b.c.d to it, as it is to us. */
+static bool message_send(struct hint *h, const struct ip_addr *host, const struct hint_message *m)
+{
+	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_port = htons(DOVE_CONTROL_PORT) };
+	uint8_t buf[DATAGRAM_MAX];
+	size_t len = hint_write(m, buf, sizeof(buf));
+
+	memcpy(&to.sin6_addr, host->b, sizeof(to.sin6_addr));
+	return len && sendto(h->fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) == (ssize_t)len;
+}
+
 void hint_send(struct hint *h, const struct dove_event *ev)
 {
-	struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons(DOVE_CONTROL_PORT) };
+	struct hint_message m = { .ev = *ev };
 	struct ip_addr origin = from_dove_ip(&ev->origin);
-	uint8_t buf[DATAGRAM_MAX];
-	size_t len;
 
-	if (!h->agent->config.hints || h->fd < 0 || !ip_is_v4(&origin) ||
-	    underlay_is_self(h->agent->underlay, &origin))
+	if (!h->agent->config.hints || underlay_is_self(h->agent->underlay, &origin))
 		return;
 	if (!bucket_takes(&h->out)) {
 		h->counters.limited++;
 		return;
 	}
-	len = hint_write(ev, buf, sizeof(buf));
-	to.sin_addr.s_addr = ip_to_v4(&origin);
-	if (len && sendto(h->fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) == (ssize_t)len)
+	h->counters.sent += message_send(h, &origin, &m);
+}
+
+void hint_flow(struct hint *h, const struct ip_addr *host, const struct dove_flow_key *key,
+	       const struct dove_flow *flow)
+{
+	struct hint_message m = { .src = key->src,
+				  .peer = flow->peer,
+				  .ev = { .type = HINT_FLOW,
+					  .vnid = flow->vnid,
+					  .policy = flow->policy,
+					  .sequence = flow->revision,
+					  .dst = key->dst,
+					  .source = key->source,
+					  .proto = key->proto,
+					  .from_port = key->from_port,
+					  .to_port = key->to_port } };
+
+	if (message_send(h, host, &m))
 		h->counters.sent++;
 }
 
@@ -211,11 +248,11 @@ static bool read_reason(const struct item *item, struct dove_event *ev)
 	return ev->type;
 }
 
-static bool read_destination(const struct item *item, struct dove_event *ev)
+static bool read_address(const struct item *item, struct dove_ip *out)
 {
-	if (item->kind != ITEM_BYTES || item->n != sizeof(ev->dst.b))
+	if (item->kind != ITEM_BYTES || item->n != sizeof(out->b))
 		return false;
-	memcpy(ev->dst.b, item->bytes, sizeof(ev->dst.b));
+	memcpy(out->b, item->bytes, sizeof(out->b));
 	return true;
 }
 
@@ -261,48 +298,53 @@ static bool read_number(enum field field, const struct item *item, struct dove_e
 	}
 }
 
-static bool read_field(enum field field, const struct item *item, struct dove_event *ev)
+static bool read_field(enum field field, const struct item *item, struct hint_message *m)
 {
 	switch (field) {
 	case F_REASON:
-		return read_reason(item, ev);
+		return read_reason(item, &m->ev);
 	case F_DESTINATION:
-		return read_destination(item, ev);
+		return read_address(item, &m->ev.dst);
+	case F_FLOW_SOURCE:
+		return read_address(item, &m->src);
+	case F_FLOW_PEER:
+		m->peer = item->n;
+		return item->kind == ITEM_UINT && item->n <= UINT32_MAX;
 	case F_DELIVERED:
-		ev->processed = item->n == 1;
+		m->ev.processed = item->n == 1;
 		return item->kind == ITEM_BOOL;
 	default:
-		return read_number(field, item, ev);
+		return read_number(field, item, &m->ev);
 	}
 }
 
-/* Every field exactly once. */
-static bool read_map(struct reader *r, struct dove_event *ev)
+/* Every field exactly once; those of a flow where it is one. */
+static bool read_map(struct reader *r, struct hint_message *m)
 {
 	struct item map = item_next(r), key, value;
 	uint32_t seen = 0;
 
-	if (map.kind != ITEM_MAP || map.n != F_COUNT)
+	if (map.kind != ITEM_MAP || (map.n != F_COUNT && map.n != F_FLOW_COUNT))
 		return false;
-	for (int i = 0; i < F_COUNT; i++) {
+	for (uint64_t i = 0; i < map.n; i++) {
 		key = item_next(r);
 		value = item_next(r);
-		if (key.kind != ITEM_UINT || !key.n || key.n > F_COUNT || seen & 1u << key.n ||
-		    !read_field(key.n, &value, ev))
+		if (key.kind != ITEM_UINT || !key.n || key.n > map.n || seen & 1u << key.n ||
+		    !read_field(key.n, &value, m))
 			return false;
 		seen |= 1u << key.n;
 	}
-	return true;
+	return (map.n == F_FLOW_COUNT) == (m->ev.type == HINT_FLOW);
 }
 
-int hint_parse(const void *data, size_t len, struct dove_event *out)
+int hint_parse(const void *data, size_t len, struct hint_message *out)
 {
 	struct reader r = { .at = data, .left = len };
-	struct dove_event ev = {};
+	struct hint_message m = {};
 
-	if (!read_map(&r, &ev) || r.left)
+	if (!read_map(&r, &m) || r.left)
 		return -EINVAL;
-	*out = ev;
+	*out = m;
 	return 0;
 }
 
@@ -315,39 +357,59 @@ static bool concerns_us(struct agent *a, const struct dove_event *ev, uint64_t w
 	return !bpf_map_lookup_elem(a->maps->cache, &key, &t) && t.revision < wanted;
 }
 
+static void flow_take(struct hint *h, const struct hint_message *m)
+{
+	struct dove_flow_key key = { .src = m->src,
+				     .dst = m->ev.dst,
+				     .source = m->ev.source,
+				     .from_port = m->ev.from_port,
+				     .to_port = m->ev.to_port,
+				     .proto = m->ev.proto };
+	struct dove_flow flow = { .vnid = m->ev.vnid, .policy = m->ev.policy, .peer = m->peer };
+
+	flows_receive(h->agent->flows, &key, &flow);
+}
+
+static void stale_take(struct hint *h, const struct dove_event *ev)
+{
+	uint64_t wanted = ev->wanted > ev->sequence ? ev->wanted : ev->sequence + 1;
+	struct dove_cache_key key = { .dst = ev->dst,
+				      .source = ev->source,
+				      .from_port = ev->from_port,
+				      .to_port = ev->to_port,
+				      .proto = ev->proto,
+				      .exact = 1 };
+
+	if (concerns_us(h->agent, ev, wanted))
+		miss_refresh(h->agent->miss, &key, wanted);
+	else
+		h->counters.useless++;
+}
+
 static void hint_take(struct hint *h, const struct ip_addr *from, const void *data, size_t len)
 {
-	struct dove_event ev;
-	uint64_t wanted;
+	struct hint_message m;
 
 	if (!underlay_knows(h->agent->underlay, from) || underlay_is_self(h->agent->underlay, from) ||
-	    hint_parse(data, len, &ev)) {
+	    hint_parse(data, len, &m)) {
 		h->counters.refused++;
 		return;
 	}
-	if (!bucket_takes(&h->in)) {
+	if (m.ev.type != HINT_FLOW && !bucket_takes(&h->in)) {
 		h->counters.limited++;
 		return;
 	}
 	h->counters.received++;
-	wanted = ev.wanted > ev.sequence ? ev.wanted : ev.sequence + 1;
-	if (!concerns_us(h->agent, &ev, wanted)) {
-		h->counters.useless++;
-		return;
-	}
-	struct dove_cache_key key = { .dst = ev.dst,
-				      .source = ev.source,
-				      .from_port = ev.from_port,
-				      .to_port = ev.to_port,
-				      .proto = ev.proto,
-				      .exact = 1 };
-	miss_refresh(h->agent->miss, &key, wanted);
+	if (m.ev.type == HINT_FLOW)
+		flow_take(h, &m);
+	else
+		stale_take(h, &m.ev);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct hint *h = arg;
-	struct sockaddr_in from = {};
+	struct sockaddr_in6 from = {};
 	uint8_t buf[DATAGRAM_MAX + 1];
 
 	for (int i = 0; i < PER_WAKEUP_MAX; i++) {
@@ -357,21 +419,22 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 		if (n < 0)
 			return;
-		addr = ip_from_v4(from.sin_addr.s_addr);
+		memcpy(addr.b, &from.sin6_addr, sizeof(addr.b));
 		hint_take(h, &addr, buf, n);
 	}
 }
 
 int hint_open(struct agent *a, struct hint **out, struct error *err)
 {
-	struct sockaddr_in self = { .sin_family = AF_INET, .sin_port = htons(DOVE_CONTROL_PORT) };
+	struct sockaddr_in6 self = { .sin6_family = AF_INET6, .sin6_port = htons(DOVE_CONTROL_PORT) };
 	struct hint *h = calloc(1, sizeof(*h));
 
 	if (!h)
 		return error_set(err, -ENOMEM, "out of memory");
 	h->agent = a;
-	h->fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (h->fd < 0 || bind(h->fd, (struct sockaddr *)&self, sizeof(self))) {
+	h->fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (h->fd < 0 || setsockopt(h->fd, IPPROTO_IPV6, IPV6_V6ONLY, &(int){ 0 }, sizeof(int)) ||
+	    bind(h->fd, (struct sockaddr *)&self, sizeof(self))) {
 		int rc = -errno;
 
 		hint_close(h);

@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "underlay.h"
 
 static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err)
 {
@@ -19,6 +20,7 @@ static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err
 		{ "deny", DOVE_VERDICT_DENY },
 		{ "no_endpoint", DOVE_VERDICT_NO_ENDPOINT },
 		{ "no_source", DOVE_VERDICT_NO_ENDPOINT },
+		{ "gateway", DOVE_VERDICT_GATEWAY },
 	};
 	const char *name;
 
@@ -28,12 +30,20 @@ static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err
 		if (strcmp(name, verdicts[i].name))
 			continue;
 		*out = verdicts[i].verdict;
+		if (*out == DOVE_VERDICT_DENY && cJSON_IsTrue(json_get(json, "reject")))
+			*out = DOVE_VERDICT_REJECT;
 		/* What must pass a service stays here as long as this host knows no way through one. */
 		if (*out == DOVE_VERDICT_ALLOW && cJSON_GetArraySize(json_get(json, "path")))
 			*out = DOVE_VERDICT_NO_SERVICE;
 		return 0;
 	}
 	return json_fail(err, "verdict", "'%s' is no verdict", name);
+}
+
+static uint8_t flags_parse(const cJSON *json)
+{
+	return (cJSON_IsTrue(json_get(json, "reply")) ? DOVE_RULE_TRACK : 0) |
+	       (cJSON_IsTrue(json_get(json, "replies")) ? DOVE_RULE_REPLIES : 0);
 }
 
 static int scope_parse(const cJSON *json, uint8_t *out, struct json_error *err)
@@ -88,6 +98,7 @@ static int rule_parse(const cJSON *json, struct dove_rule *out, struct json_erro
 		return -EINVAL;
 	out->proto = proto;
 	out->policy = policy;
+	out->flags = flags_parse(json);
 	return 0;
 }
 
@@ -107,14 +118,17 @@ static int destination_parse(struct agent *a, const cJSON *json, struct dove_tra
 			     struct installed *in, struct json_error *err)
 {
 	const cJSON *d = json_get(json, "destination");
-	const cJSON *addr = cJSON_GetArrayItem(json_get(d, "host_addresses"), 0);
 	const char *mac, *host = cJSON_GetStringValue(json_get(d, "host"));
+	static const uint8_t gateway[] = DOVE_GATEWAY_MAC;
 	struct mac_addr parsed;
 	uint64_t id;
 
+	if (t->verdict == DOVE_VERDICT_GATEWAY)
+		memcpy(t->mac, gateway, sizeof(t->mac));
 	if (!d)
-		return t->verdict == DOVE_VERDICT_NO_ENDPOINT ? 0
-							      : json_fail(err, "destination", "is missing");
+		return t->verdict == DOVE_VERDICT_NO_ENDPOINT || t->verdict == DOVE_VERDICT_GATEWAY
+			       ? 0
+			       : json_fail(err, "destination", "is missing");
 	if (json_uint(d, "id", 1, UINT32_MAX, &id, err) || json_str(d, "mac", &mac, err))
 		return -EINVAL;
 	if (mac_parse(mac, &parsed))
@@ -129,8 +143,8 @@ static int destination_parse(struct agent *a, const cJSON *json, struct dove_tra
 	 * matters again when it has a place, which is a new revision. Until then
 	 * no policy stands behind this answer.
 	 */
-	if (ip_parse(cJSON_GetStringValue(addr), &in->host)) {
-		if (t->scope || t->verdict != DOVE_VERDICT_DENY)
+	if (underlay_choose(a->underlay, json_get(d, "host_addresses"), &in->host)) {
+		if (t->scope || (t->verdict != DOVE_VERDICT_DENY && t->verdict != DOVE_VERDICT_REJECT))
 			t->verdict = DOVE_VERDICT_NO_PLACE;
 		if (t->verdict == DOVE_VERDICT_NO_PLACE)
 			t->policy = 0;
@@ -142,14 +156,15 @@ static int destination_parse(struct agent *a, const cJSON *json, struct dove_tra
 	return 0;
 }
 
+/* What is worth keeping for as long as it holds: the gateway is as good as any address. */
 static bool allows_anything(const struct dove_translation *t)
 {
-	if (t->scope && !t->n_rules)
+	if ((t->scope && !t->n_rules) || t->verdict == DOVE_VERDICT_GATEWAY)
 		return true;
 	for (int i = 0; i < t->n_rules; i++)
-		if (t->rules[i].verdict == DOVE_VERDICT_ALLOW)
+		if (t->rules[i].verdict == DOVE_VERDICT_ALLOW || t->rules[i].flags & DOVE_RULE_REPLIES)
 			return true;
-	return !t->n_rules && t->verdict == DOVE_VERDICT_ALLOW;
+	return !t->n_rules && (t->verdict == DOVE_VERDICT_ALLOW || t->flags & DOVE_RULE_REPLIES);
 }
 
 static int translation_parse(struct agent *a, const cJSON *json, struct dove_translation *t,
@@ -166,6 +181,7 @@ static int translation_parse(struct agent *a, const cJSON *json, struct dove_tra
 		return -EINVAL;
 	t->vnid = vnid;
 	t->policy = policy;
+	t->flags = flags_parse(json);
 	t->revision = sequence;
 	if (destination_parse(a, json, t, in, err))
 		return -EINVAL;

@@ -10,12 +10,12 @@
 #include <uthash.h>
 #include <utlist.h>
 
-#include "checksum.h"
 #include "dps.h"
+#include "flows.h"
+#include "group.h"
 #include "install.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "segment.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -43,6 +43,9 @@
 #define SCAN_MAX_MS 30000
 /* A round that lets questions go may make others ready; those beyond wait for the next tick. */
 #define SETTLE_ROUNDS_MAX 4
+/* Frames on the wire are no longer than this; so many are sent on before others get their turn. */
+#define CUT_FRAME_MAX 16384
+#define CUT_AT_ONCE 1024
 /* More records than the ring can hold: what waits there now comes out in one go, what comes meanwhile need not. */
 #define DRAIN_MAX 32768
 
@@ -51,7 +54,7 @@ struct packet {
 	struct dove_cache_key key;
 	uint64_t since;
 	uint32_t ifindex;
-	uint32_t len;
+	uint32_t len, gso_size;
 	uint8_t data[];
 };
 
@@ -104,7 +107,7 @@ struct request_keys {
 struct miss {
 	struct agent *agent;
 	struct ring_buffer *ring;
-	struct event *readable, *tick, *retry, *scan;
+	struct event *readable, *cut, *tick, *retry, *scan;
 	struct question *questions;
 	struct port_queue *ports, *turn;
 	struct miss_counters counters;
@@ -118,7 +121,7 @@ struct miss {
 
 struct check {
 	struct miss *miss;
-	uint32_t vnid, len, ifindex;
+	uint32_t vnid, len, gso_size, ifindex;
 	uint8_t data[];
 };
 
@@ -267,45 +270,26 @@ static void question_free(struct miss *m, struct question *q)
 	free(q);
 }
 
-struct arrival {
-	struct miss *miss;
-	struct question *question;
-	const struct dove_held *held;
-};
-
-static void packet_append(const void *data, size_t len, void *arg)
-{
-	const struct arrival *a = arg;
-	struct question *q = a->question;
-	struct packet *p = malloc(sizeof(*p) + len);
-
-	if (!p) {
-		a->miss->counters.dropped_bound++;
-		return;
-	}
-	p->key = a->held->key;
-	p->since = clock_now();
-	p->ifindex = a->held->ifindex;
-	p->len = len;
-	/* The ring's memory is read-only, and the checksum may have to be written. */
-	memcpy(p->data, data, len);
-	checksum_repair(p->data, p->len);
-	DL_APPEND(q->waiting, p);
-	q->n_waiting++;
-	q->port->bytes += p->len;
-	a->miss->bytes += p->len;
-}
-
-/* A super-packet waits as the packets that it stands for. */
 static bool packet_wait(struct miss *m, struct question *q, const struct dove_held *held)
 {
-	struct arrival a = { .miss = m, .question = q, .held = held };
+	struct packet *p;
 
 	if (q->n_waiting >= QUESTION_PACKETS_MAX || q->port->bytes + held->len > PORT_BYTES_MAX ||
 	    m->bytes + held->len > ALL_BYTES_MAX)
 		return false;
-	if (!held->gso_size || segment(held->data, held->len, held->gso_size, packet_append, &a) < 0)
-		packet_append(held->data, held->len, &a);
+	p = malloc(sizeof(*p) + held->len);
+	if (!p)
+		return false;
+	p->key = held->key;
+	p->since = clock_now();
+	p->ifindex = held->ifindex;
+	p->len = held->len;
+	p->gso_size = held->gso_size;
+	memcpy(p->data, held->data, held->len);
+	DL_APPEND(q->waiting, p);
+	q->n_waiting++;
+	q->port->bytes += p->len;
+	m->bytes += p->len;
 	return true;
 }
 
@@ -326,19 +310,24 @@ static void question_again(struct miss *m, struct question *q, struct packet *p)
 		packet_drop(m, q, q->waiting);
 }
 
-static int packet_inject(struct miss *m, struct question *q, struct packet *p)
+static int packet_send(struct miss *m, const struct packet *p)
 {
-	int reason = loader_inject(m->agent->loader, p->ifindex, p->data, p->len, false);
+	return loader_send_on(m->agent->loader, DOVE_DOOR_SENT, p->ifindex, p->data, p->len, p->gso_size);
+}
+
+static int packet_try(struct miss *m, struct question *q, const struct packet *p)
+{
+	int reason = packet_send(m, p);
 
 	if (reason == DOVE_HELD_NEXT_HOP && q->in.has_host && underlay_need(m->agent->underlay, &q->in.host))
-		reason = loader_inject(m->agent->loader, p->ifindex, p->data, p->len, false);
+		reason = packet_send(m, p);
 	return reason;
 }
 
 /* True when the packet is done with, whichever way its way ended. */
 static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
 {
-	int reason = packet_inject(m, q, p);
+	int reason = packet_try(m, q, p);
 
 	if (reason == DOVE_HELD_MISS) {
 		question_again(m, q, p);
@@ -348,9 +337,7 @@ static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
 		question_state(q, NEXT_HOP);
 		return false;
 	}
-	if (reason == -EMSGSIZE)
-		m->counters.dropped_size++;
-	else if (reason < 0)
+	if (reason < 0 && reason != -EINPROGRESS)
 		log_warn("sending a packet on: %s", strerror(-reason));
 	else
 		m->counters.sent_on++;
@@ -418,11 +405,15 @@ void miss_next_hop(struct miss *m)
 static cJSON *key_json(const struct dove_cache_key *key)
 {
 	struct ip_addr dst = from_dove_ip(&key->dst);
+	uint32_t external = external_of(&key->dst);
 	cJSON *json = cJSON_CreateObject();
 	char text[IP_TEXT];
 
 	cJSON_AddNumberToObject(json, "source", key->source);
-	cJSON_AddStringToObject(json, "to", ip_format(&dst, text));
+	if (external)
+		cJSON_AddNumberToObject(json, "destination", external);
+	else
+		cJSON_AddStringToObject(json, "to", ip_format(&dst, text));
 	if (key->proto) {
 		cJSON_AddNumberToObject(json, "proto", key->proto);
 		cJSON_AddNumberToObject(json, "from_port", key->from_port);
@@ -583,7 +574,8 @@ static void on_checked(const struct dps_reply *r, void *arg)
 	}
 	watch_policy(m->agent->watch, c->vnid, json_get(r->json, "policy"));
 	if (cJSON_IsTrue(json_get(r->json, "current")))
-		loader_inject(m->agent->loader, c->ifindex, c->data, c->len, true);
+		loader_send_on(m->agent->loader, DOVE_DOOR_RECEIVED, c->ifindex, c->data, c->len,
+			       c->gso_size);
 	else
 		m->counters.dropped_late++;
 }
@@ -593,14 +585,18 @@ static void check_packet(struct miss *m, const struct dove_held *held)
 	struct check *c;
 	cJSON *body;
 
-	if (m->checks >= CHECKS_MAX || held->len > LOADER_INJECT_MAX) {
+	if (m->checks >= CHECKS_MAX) {
 		m->counters.dropped_bound++;
 		return;
 	}
 	c = malloc(sizeof(*c) + held->len);
 	if (!c)
 		return;
-	*c = (struct check){ .miss = m, .vnid = held->vnid, .len = held->len, .ifindex = held->ifindex };
+	*c = (struct check){ .miss = m,
+			     .vnid = held->vnid,
+			     .len = held->len,
+			     .gso_size = held->gso_size,
+			     .ifindex = held->ifindex };
 	memcpy(c->data, held->data, held->len);
 	body = key_json(&held->key);
 	cJSON_AddNumberToObject(body, "vnid", held->vnid);
@@ -632,8 +628,12 @@ static int on_held(void *arg, void *data, size_t size)
 	const struct dove_held *held = data;
 
 	if (size >= sizeof(*held) && held->len <= size - sizeof(*held)) {
-		if (held->reason == DOVE_HELD_UNKNOWN)
+		if (held->group)
+			group_take(m->agent->group, held);
+		else if (held->reason == DOVE_HELD_UNKNOWN)
 			check_packet(m, held);
+		else if (held->reason == DOVE_HELD_FLOW)
+			flows_take(m->agent->flows, held);
 		else
 			packet_take(m, held);
 	}
@@ -656,6 +656,25 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 	ring_drain(m);
 	settle(m);
+}
+
+/* Super-packets of tunnels inside VMs, cut into frames (bpf/send.h): each goes its port's way again. */
+static void on_cut(evutil_socket_t fd, short what, void *arg)
+{
+	static uint8_t frame[CUT_FRAME_MAX];
+	struct miss *m = arg;
+
+	for (int i = 0; i < CUT_AT_ONCE; i++) {
+		uint32_t ifindex;
+		int len = loader_read_cut(m->agent->loader, &ifindex, frame, sizeof(frame));
+
+		if (len == -EAGAIN)
+			return;
+		if (len <= 0) /* what the kernel itself says on the device */
+			continue;
+		m->counters.cut++;
+		loader_send_on(m->agent->loader, DOVE_DOOR_CUT, ifindex, frame, len, 0);
+	}
 }
 
 /* ---- time ---- */
@@ -753,10 +772,12 @@ int miss_open(struct agent *a, struct miss **out, struct error *err)
 	}
 	m->readable =
 		event_new(a->base, ring_buffer__epoll_fd(m->ring), EV_READ | EV_PERSIST, on_readable, m);
+	m->cut = event_new(a->base, loader_cut_fd(a->loader), EV_READ | EV_PERSIST, on_cut, m);
 	m->tick = event_new(a->base, -1, EV_PERSIST, on_tick, m);
 	m->retry = evtimer_new(a->base, on_retry, m);
 	m->scan = evtimer_new(a->base, on_scan, m);
 	event_add(m->readable, NULL);
+	event_add(m->cut, NULL);
 	event_add(m->tick, &tick);
 	event_add(m->scan, &tick);
 	*out = m;
@@ -772,6 +793,7 @@ void miss_close(struct miss *m)
 	HASH_ITER (hh, m->questions, q, tmp)
 		question_free(m, q);
 	event_free(m->readable);
+	event_free(m->cut);
 	event_free(m->tick);
 	event_free(m->retry);
 	event_free(m->scan);

@@ -22,7 +22,7 @@ struct miss_counters {
 	uint64_t sent_on;	/* packets that waited and went on their way */
 	uint64_t dropped_bound; /* packets over a bound */
 	uint64_t dropped_late;	/* packets that waited in vain */
-	uint64_t dropped_size;	/* packets too large to be sent on from here */
+	uint64_t cut;		/* frames that super-packets of tunnels inside VMs were cut into */
 };
 
 int miss_open(struct agent *a, struct miss **out, struct error *err);

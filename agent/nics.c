@@ -76,7 +76,7 @@ static void nic_remove(struct nics *n, struct nic *nic)
 	loader_detach(n->agent->loader, ifindex);
 }
 
-/* The addresses of a NIC that is a member of a bridge are the bridge's. IPv4 only, as the data path. */
+/* The addresses of a NIC that is a member of a bridge are the bridge's. */
 static int nic_addrs(const struct nic *nic, struct ip_addr *out, int max)
 {
 	struct ip_addr all[NIC_ADDRS_MAX];
@@ -86,8 +86,7 @@ static int nic_addrs(const struct nic *nic, struct ip_addr *out, int max)
 	if (n <= 0 && !rtnl_link_by_index(nic->ifindex, &link) && link.master)
 		n = rtnl_addrs(link.master, all, NIC_ADDRS_MAX);
 	for (int i = 0; i < n && kept < max; i++)
-		if (ip_is_v4(&all[i]))
-			out[kept++] = all[i];
+		out[kept++] = all[i];
 	return kept;
 }
 
@@ -229,7 +228,7 @@ void nics_attach(struct nics *n, const char *device, enum loader_ingress mode, s
 	n->waiting_ifindex = link.ifindex;
 	n->n_addrs = all_addrs(n, n->addrs);
 	if (!n->n_addrs)
-		log_warn("%s: no IPv4 address on it: other hosts can't reach this one", device);
+		log_warn("%s: no address on it: other hosts can't reach this one", device);
 	underlay_self(n->agent->underlay, n->addrs, n->n_addrs);
 	underlay_refresh(n->agent->underlay);
 	nics_register(n);

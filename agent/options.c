@@ -14,6 +14,10 @@
 /* What a port may give to the agent: some thousand packets at once, and again every second. */
 #define DEFAULT_HOLD_RATE (4u << 20)
 #define DEFAULT_HOLD_BURST (2u << 20)
+/* ICMP errors and resets a second that a port may cause, and copies of its broadcasts and multicasts. */
+#define DEFAULT_ANSWER_RATE 1000
+#define DEFAULT_COPY_RATE 10000
+#define DSCP_COPIED 64 /* no value that the field can have */
 #define CONFIG_MAX (1u << 20)
 
 enum key {
@@ -199,25 +203,32 @@ static int config_texts(const cJSON *json, struct agent_config *c, struct json_e
 
 static int config_numbers(const cJSON *json, struct agent_config *c, struct json_error *err)
 {
-	uint64_t entries = c->cache_entries, rate = c->hold_rate, burst = c->hold_burst;
+	uint64_t entries = c->cache_entries, rate = c->hold_rate, burst = c->hold_burst,
+		 answers = c->answer_rate, copies = c->copy_rate, dscp = DSCP_COPIED;
 
 	if (json_bool_opt(json, "origin_check", &c->origin_check, err) ||
 	    json_bool_opt(json, "refuse_stale", &c->refuse_stale, err) ||
 	    json_bool_opt(json, "tcx", &c->tcx, err) || json_bool_opt(json, "hints", &c->hints, err) ||
 	    json_uint_opt(json, "cache_entries", 1024, 1u << 24, &entries, err) ||
 	    json_uint_opt(json, "hold_rate", 65536, 1u << 30, &rate, err) ||
-	    json_uint_opt(json, "hold_burst", 65536, 1u << 30, &burst, err))
+	    json_uint_opt(json, "hold_burst", 65536, 1u << 30, &burst, err) ||
+	    json_uint_opt(json, "answer_rate", 1, 1u << 20, &answers, err) ||
+	    json_uint_opt(json, "copy_rate", 1, 1u << 24, &copies, err) ||
+	    json_uint_opt(json, "outer_dscp", 0, 63, &dscp, err))
 		return -EINVAL;
 	c->cache_entries = entries;
 	c->hold_rate = rate;
 	c->hold_burst = burst;
+	c->answer_rate = answers;
+	c->copy_rate = copies;
+	c->outer_dscp = dscp == DSCP_COPIED ? -1 : (int)dscp;
 	return 0;
 }
 
 static const char *const config_fields[] = { "host",	     "dps",	   "run_dir", "pin_dir",
 					     "tls_cert",     "tls_key",	   "tls_ca",  "origin_check",
 					     "refuse_stale", "tcx",	   "hints",   "cache_entries",
-					     "hold_rate",    "hold_burst", NULL };
+					     "hold_rate",    "hold_burst",  "answer_rate", "copy_rate", "outer_dscp", NULL };
 
 void options_config_file(struct options *o)
 {
@@ -228,6 +239,9 @@ void options_config_file(struct options *o)
 	c->origin_check = c->tcx = c->hints = true;
 	c->hold_rate = DEFAULT_HOLD_RATE;
 	c->hold_burst = DEFAULT_HOLD_BURST;
+	c->answer_rate = DEFAULT_ANSWER_RATE;
+	c->copy_rate = DEFAULT_COPY_RATE;
+	c->outer_dscp = -1;
 	if (!o->config_file)
 		return;
 	json = config_read(o->config_file, &err);

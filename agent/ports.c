@@ -43,6 +43,7 @@ struct port {
 	struct ip_addr *addrs; /* those entered in the maps */
 	int n_addrs;
 	uint8_t kind, delivery;
+	uint32_t mtu; /* the device's */
 	uint64_t place_before; /* revision of the place before our claim */
 	struct request *rq;    /* the `port add` that waits */
 	struct event *timeout;
@@ -79,6 +80,23 @@ static struct port *port_by_endpoint(const struct ports *p, uint32_t id)
 	return NULL;
 }
 
+int ports_in(const struct ports *p, uint32_t vnid, struct port_ref *out, int max)
+{
+	int n = 0;
+
+	for (struct port *port = p->list; port && n < max; port = port->next)
+		if (port->vnid == vnid && port->state == PORT_UP)
+			out[n++] = (struct port_ref){ .ifindex = port->ifindex, .endpoint = port->id };
+	return n;
+}
+
+bool ports_endpoint(const struct ports *p, uint32_t endpoint, uint32_t vnid)
+{
+	const struct port *port = port_by_endpoint(p, endpoint);
+
+	return port && port->vnid == vnid && port->state != PORT_LOST;
+}
+
 bool ports_have(const struct ports *p, int ifindex)
 {
 	return port_find(p, ifindex);
@@ -112,16 +130,18 @@ static void port_row_store(struct port *port)
 		log_error("dove_ports: %s: %s", port->device, strerror(errno));
 }
 
-static void addr_store(struct port *port, const struct ip_addr *addr, const struct watch_endpoint *e)
+static void addr_store(struct port *port, const struct ip_addr *addr, const struct ip_addr *gateway,
+		       const struct watch_endpoint *e)
 {
 	const struct loader_maps *maps = port->ports->agent->maps;
 	struct dove_addr_key key = { .addr = to_dove_ip(addr), .vnid = port->vnid, .ifindex = port->ifindex };
 	struct dove_place_key place = { .addr = key.addr, .vnid = port->vnid };
-	struct dove_addr may = { .endpoint = port->id };
+	struct dove_addr may = { .endpoint = port->id, .gateway = to_dove_ip(gateway) };
 	struct dove_local local = { .sequence = e->sequence,
 				    .floor = e->floor,
 				    .ifindex = port->ifindex,
 				    .endpoint = port->id,
+				    .mtu = port->mtu,
 				    .delivery = port->delivery };
 
 	memcpy(may.mac, e->mac.b, sizeof(may.mac));
@@ -153,6 +173,15 @@ static bool has_addr(const struct ip_addr *list, int n, const struct ip_addr *ad
 	return false;
 }
 
+/* RFC 4291, appendix A: the address that each interface with that MAC gives itself. */
+static struct ip_addr link_local(const struct mac_addr *mac)
+{
+	const uint8_t *m = mac->b;
+
+	return (struct ip_addr){ .b = { 0xfe, 0x80, 0, 0, 0, 0, 0, 0, m[0] ^ 2, m[1], m[2], 0xff, 0xfe, m[3],
+					m[4], m[5] } };
+}
+
 /* Mute: nothing the VM sends has a sender, nothing to it finds it. */
 static void port_silence(struct port *port)
 {
@@ -166,27 +195,33 @@ static void port_silence(struct port *port)
 /* Enter what the watch says of the port's endpoint: addresses, MAC, numbers. True where state.json is old now. */
 static bool port_speak(struct port *port, const struct watch_endpoint *e)
 {
-	struct ip_addr *now = calloc(e->n_addrs ? e->n_addrs : 1, sizeof(*now));
-	bool changed = memcmp(&port->mac, &e->mac, sizeof(port->mac)) || port->n_addrs != e->n_addrs;
+	static const struct ip_addr none;
+	struct ip_addr *now = calloc(e->n_addrs + 1, sizeof(*now));
+	int n = e->n_addrs;
+	bool changed;
 
 	if (!now)
 		abort();
-	memcpy(now, e->addrs, e->n_addrs * sizeof(*now));
+	memcpy(now, e->addrs, n * sizeof(*now));
+	now[n] = link_local(&e->mac);
+	if (!has_addr(now, n, &now[n]))
+		n++;
+	changed = memcmp(&port->mac, &e->mac, sizeof(port->mac)) || port->n_addrs != n;
 	if (memcmp(&port->mac, &e->mac, sizeof(port->mac))) {
 		port->mac = e->mac;
 		port_row_store(port);
 	}
-	for (int i = 0; i < e->n_addrs; i++)
-		addr_store(port, &now[i], e);
+	for (int i = 0; i < n; i++)
+		addr_store(port, &now[i], i < e->n_addrs ? &e->gateways[i] : &none, e);
 	for (int i = 0; i < port->n_addrs; i++) {
-		if (has_addr(now, e->n_addrs, &port->addrs[i]))
+		if (has_addr(now, n, &port->addrs[i]))
 			continue;
 		addr_remove(port, &port->addrs[i]);
 		changed = true;
 	}
 	free(port->addrs);
 	port->addrs = now;
-	port->n_addrs = e->n_addrs;
+	port->n_addrs = n;
 	return changed;
 }
 
@@ -346,9 +381,12 @@ static void forget_old_ways(const struct port *port, struct ip_addr *addrs, int 
 
 static uint8_t delivery_for(const struct ports *p, const struct rtnl_link *link)
 {
-	bool peer = !strcmp(link->kind, "veth") && link->peer_elsewhere && p->peer_redirect;
-
-	return peer ? DOVE_DELIVER_PEER : DOVE_DELIVER_REDIRECT;
+	if (!strcmp(link->kind, "veth"))
+		return link->peer_elsewhere && p->peer_redirect ? DOVE_DELIVER_PEER : DOVE_DELIVER_REDIRECT;
+	/* A veth takes a super-packet as it is; others get it cut, unless the tunnel device has had it. */
+	return loader_tunnel(p->agent->loader) && link->ifindex <= (int)DOVE_MARK_IFINDEX
+		       ? DOVE_DELIVER_TUNNEL
+		       : DOVE_DELIVER_REDIRECT;
 }
 
 static uint8_t kind_for(const struct ports *p, const struct rtnl_link *link)
@@ -368,10 +406,11 @@ static void port_look(struct port *port, const struct rtnl_link *link)
 	uint8_t delivery = delivery_for(port->ports, link);
 	uint8_t kind = port->closed_member ? kind_for(port->ports, link) : DOVE_PORT_VM;
 
-	if (delivery == port->delivery && kind == port->kind)
+	if (delivery == port->delivery && kind == port->kind && link->mtu == port->mtu)
 		return;
 	port->delivery = delivery;
 	port->kind = kind;
+	port->mtu = link->mtu;
 	port_row_store(port);
 }
 
@@ -384,6 +423,7 @@ static int port_attach(struct port *port, struct error *err)
 		return error_set(err, rc, "%s: the device went away", port->device);
 	port->delivery = delivery_for(port->ports, &link);
 	port->kind = kind_for(port->ports, &link);
+	port->mtu = link.mtu;
 	if (port->kind == DOVE_PORT_BRIDGED) {
 		rc = rtnl_bridge_member_set(port->ifindex, true);
 		if (rc)

@@ -36,6 +36,16 @@ void ports_nic_gone(struct ports *p);
 void ports_device_changed(struct ports *p, int ifindex);
 void ports_device_gone(struct ports *p, int ifindex);
 
+struct port_ref {
+	uint32_t ifindex;
+	uint32_t endpoint;
+};
+
+/* ports_in() - the network's VMs that are up here, at most max; how many. */
+int ports_in(const struct ports *p, uint32_t vnid, struct port_ref *out, int max);
+/* ports_endpoint() - is the endpoint of that network up here? */
+bool ports_endpoint(const struct ports *p, uint32_t endpoint, uint32_t vnid);
+
 bool ports_have(const struct ports *p, int ifindex);
 int ports_count(const struct ports *p);
 cJSON *ports_show(const struct ports *p);

@@ -15,6 +15,8 @@
 #include "control.h"
 #include "dps.h"
 #include "events.h"
+#include "flows.h"
+#include "group.h"
 #include "hint.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -61,14 +63,22 @@ int agent_forget_translations(struct agent *a)
 	       map_clear(a->maps->denied, sizeof(struct dove_cache_key), NULL, NULL);
 }
 
-void agent_set_budget(const struct agent *a, uint32_t ifindex)
+static struct dove_bucket bucket(uint64_t rate, uint64_t burst)
 {
+	return (struct dove_bucket){ .ns_per_1024 = SECOND_NS * 1024 / rate,
+				     .burst_ns = SECOND_NS * burst / rate };
+}
+
+void agent_set_budget(const struct agent *a, uint32_t id)
+{
+	const struct agent_config *c = &a->config;
 	struct dove_budget budget = {
-		.ns_per_kib = SECOND_NS * 1024 / a->config.hold_rate,
-		.burst_ns = SECOND_NS * a->config.hold_burst / a->config.hold_rate,
+		.of = { [DOVE_BUDGET_HELD] = bucket(c->hold_rate, c->hold_burst),
+			[DOVE_BUDGET_ANSWERS] = bucket(c->answer_rate, c->answer_rate),
+			[DOVE_BUDGET_COPIES] = bucket(c->copy_rate, c->copy_rate) },
 	};
 
-	if (bpf_map_update_elem(a->maps->budgets, &ifindex, &budget, BPF_ANY))
+	if (bpf_map_update_elem(a->maps->budgets, &id, &budget, BPF_ANY))
 		log_error("dove_budgets: %s", strerror(errno));
 }
 
@@ -146,6 +156,10 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = miss_open(a, &a->miss, err);
 	if (!rc)
+		rc = group_open(a, &a->group, err);
+	if (!rc)
+		rc = flows_open(a, &a->flows, err);
+	if (!rc)
 		rc = hint_open(a, &a->hint, err);
 	if (!rc)
 		rc = control_open(a, &a->control, err);
@@ -161,6 +175,8 @@ static void rooms_close(struct agent *a)
 	dps_close(a->dps);
 	hint_close(a->hint);
 	miss_close(a->miss);
+	group_close(a->group);
+	flows_close(a->flows);
 	watch_close(a->watch);
 	underlay_close(a->underlay);
 	ports_close(a->ports);
@@ -215,6 +231,7 @@ static int agent_start(struct agent *a, struct error *err)
 					.origin_check = a->config.origin_check,
 					.refuse_stale = a->config.refuse_stale,
 					.tcx = a->config.tcx,
+					.outer_dscp = a->config.outer_dscp,
 					.cache_entries = a->config.cache_entries };
 	int rc = loader_prepare_pin_dir(a->config.pin_dir, err);
 

@@ -131,10 +131,10 @@ void show_stats(const cJSON *result, const struct options *o)
 	       "of need\n",
 	       num(result, "hits"), num(result, "misses"), num(result, "questions"), num(agent, "requests"),
 	       num(agent, "requests_failed"), num(agent, "refreshed"));
-	printf("held packets: %.0f wait, %.0f sent on, dropped: %.0f over a bound, %.0f in vain, %.0f too "
-	       "large\n",
+	printf("held packets: %.0f wait, %.0f sent on, dropped: %.0f over a bound, %.0f in vain; %.0f frames of "
+	       "tunnels inside VMs cut\n",
 	       num(agent, "waiting"), num(agent, "sent_on"), num(agent, "dropped_bound"),
-	       num(agent, "dropped_late"), num(agent, "dropped_size"));
+	       num(agent, "dropped_late"), num(agent, "cut"));
 	printf("stale packets delivered: %.0f, from newer revisions: %.0f, events lost: %.0f\n",
 	       num(result, "stale"), num(result, "newer"), num(result, "events_lost"));
 	cJSON_ArrayForEach (one, json_get(result, "policies"))

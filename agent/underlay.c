@@ -36,6 +36,7 @@ struct underlay {
 	struct agent *agent;
 	struct host *hosts; /* by address */
 	struct event *refresh;
+	bool families[2]; /* of this host's addresses: IPv4, IPv6 */
 	bool soon; /* it is due after REFRESH_DELAY_MS, not after RETRY_MS */
 };
 
@@ -93,6 +94,17 @@ static int leaving_device(const struct underlay *u, int ifindex)
 	return nic ? nic : ifindex;
 }
 
+/* What is left of the way's MTU, which the device has, or the route where that is smaller. */
+static uint32_t inner_mtu(const struct ip_addr *to, const struct rtnl_route *route,
+			  const struct rtnl_link *link)
+{
+	uint32_t overhead = ip_is_v4(to) ? DOVE_OVERHEAD_V4 : DOVE_OVERHEAD_V6, mtu = link->mtu;
+
+	if (route->mtu && route->mtu < mtu)
+		mtu = route->mtu;
+	return mtu > overhead ? mtu - overhead : 0;
+}
+
 /* -EAGAIN: *row and *next_hop say which way, but its neighbour is not resolved yet. */
 static int next_hop_find(struct underlay *u, const struct host *h, struct dove_host *row,
 			 struct ip_addr *next_hop)
@@ -108,7 +120,7 @@ static int next_hop_find(struct underlay *u, const struct host *h, struct dove_h
 		return rc;
 	*row = (struct dove_host){ .source = to_dove_ip(&route.source),
 				   .ifindex = leaving_device(u, route.ifindex),
-				   .mtu = link.mtu > DOVE_OVERHEAD_V4 ? link.mtu - DOVE_OVERHEAD_V4 : 0 };
+				   .mtu = inner_mtu(&h->addr, &route, &link) };
 	memcpy(row->src_mac, link.mac.b, sizeof(row->src_mac));
 	*next_hop = route.next_hop;
 	rc = rtnl_neigh_get(route.ifindex, next_hop, &mac);
@@ -250,7 +262,9 @@ void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n)
 
 	HASH_ITER (hh, u->hosts, h, tmp)
 		h->seen = false;
+	u->families[0] = u->families[1] = false;
 	for (int i = 0; i < n; i++) {
+		u->families[ip_is_v4(&addrs[i]) ? 0 : 1] = true;
 		h = host_make(u, &addrs[i]);
 		h->seen = h->self = true;
 		snprintf(h->name, sizeof(h->name), "%s", u->agent->config.host);
@@ -271,6 +285,19 @@ bool underlay_is_self(const struct underlay *u, const struct ip_addr *addr)
 bool underlay_knows(const struct underlay *u, const struct ip_addr *addr)
 {
 	return host_find(u, addr);
+}
+
+int underlay_choose(const struct underlay *u, const cJSON *addresses, struct ip_addr *out)
+{
+	const cJSON *one;
+	struct ip_addr addr;
+
+	cJSON_ArrayForEach (one, addresses)
+		if (!ip_parse(cJSON_GetStringValue(one), &addr) && u->families[ip_is_v4(&addr) ? 0 : 1]) {
+			*out = addr;
+			return 0;
+		}
+	return -ENOENT;
 }
 
 const char *underlay_name(const struct underlay *u, const struct ip_addr *addr)

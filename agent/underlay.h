@@ -31,6 +31,12 @@ void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n);
  */
 bool underlay_need(struct underlay *u, const struct ip_addr *addr);
 
+/*
+ * underlay_choose() - of a host's addresses, a JSON list of texts, the first
+ * of a family that this host has an address of; -ENOENT when there is none.
+ */
+int underlay_choose(const struct underlay *u, const cJSON *addresses, struct ip_addr *out);
+
 /* underlay_refresh() - look at all next hops again, soon: something about the underlay changed. */
 void underlay_refresh(struct underlay *u);
 

@@ -10,11 +10,13 @@
 
 #include "dps.h"
 #include "events.h"
+#include "flows.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "nics.h"
 #include "ports.h"
+#include "prefixes.h"
 #include "underlay.h"
 
 /* design: a watch silent for more than 5 s can't be judged by any more. */
@@ -72,6 +74,13 @@ bool watch_connected(const struct watch *w)
 	return w->connected;
 }
 
+uint64_t watch_revision(const struct watch *w, uint32_t vnid)
+{
+	struct network *n = network_find(w, vnid);
+
+	return n ? n->row.revision : 0;
+}
+
 const char *watch_network_name(const struct watch *w, uint32_t vnid)
 {
 	struct network *n = network_find(w, vnid);
@@ -115,6 +124,7 @@ static void endpoint_drop(struct network *n, struct endpoint *e)
 {
 	HASH_DEL(n->endpoints, e);
 	free(e->e.addrs);
+	free(e->e.gateways);
 	free(e);
 }
 
@@ -133,6 +143,8 @@ static void network_drop(struct watch *w, struct network *n)
 	struct endpoint *e, *etmp;
 
 	bpf_map_delete_elem(w->agent->maps->networks, &n->vnid);
+	bpf_map_delete_elem(w->agent->maps->budgets, &(uint32_t){ n->vnid | DOVE_BUDGET_NETWORK });
+	prefixes_clear(w->agent, n->vnid);
 	HASH_ITER (hh, n->policies, p, ptmp)
 		policy_drop(w, n, p);
 	HASH_ITER (hh, n->endpoints, e, etmp)
@@ -206,6 +218,19 @@ static int addrs_item(const cJSON *json, struct ip_addr **out, int *n_out, struc
 	return 0;
 }
 
+/* Beside the addresses; null, or a service that says nothing of gateways, is none. */
+static struct ip_addr *gateways_item(const cJSON *json, int n)
+{
+	const cJSON *list = json_get(json, "gateways");
+	struct ip_addr *gateways = calloc(n + 1, sizeof(*gateways));
+
+	if (!gateways)
+		abort();
+	for (int i = 0; i < n; i++)
+		ip_parse(cJSON_GetStringValue(cJSON_GetArrayItem(list, i)), &gateways[i]);
+	return gateways;
+}
+
 static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
 {
 	uint64_t id, sequence, floor;
@@ -229,11 +254,13 @@ static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, 
 		HASH_ADD(hh, n->endpoints, e.id, sizeof(e->e.id), e);
 	}
 	free(e->e.addrs);
+	free(e->e.gateways);
 	e->e = (struct watch_endpoint){ .id = id32,
 					.sequence = sequence,
 					.floor = floor,
 					.mac = parsed,
 					.addrs = addrs,
+					.gateways = gateways_item(json, n_addrs),
 					.n_addrs = n_addrs };
 	return 0;
 }
@@ -264,7 +291,6 @@ static void moved_store(struct watch *w, uint32_t vnid, const struct ip_addr *ad
 static int gone_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
 {
 	const char *host = cJSON_GetStringValue(json_get(json, "host"));
-	const cJSON *at = cJSON_GetArrayItem(json_get(json, "host_addresses"), 0);
 	struct ip_addr *addrs, to;
 	uint64_t id, revision = 0;
 	struct endpoint *e;
@@ -280,10 +306,13 @@ static int gone_item(struct watch *w, struct network *n, const cJSON *json, stru
 	if (e)
 		endpoint_drop(n, e);
 	ports_gone(w->agent->ports, id32, host);
-	if (host && strcmp(host, w->agent->config.host))
+	if (host && strcmp(host, w->agent->config.host)) {
+		bool known = !underlay_choose(w->agent->underlay, json_get(json, "host_addresses"), &to);
+
 		for (int i = 0; i < n_addrs; i++)
-			moved_store(w, n->vnid, &addrs[i],
-				    ip_parse(cJSON_GetStringValue(at), &to) ? NULL : &to, revision);
+			moved_store(w, n->vnid, &addrs[i], known ? &to : NULL, revision);
+		flows_move(w->agent->flows, id32, known ? &to : NULL);
+	}
 	free(addrs);
 	return 0;
 }
@@ -322,6 +351,8 @@ static int network_update(struct watch *w, struct network *n, const cJSON *json,
 	    each_item(w, n, json, "endpoints", endpoint_item, err) ||
 	    each_item(w, n, json, "gone", gone_item, err) || network_numbers(n, json, err))
 		return -EINVAL;
+	if (json_get(json, "subnets") || json_get(json, "externals"))
+		prefixes_update(w->agent, n->vnid, n->name, json);
 	ports_numbers(w->agent->ports, n->vnid);
 	network_store(w, n);
 	return 0;
@@ -342,6 +373,7 @@ static int network_snapshot(struct watch *w, const cJSON *json, struct json_erro
 		n = calloc(1, sizeof(*n));
 		n->vnid = vnid;
 		HASH_ADD(hh, w->networks, vnid, sizeof(n->vnid), n);
+		agent_set_budget(w->agent, vnid | DOVE_BUDGET_NETWORK);
 	}
 	n->seen = true;
 	snprintf(n->name, sizeof(n->name), "%s", name);

@@ -15,6 +15,7 @@ struct watch_endpoint {
 	uint64_t sequence, floor; /* seq(E), floor(E) */
 	struct mac_addr mac;
 	struct ip_addr *addrs;
+	struct ip_addr *gateways; /* of each address; all zero: none */
 	int n_addrs;
 };
 
@@ -27,6 +28,9 @@ bool watch_connected(const struct watch *w);
 
 /* watch_find() - an endpoint of this host as last heard of; NULL when not. Valid until the loop runs again. */
 const struct watch_endpoint *watch_find(const struct watch *w, uint32_t vnid, uint32_t id);
+
+/* watch_revision() - how far the network has been watched; 0 when it is not served here. */
+uint64_t watch_revision(const struct watch *w, uint32_t vnid);
 
 /* watch_network_name() - "?" when not served here. */
 const char *watch_network_name(const struct watch *w, uint32_t vnid);

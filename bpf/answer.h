@@ -4,6 +4,7 @@
 #define DOVE_ANSWER_H
 
 #include "deliver.h"
+#include "icmp.h"
 #include "packet.h"
 #include "sender.h"
 #include "translation.h"
@@ -86,6 +87,16 @@ static __always_inline int arp_turn(struct __sk_buff *skb, const struct packet *
 	return 0;
 }
 
+/* Who has the asked address: anybody, or the gateway. */
+static __always_inline int address_find(const struct packet *p, struct dove_cache_key *key,
+					struct decision *d)
+{
+	TRY(translation_of_pair(p, key, d));
+	if (d->verdict == DOVE_VERDICT_NO_ENDPOINT)
+		return translation_of_nobody(d, -DOVE_NO_ENDPOINT);
+	return d->verdict == DOVE_VERDICT_GATEWAY ? translation_of_nobody(d, 0) : 0;
+}
+
 /*
  * arp_answer() - answer for every VM of the network that the service knows.
  *
@@ -93,7 +104,7 @@ static __always_inline int arp_turn(struct __sk_buff *skb, const struct packet *
  * finds its translation there already. Policies have no say in this: also a
  * VM that may not be spoken to exists.
  */
-static __always_inline int arp_answer(struct __sk_buff *skb, struct packet *p)
+static __noinline int arp_answer(struct __sk_buff *skb, struct packet *p)
 {
 	struct arp_packet *arp = arp_at(skb);
 	struct dove_cache_key key = {};
@@ -104,72 +115,132 @@ static __always_inline int arp_answer(struct __sk_buff *skb, struct packet *p)
 	TRY(arp_parse(arp, p));
 	if (own_address(p))
 		return -DOVE_ARP_UNASKED;
-	TRY(translation_of_pair(p, &key, &d));
-	if (d.verdict == DOVE_VERDICT_NO_ENDPOINT)
-		return translation_of_nobody(&d);
+	TRY(address_find(p, &key, &d));
 	TRY(arp_turn(skb, p, d.t->mac));
 	return send_out(skb, p, p->ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_ARP_ANSWERED;
 }
 
-#define ICMP_DEST_UNREACH 3
-#define ICMP_FRAG_NEEDED 4
-#define ICMP_ECHO_REPLY 0
-#define ICMP_ECHO 8
+/* ---- neighbour discovery, RFC 4861 ---- */
 
-/* RFC 792: the error quotes the IP header and 8 bytes; RFC 1191 adds the next hop's MTU. */
-struct too_big {
-	struct ethhdr eth;
-	struct iphdr ip;
+#define ICMPV6_ROUTER_ADVERTISEMENT 134
+#define ICMPV6_NEIGHBOUR_SOLICITATION 135
+#define ICMPV6_NEIGHBOUR_ADVERTISEMENT 136
+#define ICMPV6_REDIRECT 137
+#define ND_HOP_LIMIT 255
+#define ND_OPT_SOURCE_LINK_ADDR 1
+#define ND_OPT_TARGET_LINK_ADDR 2
+#define NA_ROUTER 0x80000000u
+#define NA_SOLICITED 0x40000000u
+#define NA_OVERRIDE 0x20000000u
+
+/* Solicitation and advertisement look alike; in Ethernet the option is eight bytes. */
+struct neighbour {
 	__u8 type;
 	__u8 code;
 	__sum16 check;
-	__be16 unused;
-	__be16 mtu;
-	__u8 quoted[sizeof(struct iphdr) + 8];
+	__be32 flags;
+	__u8 target[16];
+	__u8 opt_type;
+	__u8 opt_len;
+	__u8 opt_mac[6];
 } __attribute__((packed));
 
-/* RFC 1122, 3.2.2: no error about an error, nor about a later fragment. */
-static __always_inline bool may_be_answered(struct __sk_buff *skb, const struct packet *p)
-{
-	__u8 type = 0;
+#define SOLICITATION_LEAST (sizeof(struct neighbour) - 8) /* without an option: RFC 4861, 7.1.1 */
 
-	if (p->later_fragment || p->l3_len != sizeof(struct iphdr))
-		return false;
-	if (p->l4_proto != IPPROTO_ICMP)
-		return true;
-	bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + sizeof(struct iphdr), &type, 1);
-	return type == ICMP_ECHO || type == ICMP_ECHO_REPLY;
+struct advertisement {
+	__u8 align[FRAME_ALIGN];
+	struct ethhdr eth;
+	struct ipv6hdr ip;
+	struct neighbour n;
+};
+
+/* Is it neighbour discovery, which ends here, or an ordinary packet? */
+static __always_inline bool is_discovery(const struct packet *p)
+{
+	return p->eth_proto == bpf_htons(ETH_P_IPV6) && p->l4_proto == IPPROTO_ICMPV6 &&
+	       p->icmp_type >= ICMPV6_ROUTER_ADVERTISEMENT && p->icmp_type <= ICMPV6_REDIRECT;
 }
 
 /*
- * too_big_answer() - tell the sender the largest IP packet that has room in
- * the tunnel (RFC 1191), at once and in the destination's name: a network has
- * no router of its own to speak for it.
+ * A solicitation from one of the port's addresses, or from none at all (RFC
+ * 4862: before an address is used). Who asks under a link-local address that
+ * we do not know may: only the port itself gets the answer.
  */
-static __always_inline int too_big_answer(struct __sk_buff *skb, struct packet *p, __u32 mtu)
+static __noinline int solicitation_parse(struct __sk_buff *skb, struct packet *p)
 {
-	struct too_big t = {};
+	struct neighbour n = {};
+	__u8 mac[6] __attribute__((aligned(8)));
+	int rc;
 
-	if (!may_be_answered(skb, p) || bpf_skb_load_bytes(skb, sizeof(t.eth), t.quoted, sizeof(t.quoted)))
-		return -DOVE_TOO_BIG;
-	__builtin_memcpy(t.eth.h_dest, p->smac, 6);
-	__builtin_memcpy(t.eth.h_source, p->dmac, 6);
-	t.eth.h_proto = bpf_htons(ETH_P_IP);
-	t.ip = (struct iphdr){ .version = 4,
-			       .ihl = 5,
-			       .tot_len = bpf_htons(sizeof(t) - sizeof(t.eth)),
-			       .ttl = 64,
-			       .protocol = IPPROTO_ICMP,
-			       .saddr = ip_to_v4(&p->dst),
-			       .daddr = ip_to_v4(&p->src) };
-	t.ip.check = checksum(&t.ip, sizeof(t.ip));
-	t.type = ICMP_DEST_UNREACH;
-	t.code = ICMP_FRAG_NEEDED;
-	t.mtu = bpf_htons(mtu);
-	t.check = checksum(&t.type, sizeof(t) - sizeof(t.eth) - sizeof(t.ip));
-	if (bpf_skb_change_tail(skb, sizeof(t), 0) || bpf_skb_store_bytes(skb, 0, &t, sizeof(t), 0))
-		return -DOVE_TOO_BIG;
-	return send_out(skb, p, p->ifindex) ? -DOVE_TOO_BIG : -DOVE_TOO_BIG_ANSWERED;
+	if (p->ttl != ND_HOP_LIMIT || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len, &n,
+							 SOLICITATION_LEAST))
+		return -DOVE_ND_MALFORMED;
+	bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len + SOLICITATION_LEAST, &n.opt_type, 8);
+	if (n.code || n.target[0] == 0xff)
+		return -DOVE_ND_MALFORMED;
+	__builtin_memcpy(mac, n.opt_mac, sizeof(mac));
+	if (n.opt_type == ND_OPT_SOURCE_LINK_ADDR && !mac_equal(mac, p->smac))
+		return -DOVE_SPOOFED_MAC;
+	if (!ip_is_unspecified(&p->src)) {
+		rc = sender_speaks_with(&p->src, p->smac, p);
+		if (rc && !(rc == -DOVE_SPOOFED_IP && ip_is_link_local(&p->src)))
+			return rc;
+	}
+	__builtin_memcpy(&p->dst, n.target, sizeof(p->dst));
+	return ip_is_reserved(&p->dst) ? -DOVE_ND_MALFORMED : 0;
+}
+
+/* Turn the solicitation into its advertisement; RFC 4861, 7.2.4. */
+static __noinline int solicitation_turn(struct __sk_buff *skb, struct packet *p, const __u8 *mac,
+					     bool router)
+{
+	struct advertisement a = {};
+	bool probe = ip_is_unspecified(&p->src);
+
+	__builtin_memcpy(a.eth.h_dest, p->smac, 6);
+	__builtin_memcpy(a.eth.h_source, mac, 6);
+	a.eth.h_proto = bpf_htons(ETH_P_IPV6);
+	a.ip = (struct ipv6hdr){ .version = 6,
+				 .payload_len = bpf_htons(sizeof(a.n)),
+				 .nexthdr = IPPROTO_ICMPV6,
+				 .hop_limit = ND_HOP_LIMIT };
+	__builtin_memcpy(&a.ip.saddr, &p->dst, sizeof(a.ip.saddr));
+	__builtin_memcpy(&a.ip.daddr, &p->src, sizeof(a.ip.daddr));
+	if (probe) { /* to all nodes, ff02::1 */
+		a.ip.daddr.in6_u.u6_addr8[0] = 0xff;
+		a.ip.daddr.in6_u.u6_addr8[1] = 0x02;
+		a.ip.daddr.in6_u.u6_addr8[15] = 0x01;
+	}
+	a.n.type = ICMPV6_NEIGHBOUR_ADVERTISEMENT;
+	a.n.flags = bpf_htonl(NA_OVERRIDE | (probe ? 0 : NA_SOLICITED) | (router ? NA_ROUTER : 0));
+	__builtin_memcpy(a.n.target, &p->dst, sizeof(a.n.target));
+	a.n.opt_type = ND_OPT_TARGET_LINK_ADDR;
+	a.n.opt_len = 1;
+	__builtin_memcpy(a.n.opt_mac, mac, 6);
+	a.n.check = checksum6(&a.ip, &a.n, sizeof(a.n));
+	return frame_replace(skb, &a.eth, sizeof(a) - FRAME_ALIGN);
+}
+
+/* discovery_answer() - as arp_answer(). A VM is no router: what it says as one ends here. */
+__noinline int discovery_answer(struct __sk_buff *skb, struct packet *p)
+{
+	struct dove_cache_key key = {};
+	struct decision d = {};
+
+	if (!p)
+		return -DOVE_ND_MALFORMED;
+	if (p->icmp_type == ICMPV6_ROUTER_ADVERTISEMENT || p->icmp_type == ICMPV6_REDIRECT)
+		return -DOVE_ROUTER_CLAIM;
+	if (p->icmp_type != ICMPV6_NEIGHBOUR_SOLICITATION)
+		return -DOVE_ARP_UNASKED;
+	TRY(solicitation_parse(skb, p));
+	p->l4_proto = 0; /* the question is the pair's */
+	if (own_address(p))
+		return -DOVE_ARP_UNASKED;
+	TRY(address_find(p, &key, &d));
+	if (solicitation_turn(skb, p, d.t->mac, d.verdict == DOVE_VERDICT_GATEWAY))
+		return -DOVE_ENCAP_FAILED;
+	return send_out(skb, p, p->ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_ND_ANSWERED;
 }
 
 #endif

@@ -17,13 +17,14 @@ static __always_inline void count(__u32 index, __u64 bytes)
 }
 
 /* Per policy: what this host sent, or refused to send, under it. */
-static __always_inline void count_policy(__u32 vnid, __u32 policy, __u32 bytes, bool denied)
+static __noinline void count_policy(const struct packet *p, __u32 vnid, __u32 policy, bool denied)
 {
+	__u32 bytes = p->len;
 	struct dove_policy_key key = { .vnid = vnid, .policy = policy };
 	struct dove_policy_stats *stats,
 		first = { .packets = !denied, .bytes = denied ? 0 : bytes, .denied = denied };
 
-	if (!cfg_policy_stats || !policy)
+	if (!cfg_policy_stats || !policy || p->hook == HOOK_TRACE)
 		return;
 	stats = bpf_map_lookup_elem(&dove_policy_stats, &key);
 	if (!stats) {
@@ -47,6 +48,8 @@ static __always_inline void count_policy(__u32 vnid, __u32 policy, __u32 bytes, 
  */
 static __always_inline int finish(struct packet *p, int reason)
 {
+	if (p->hook == HOOK_TRACE)
+		return TC_ACT_SHOT;
 	count(-reason, p->len);
 	switch (-reason) {
 	case DOVE_ENCAPSULATED:
@@ -54,7 +57,14 @@ static __always_inline int finish(struct packet *p, int reason)
 	case DOVE_DELIVERED:
 	case DOVE_STRIPPED:
 	case DOVE_ARP_ANSWERED:
+	case DOVE_ND_ANSWERED:
 	case DOVE_TOO_BIG_ANSWERED:
+	case DOVE_GATEWAY_ANSWERED:
+	case DOVE_EXPIRED_ANSWERED:
+	case DOVE_UNREACHABLE_ANSWERED:
+	case DOVE_REJECTED:
+	case DOVE_SEGMENTING:
+	case DOVE_TUNNELED:
 		return p->action;
 	case DOVE_PASSED:
 	case DOVE_BRIDGED:

@@ -6,16 +6,13 @@
 #include "maps.bpf.h"
 #include "packet.h"
 
-/*
- * Out of `ifindex`. An injected packet exists only inside BPF_PROG_TEST_RUN,
- * which does not act on redirects, so a clone of it goes.
- */
+/* Out of `ifindex`. */
 static __always_inline int send_out(struct __sk_buff *skb, struct packet *p, __u32 ifindex)
 {
+	if (p->hook == HOOK_TRACE)
+		return 0;
 	/* The sender's receive queue says nothing about the NIC's transmit queues. */
 	skb->queue_mapping = 0;
-	if (p->hook == HOOK_INJECT)
-		return bpf_clone_redirect(skb, ifindex, 0);
 	p->action = bpf_redirect(ifindex, 0);
 	return 0;
 }
@@ -27,7 +24,8 @@ static __always_inline int send_out(struct __sk_buff *skb, struct packet *p, __u
  */
 static __always_inline int send_to_vm(struct __sk_buff *skb, struct packet *p, __u32 ifindex, __u32 delivery)
 {
-	if (delivery == DOVE_DELIVER_PEER && (p->hook == HOOK_PORT || p->hook == HOOK_NIC_INGRESS)) {
+	if (delivery == DOVE_DELIVER_PEER &&
+	    (p->hook == HOOK_PORT || p->hook == HOOK_NIC_INGRESS || p->hook == HOOK_DOOR)) {
 		p->action = bpf_redirect_peer(ifindex, 0);
 		return 0;
 	}

@@ -9,6 +9,7 @@
 #include <bpf/bpf_endian.h>
 #include <bpf/bpf_helpers.h>
 
+#include "door.h"
 #include "receive.h"
 #include "send.h"
 
@@ -18,12 +19,13 @@ int dove_port(struct __sk_buff *skb)
 {
 	struct packet p = { .hook = HOOK_PORT, .ifindex = skb->ifindex, .len = skb->len };
 	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
+	struct decision d = {};
 
 	if (!port)
 		return finish(&p, -DOVE_NO_PORT);
 	if (port->kind == DOVE_PORT_BRIDGED)
-		return send_finish(skb, &p, send_over_bridge(skb, &p, port));
-	return send_finish(skb, &p, send(skb, &p, port));
+		return send_finish(skb, &p, send_over_bridge(skb, &p, port, &d));
+	return send_finish(skb, &p, send(skb, &p, port, &d));
 }
 
 /*
@@ -35,6 +37,7 @@ SEC("tcx/egress")
 int dove_nic_egress(struct __sk_buff *skb)
 {
 	struct packet p = { .hook = HOOK_NIC_EGRESS, .ifindex = skb->ingress_ifindex, .len = skb->len };
+	struct decision d = {};
 	struct dove_port *port;
 
 	if (skb->mark == DOVE_MARK_ENCAPSULATED) {
@@ -44,7 +47,9 @@ int dove_nic_egress(struct __sk_buff *skb)
 	port = p.ifindex ? bpf_map_lookup_elem(&dove_ports, &p.ifindex) : 0;
 	if (!port || port->kind != DOVE_PORT_BRIDGED)
 		return TC_ACT_UNSPEC;
-	return send_finish(skb, &p, send(skb, &p, port));
+	p.to_gateway = skb->mark == DOVE_MARK_ROUTED;
+	skb->mark = 0;
+	return send_finish(skb, &p, send(skb, &p, port, &d));
 }
 
 /* What arrives at the NIC, stripped by XDP before or not. */
@@ -52,9 +57,8 @@ SEC("tcx/ingress")
 int dove_nic_ingress(struct __sk_buff *skb)
 {
 	struct packet p = { .hook = HOOK_NIC_INGRESS, .ifindex = skb->ifindex };
-	int rc = receive_skb(skb, &p);
 
-	return finish(&p, rc == -DOVE_HELD_UNKNOWN ? hold(skb, &p, rc) : rc);
+	return receive_finish(skb, &p, receive_skb(skb, &p));
 }
 
 /* The same, as early as the driver has it. What can't be done here TC does. */
@@ -67,36 +71,59 @@ int dove_xdp(struct xdp_md *ctx)
 
 	rc = receive((void *)(long)ctx->data, (void *)(long)ctx->data_end, p.len, &p, &to);
 	if (!rc)
-		rc = strip_xdp(ctx, to);
-	if (rc == -DOVE_PASSED || rc == -DOVE_HELD_UNKNOWN)
+		rc = strip_xdp(ctx, &p, to);
+	if (rc == -DOVE_PASSED || rc == -DOVE_HELD_UNKNOWN || rc == -DOVE_REPLICATED)
 		return XDP_PASS;
 	return finish(&p, rc) == XDP_PASS && rc == -DOVE_STRIPPED ? XDP_PASS : XDP_DROP;
 }
 
-/*
- * A packet that waited in the agent, sent on by BPF_PROG_TEST_RUN: the way of
- * dove_port, with pending translations open to it. Returns the reason.
- */
-SEC("tc")
-int dove_inject(struct __sk_buff *skb)
+/* What the tunnel device made of a frame that was accepted and left to it; anything else has no business there. */
+SEC("tcx/ingress")
+int dove_tunnel(struct __sk_buff *skb)
 {
-	struct packet p = { .hook = HOOK_INJECT, .ifindex = skb->ingress_ifindex, .len = skb->len };
-	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
-	int rc = port ? send(skb, &p, port) : -DOVE_NO_PORT;
+	struct packet p = { .hook = HOOK_TUNNEL, .ifindex = skb->ifindex, .len = skb->len };
+	__u32 mark = skb->mark;
 
-	send_finish(skb, &p, rc);
-	return -rc;
+	if ((mark & ~DOVE_MARK_IFINDEX) != DOVE_MARK_DELIVER)
+		return finish(&p, -DOVE_NOT_ACCEPTED);
+	skb->mark = 0;
+	return finish(&p, deliver(skb, &p, mark & DOVE_MARK_IFINDEX, DOVE_DELIVER_REDIRECT));
 }
 
-/* A packet from the underlay that waited in the agent for its policy's numbers. Returns the reason. */
-SEC("tc")
-int dove_inject_received(struct __sk_buff *skb)
+/* What the agent sends on through its own device: as if it came again to where it was held. */
+SEC("tcx/ingress")
+int dove_door(struct __sk_buff *skb)
 {
-	struct packet p = { .hook = HOOK_INJECT, .ifindex = skb->ingress_ifindex };
-	int rc = receive_skb(skb, &p);
+	struct packet p = { .hook = HOOK_DOOR };
+	struct decision d = {};
+	struct dove_port *port;
+	__u32 way = 0;
+	int rc = door_open(skb, &p, &way);
 
-	finish(&p, rc);
-	return -rc;
+	if (!rc && way == DOVE_DOOR_RECEIVED) {
+		rc = receive_skb(skb, &p);
+		door_reason = -rc;
+		return receive_finish(skb, &p, rc);
+	}
+	if (way == DOVE_DOOR_CUT)
+		p.hook = HOOK_PORT;
+	port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
+	if (!rc)
+		rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;
+	door_reason = -rc;
+	return send_finish(skb, &p, rc);
+}
+
+/* `dove-agent trace`, by BPF_PROG_TEST_RUN: what would become of a VM's frame. Nothing is sent, counted or kept. */
+SEC("tc")
+int dove_trace(struct __sk_buff *skb)
+{
+	struct packet p = { .hook = HOOK_TRACE, .ifindex = skb->ingress_ifindex, .len = skb->len };
+	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
+	struct decision d = {};
+
+	trace_note(&p, &d, port ? send(skb, &p, port, &d) : -DOVE_NO_PORT);
+	return 0;
 }
 
 char LICENSE[] SEC("license") = "GPL";

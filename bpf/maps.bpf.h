@@ -23,11 +23,16 @@ MAP(dove_budgets, BPF_MAP_TYPE_HASH, __u32, struct dove_budget, 4096, 0);
 MAP(dove_addrs, BPF_MAP_TYPE_HASH, struct dove_addr_key, struct dove_addr, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_cache, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 65536, 0);
 MAP(dove_denied, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 16384, 0);
+MAP(dove_prefixes, BPF_MAP_TYPE_LPM_TRIE, struct dove_prefix_key, struct dove_prefix, 65536,
+    BPF_F_NO_PREALLOC);
 MAP(dove_local, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_local, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_moved, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_moved, 16384, BPF_F_NO_PREALLOC);
 MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576, BPF_F_NO_PREALLOC);
 MAP(dove_networks, BPF_MAP_TYPE_HASH, __u32, struct dove_network, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_hosts, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 65536, BPF_F_NO_PREALLOC);
+MAP(dove_flows, BPF_MAP_TYPE_LRU_HASH, struct dove_flow_key, struct dove_flow, 131072, 0);
+MAP(dove_fragments, BPF_MAP_TYPE_LRU_HASH, struct dove_fragment_key, struct dove_fragment, 8192, 0);
+MAP(dove_groups, BPF_MAP_TYPE_LRU_HASH, struct dove_group_key, struct dove_group, 4096, 0);
 MAP(dove_event_times, BPF_MAP_TYPE_LRU_HASH, struct dove_event_key, __u64, 4096, 0);
 MAP(dove_stats, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dove_stats, DOVE_STATS_MAX, 0);
 MAP(dove_policy_stats, BPF_MAP_TYPE_LRU_PERCPU_HASH, struct dove_policy_key, struct dove_policy_stats, 16384,
@@ -47,5 +52,13 @@ struct {
 const volatile bool cfg_origin_check = true;  /* hold our own packets to the numbers we watch */
 const volatile bool cfg_refuse_stale = false; /* drop what is stale, where delivering it would be safe */
 const volatile bool cfg_policy_stats = true;
+const volatile __s32 cfg_outer_dscp = -1;    /* of what we send; -1: the VM's own */
+const volatile bool cfg_tunnel_vxlan = false; /* the tunnel device is a VXLAN one: this kernel has no Geneve */
+const volatile __u32 cfg_door = 0;	      /* ifindex of the agent's own device */
+
+/* What became of the packet that came through the agent's device last. */
+__u32 door_reason;
+/* What became of the packet that was traced last. */
+struct dove_traced traced;
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "maps.bpf.h"
 #include "packet.h"
+#include "route.h"
 
 /*
  * The address must be one of those that the agent entered for this port, the
@@ -20,6 +21,7 @@ static __always_inline int sender_speaks_with(const struct dove_ip *addr, const 
 	if (!mac_equal(known->mac, mac))
 		return -DOVE_SPOOFED_MAC;
 	p->source = known->endpoint;
+	p->gateway = known->gateway;
 	return 0;
 }
 
@@ -30,6 +32,27 @@ static __always_inline int sender_port(const struct dove_port *port, struct pack
 	p->vnid = port->vnid;
 	p->source = port->endpoint;
 	return mac_equal(port->mac, p->smac) ? 0 : -DOVE_SPOOFED_MAC;
+}
+
+/* The host's kernel, for an external network: with that network's addresses alone, and to no more than one. */
+static __always_inline int sender_external(const struct packet *p)
+{
+	if (p->dmac[0] & 1)
+		return -DOVE_MULTICAST;
+	return prefix_external(p->source_vnid, &p->src) == p->source ? 0 : -DOVE_SPOOFED_IP;
+}
+
+/*
+ * An IP packet's sender. Who asks for an address has none yet (DHCP, RFC 2131;
+ * MLD, RFC 3590) and says so to many at once; the port tells who it is.
+ */
+static __always_inline int sender_check(const struct dove_port *port, struct packet *p)
+{
+	if (port->kind == DOVE_PORT_EXTERNAL)
+		return sender_external(p);
+	if (unlikely(p->dmac[0] & 1 && ip_is_unspecified(&p->src)))
+		return 0;
+	return sender_speaks_with(&p->src, p->smac, p);
 }
 
 #endif

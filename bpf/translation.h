@@ -9,12 +9,14 @@
 
 #include "maps.bpf.h"
 #include "packet.h"
+#include "route.h"
 #include "stale.h"
 
 struct decision {
 	const struct dove_translation *t;
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
+	__u8 flags;   /* DOVE_RULE_* */
 	struct judgement judged;
 };
 
@@ -29,7 +31,7 @@ static __always_inline bool usable(const struct dove_translation *t, const struc
 {
 	if (!t || bpf_ktime_get_coarse_ns() >= t->expires)
 		return false;
-	return t->state == DOVE_ACTIVE || p->hook == HOOK_INJECT;
+	return t->state == DOVE_ACTIVE || p->hook == HOOK_DOOR || p->hook == HOOK_TRACE;
 }
 
 static __always_inline bool rule_matches(const struct dove_rule *r, const struct packet *p)
@@ -66,6 +68,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 		return -DOVE_HELD_MISS;
 	d->policy = d->t->rules[i].policy;
 	d->verdict = d->t->rules[i].verdict;
+	d->flags = d->t->rules[i].flags;
 	return 0;
 }
 
@@ -86,6 +89,7 @@ static __always_inline int decide_exactly(const struct packet *p, struct dove_ca
 		return -DOVE_HELD_MISS;
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
+	d->flags = d->t->flags;
 	return 0;
 }
 
@@ -93,13 +97,14 @@ static __always_inline int decide_exactly(const struct packet *p, struct dove_ca
 static __always_inline int translation_of_pair(const struct packet *p, struct dove_cache_key *key,
 					       struct decision *d)
 {
-	key->dst = p->dst;
+	key->dst = route_target(p);
 	key->source = p->source;
 	d->t = translation_lookup(key);
 	if (!usable(d->t, p))
 		return -DOVE_HELD_MISS;
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
+	d->flags = d->t->flags;
 	return 0;
 }
 
@@ -111,12 +116,12 @@ static __always_inline int refuse_old(const struct decision *d)
 	return d->judged.fresh == STALE && d->verdict != DOVE_VERDICT_ALLOW ? -DOVE_HELD_MISS : 0;
 }
 
-/* Nobody had the address; rests on no policy, and is asked again when the network has moved on. */
-static __always_inline int translation_of_nobody(struct decision *d)
+/* What rests on no policy (nobody has the address, or the gateway) is asked again when the network has moved on. */
+static __always_inline int translation_of_nobody(struct decision *d, int rc)
 {
 	judge_sent(d->t, 0, &d->judged);
 	TRY(refuse_old(d));
-	return -DOVE_NO_ENDPOINT;
+	return rc;
 }
 
 static __always_inline int verdict_reason(__u8 verdict)
@@ -130,6 +135,10 @@ static __always_inline int verdict_reason(__u8 verdict)
 		return -DOVE_NO_PLACE;
 	case DOVE_VERDICT_NO_SERVICE:
 		return -DOVE_NO_SERVICE;
+	case DOVE_VERDICT_GATEWAY:
+		return -DOVE_GATEWAY;
+	case DOVE_VERDICT_REJECT:
+		return -DOVE_REJECTED;
 	}
 	return -DOVE_DENIED;
 }
@@ -138,15 +147,17 @@ static __always_inline int verdict_reason(__u8 verdict)
  * translation_find() - what applies to the packet, as its sender may know it now.
  *
  * 0: allowed, d->t says where to. -DOVE_HELD_MISS: the service must be asked.
- * A later fragment whose pair depends on ports can't be decided and ends.
+ * A later fragment whose pair depends on ports, and whose first was not seen,
+ * can't be decided and ends.
  */
-static __always_inline int translation_find(const struct packet *p, struct decision *d)
+static __noinline int translation_find(const struct packet *p, struct decision *d)
 {
 	struct dove_cache_key key = {};
 
 	TRY(translation_of_pair(p, &key, d));
 	if (d->t->scope) {
-		if (p->later_fragment && d->t->scope & (DOVE_SCOPE_FROM_PORT | DOVE_SCOPE_TO_PORT))
+		if (p->later_fragment && !p->has_ports &&
+		    d->t->scope & (DOVE_SCOPE_FROM_PORT | DOVE_SCOPE_TO_PORT))
 			return -DOVE_FRAGMENT;
 		if (d->t->n_rules)
 			TRY(decide_by_rules(p, d));

@@ -6,34 +6,42 @@
 #include "count.h"
 #include "maps.bpf.h"
 #include "packet.h"
+#include "route.h"
 #include "stale.h"
 
 #define EVENT_INTERVAL_NS (100ull * 1000 * 1000)
 
 /*
- * A device may give the agent so many bytes at once and so many a second; what
- * is above that costs only itself. A lost race for the bucket counts as no
- * room: two CPUs of one port at its limit.
+ * A device, or a network, may cost others so much at once and so much a
+ * second; what is above that costs only itself. A lost race for the bucket
+ * counts as no room: two CPUs of one port at its limit.
  */
-static __always_inline bool budget_allows(const struct packet *p, __u32 bytes)
+static __always_inline bool budget_allows(__u32 id, __u32 kind, __u32 units)
 {
-	__u32 ifindex = p->ifindex; /* 6.1 takes no key out of a global function's argument */
-	struct dove_budget *budget = bpf_map_lookup_elem(&dove_budgets, &ifindex);
+	struct dove_budget *budget = bpf_map_lookup_elem(&dove_budgets, &id);
 	__u64 now = bpf_ktime_get_ns();
+	struct dove_bucket *bucket;
 	__u64 used, from;
 
-	if (!budget)
+	if (!budget || kind >= DOVE_BUDGET_KINDS)
 		return false;
+	bucket = &budget->of[kind];
 	for (int i = 0; i < 3; i++) {
-		used = budget->used_until;
+		used = bucket->used_until;
 		from = newest(used, now);
-		if (from - now > budget->burst_ns)
+		if (from - now > bucket->burst_ns)
 			return false;
-		from += bytes * budget->ns_per_kib >> 10;
-		if (__sync_val_compare_and_swap(&budget->used_until, used, from) == used)
+		from += units * bucket->ns_per_1024 >> 10;
+		if (__sync_val_compare_and_swap(&bucket->used_until, used, from) == used)
 			return true;
 	}
 	return false;
+}
+
+/* Who pays for what is given to the agent: of what came from the underlay for many, the network. */
+static __always_inline __u32 hold_payer(const struct packet *p)
+{
+	return p->group == DOVE_GROUP_RECEIVED + 1 ? DOVE_BUDGET_NETWORK | p->vnid : p->ifindex;
 }
 
 /* Copy the packet into a record of `room` bytes of data; room is a constant. */
@@ -42,7 +50,7 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 {
 	struct dove_held *held;
 
-	if (!budget_allows(p, room))
+	if (!budget_allows(hold_payer(p), DOVE_BUDGET_HELD, room))
 		return -DOVE_MISS_LIMITED;
 	held = bpf_ringbuf_reserve(&dove_packets, sizeof(*held) + room, 0);
 	if (!held)
@@ -54,7 +62,8 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 		.reason = -reason,
 		.vnid = p->vnid,
 		.gso_size = skb->gso_size,
-		.key = { .dst = p->dst,
+		.group = p->group,
+		.key = { .dst = route_target(p),
 			 .source = p->source,
 			 .from_port = p->from_port,
 			 .to_port = p->to_port,
@@ -89,9 +98,8 @@ __noinline int hold(struct __sk_buff *skb, const struct packet *p, int reason)
 {
 	__u32 len = skb->len;
 
-	if (!p)
-		return -DOVE_RING_FULL;
-
+	if (!p || p->hook == HOOK_TRACE || p->hook == HOOK_DOOR)
+		return reason;
 	if (len <= DOVE_HELD_SMALL)
 		return hold_in(skb, p, reason, len, DOVE_HELD_SMALL);
 	if (len <= DOVE_HELD_FRAME)
@@ -117,33 +125,33 @@ static __always_inline bool event_is_due(const struct dove_event_key *key)
  * event_report() - tell the agent what was seen of a packet, at most so often.
  *
  * processed: the packet was delivered all the same. An event that finds the
- * ring full is lost, and counted; the next packet brings it up again.
+ * ring full is lost, and counted; the next packet brings it up again. A global
+ * function: the verifier looks at it once.
  */
-static __always_inline void event_report(__u32 type, const struct packet *p, const struct judgement *j,
-					 bool processed)
+__noinline int event_report(__u32 type, const struct packet *p, const struct judgement *j, bool processed)
 {
-	struct dove_event_key key = { .origin = p->origin,
-				      .type = type,
-				      .vnid = p->vnid,
-				      .policy = p->policy,
-				      .source = type == DOVE_EVENT_NEWER ? 0 : p->source };
+	struct dove_event_key key = { .type = type };
 	struct dove_event *event;
 
-	if (type == DOVE_EVENT_NEWER)
-		key.policy = 0;
-	if (!event_is_due(&key))
-		return;
+	if (!p || !j)
+		return 0;
+	key.origin = p->origin;
+	key.vnid = p->vnid;
+	key.policy = type == DOVE_EVENT_NEWER ? 0 : p->policy;
+	key.source = type == DOVE_EVENT_NEWER ? 0 : p->source;
+	if (p->hook == HOOK_TRACE || !event_is_due(&key))
+		return 0;
 	event = bpf_ringbuf_reserve(&dove_events, sizeof(*event), 0);
 	if (!event) {
 		count(DOVE_COUNT_EVENTS_LOST, 0);
-		return;
+		return 0;
 	}
 	*event = (struct dove_event){
 		.time = bpf_ktime_get_ns(),
 		.sequence = j->sequence,
 		.wanted = j->wanted,
 		.origin = p->origin,
-		.dst = p->dst,
+		.dst = route_target(p),
 		.type = type,
 		.vnid = p->vnid,
 		.policy = p->policy,
@@ -154,6 +162,7 @@ static __always_inline void event_report(__u32 type, const struct packet *p, con
 		.processed = processed,
 	};
 	bpf_ringbuf_submit(event, 0);
+	return 0;
 }
 
 #endif

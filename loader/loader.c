@@ -12,15 +12,21 @@
 #include <sys/stat.h>
 
 #include "attach.h"
-#include "dove.skel.h"
+#include "door.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
-#include "maps/maps.h"
 #include "pins.h"
+#include "tunnel.h"
 #include <linux/types.h>
+
+#include "maps/maps.h"
+/* Has variables of types of ours. */
+#include "dove.skel.h"
 
 struct loader {
 	struct dove *skel;
+	int door_fd, door_ifindex, tunnel_ifindex;
+	enum tunnel_kind tunnel;
 	struct loader_maps maps;
 	struct pins pins;
 	bool tcx;
@@ -59,6 +65,8 @@ static int program_fd(const struct loader *l, enum loader_role role)
 		[LOADER_NIC_EGRESS] = l->skel->progs.dove_nic_egress,
 		[LOADER_NIC_INGRESS] = l->skel->progs.dove_nic_ingress,
 		[LOADER_NIC_XDP] = l->skel->progs.dove_xdp,
+		[LOADER_DOOR] = l->skel->progs.dove_door,
+		[LOADER_TUNNEL] = l->skel->progs.dove_tunnel,
 	};
 
 	return bpf_program__fd(progs[role]);
@@ -91,6 +99,9 @@ static int skeleton_load(struct loader *l, const struct loader_config *config, s
 		return error_set(err, -errno, "opening the data path: %m");
 	l->skel->rodata->cfg_origin_check = config->origin_check;
 	l->skel->rodata->cfg_refuse_stale = config->refuse_stale;
+	l->skel->rodata->cfg_outer_dscp = config->outer_dscp;
+	l->skel->rodata->cfg_tunnel_vxlan = l->tunnel == TUNNEL_VXLAN;
+	l->skel->rodata->cfg_door = l->door_ifindex;
 	if (config->cache_entries)
 		bpf_map__set_max_entries(l->skel->maps.dove_cache, config->cache_entries);
 	rc = maps_pin(l, err);
@@ -115,6 +126,7 @@ static void maps_find(struct loader *l)
 		.ports = bpf_map__fd(s->maps.dove_ports),
 		.budgets = bpf_map__fd(s->maps.dove_budgets),
 		.addrs = bpf_map__fd(s->maps.dove_addrs),
+		.prefixes = bpf_map__fd(s->maps.dove_prefixes),
 		.cache = bpf_map__fd(s->maps.dove_cache),
 		.denied = bpf_map__fd(s->maps.dove_denied),
 		.local = bpf_map__fd(s->maps.dove_local),
@@ -122,6 +134,8 @@ static void maps_find(struct loader *l)
 		.policies = bpf_map__fd(s->maps.dove_policies),
 		.networks = bpf_map__fd(s->maps.dove_networks),
 		.hosts = bpf_map__fd(s->maps.dove_hosts),
+		.flows = bpf_map__fd(s->maps.dove_flows),
+		.groups = bpf_map__fd(s->maps.dove_groups),
 		.packets = bpf_map__fd(s->maps.dove_packets),
 		.events = bpf_map__fd(s->maps.dove_events),
 		.stats = bpf_map__fd(s->maps.dove_stats),
@@ -196,6 +210,25 @@ static void adopt(int ifindex, enum loader_role role, void *arg)
 	l->attached = a;
 }
 
+/* The devices that are the loader's own, before the programs that know them by their index. */
+static int devices_open(struct loader *l, struct error *err)
+{
+	l->door_fd = door_open(&l->door_ifindex, err);
+	if (l->door_fd < 0)
+		return l->door_fd;
+	l->tunnel = tunnel_open(&l->tunnel_ifindex);
+	return 0;
+}
+
+static int devices_attach(struct loader *l, struct error *err)
+{
+	int rc = attachment_add(l, l->door_ifindex, LOADER_DOOR, err);
+
+	if (!rc && l->tunnel_ifindex && !attachment_find(l, l->tunnel_ifindex, LOADER_TUNNEL))
+		rc = attachment_add(l, l->tunnel_ifindex, LOADER_TUNNEL, err);
+	return rc;
+}
+
 int loader_open(const struct loader_config *config, struct loader **out, struct error *err)
 {
 	struct loader *l = calloc(1, sizeof(*l));
@@ -205,15 +238,21 @@ int loader_open(const struct loader_config *config, struct loader **out, struct 
 		return error_set(err, -ENOMEM, "out of memory");
 	libbpf_set_print(libbpf_say);
 	l->tcx = config->tcx;
+	l->door_fd = -1;
 	rc = pins_open(&l->pins, config->pin_dir, err);
 	if (!rc)
+		rc = devices_open(l, err);
+	if (!rc)
 		rc = skeleton_load(l, config, err);
+	if (!rc) {
+		maps_find(l);
+		pins_each(&l->pins, adopt, l);
+		rc = devices_attach(l, err);
+	}
 	if (rc) {
 		loader_close(l);
 		return rc;
 	}
-	maps_find(l);
-	pins_each(&l->pins, adopt, l);
 	*out = l;
 	return 0;
 }
@@ -232,6 +271,8 @@ void loader_close(struct loader *l)
 	}
 	dove__destroy(l->skel);
 	pins_close(&l->pins);
+	if (l->door_fd >= 0)
+		close(l->door_fd);
 	free(l);
 }
 
@@ -239,6 +280,11 @@ void loader_unpin(struct loader *l)
 {
 	struct bpf_map *map;
 
+	attachment_remove(l, l->door_ifindex, LOADER_DOOR);
+	if (l->tunnel_ifindex) {
+		attachment_remove(l, l->tunnel_ifindex, LOADER_TUNNEL);
+		tunnel_remove();
+	}
 	bpf_object__for_each_map (map, l->skel->obj)
 		if (bpf_map__is_pinned(map))
 			bpf_map__unpin(map, NULL);
@@ -303,22 +349,51 @@ bool loader_is_attached(const struct loader *l, int ifindex, enum loader_role ro
 void loader_each(const struct loader *l, void (*on)(int ifindex, enum loader_role role, void *arg), void *arg)
 {
 	for (struct attachment *a = l->attached; a; a = a->next)
-		on(a->ifindex, a->role, arg);
+		if (a->role != LOADER_DOOR && a->role != LOADER_TUNNEL)
+			on(a->ifindex, a->role, arg);
 }
 
-/* ---- injection ---- */
+/* ---- packets that waited ---- */
 
-int loader_inject(struct loader *l, int ifindex, const void *frame, uint32_t len, bool received)
+bool loader_tunnel(const struct loader *l)
 {
-	struct bpf_program *prog = received ? l->skel->progs.dove_inject_received
-					    : l->skel->progs.dove_inject;
+	return l->tunnel != TUNNEL_NONE;
+}
+
+/* The program has run, and said what it did, when the write returns, unless somebody had it put off (RPS). */
+#define NOT_YET UINT32_MAX
+
+int loader_send_on(struct loader *l, uint16_t way, uint32_t ifindex, const void *frame, uint32_t len,
+		   uint32_t gso_size)
+{
+	volatile uint32_t *reason = &l->skel->bss->door_reason;
+	int rc;
+
+	*reason = NOT_YET;
+	rc = door_write(l->door_fd, way, ifindex, frame, len, gso_size);
+	if (rc)
+		return rc;
+	return *reason == NOT_YET ? -EINPROGRESS : (int)*reason;
+}
+
+int loader_cut_fd(const struct loader *l)
+{
+	return l->door_fd;
+}
+
+int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room)
+{
+	return door_read(l->door_fd, ifindex, frame, room);
+}
+
+int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len, struct dove_traced *out)
+{
 	struct __sk_buff ctx = { .ingress_ifindex = ifindex };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = frame, .data_size_in = len, .ctx_in = &ctx,
 		    .ctx_size_in = sizeof(ctx), .repeat = 1);
-	int rc;
+	int rc = bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.dove_trace), &opts);
 
-	if (len > LOADER_INJECT_MAX)
-		return -EMSGSIZE;
-	rc = bpf_prog_test_run_opts(bpf_program__fd(prog), &opts);
-	return rc ? rc : (int)opts.retval;
+	if (!rc)
+		*out = l->skel->bss->traced;
+	return rc;
 }

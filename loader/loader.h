@@ -26,6 +26,7 @@ struct loader_config {
 	bool origin_check;	/* hold our own packets to the numbers we watch */
 	bool refuse_stale;	/* drop stale packets whose delivery would be safe */
 	bool tcx;		/* false: attach by cls_bpf also where TCX is there */
+	int outer_dscp;		/* of what is sent, 0..63; -1: the VM's own */
 	uint32_t cache_entries; /* 0: the default of bpf/maps.bpf.h */
 };
 
@@ -33,8 +34,8 @@ enum loader_ingress { LOADER_INGRESS_AUTO, LOADER_INGRESS_XDP, LOADER_INGRESS_TC
 
 /* The maps that user space works with, as file descriptors that the loader owns. */
 struct loader_maps {
-	int ports, budgets, addrs, cache, denied, local, moved, policies, networks, hosts, packets, events,
-		stats, policy_stats;
+	int ports, budgets, addrs, prefixes, cache, denied, local, moved, policies, networks, hosts, flows,
+		groups, packets, events, stats, policy_stats;
 };
 
 /*
@@ -86,7 +87,15 @@ int loader_attach_port(struct loader *l, int ifindex, struct error *err);
 /* loader_detach() - take all our programs off a device, XDP first; no error where there are none. */
 void loader_detach(struct loader *l, int ifindex);
 
-enum loader_role { LOADER_PORT, LOADER_NIC_EGRESS, LOADER_NIC_INGRESS, LOADER_NIC_XDP, LOADER_ROLES };
+enum loader_role {
+	LOADER_PORT,
+	LOADER_NIC_EGRESS,
+	LOADER_NIC_INGRESS,
+	LOADER_NIC_XDP,
+	LOADER_DOOR,   /* the agent's own device: loader/door.h */
+	LOADER_TUNNEL, /* the tunnel device: loader/tunnel.h */
+	LOADER_ROLES,
+};
 
 bool loader_is_attached(const struct loader *l, int ifindex, enum loader_role role);
 const char *loader_role_name(enum loader_role role);
@@ -95,14 +104,30 @@ const char *loader_role_name(enum loader_role role);
 void loader_each(const struct loader *l, void (*on)(int ifindex, enum loader_role role, void *arg),
 		 void *arg);
 
+/* loader_tunnel() - is there a tunnel device, by which super-packets reach taps whole? */
+bool loader_tunnel(const struct loader *l);
+
 /*
- * loader_inject() - run a packet that waited through the data path.
+ * loader_send_on() - let a packet that waited go on through the data path.
  *
- * frame: as it came up, len bytes, at most LOADER_INJECT_MAX; from the
- * underlay (`received`) or from the port `ifindex`. Returns the reason
- * (enum dove_reason) that its way ended with, or -errno.
+ * way: DOVE_DOOR_SENT, from the port `ifindex`; DOVE_DOOR_RECEIVED, from the
+ * underlay, at the NIC `ifindex`; DOVE_DOOR_CUT, as came out of
+ * loader_read_cut(). frame: as it came up, len bytes; gso_size as it came up.
+ * Returns the reason (enum dove_reason) that its way ended with, -EINPROGRESS
+ * where the kernel will only tell itself, or -errno.
  */
-#define LOADER_INJECT_MAX 3600
-int loader_inject(struct loader *l, int ifindex, const void *frame, uint32_t len, bool received);
+int loader_send_on(struct loader *l, uint16_t way, uint32_t ifindex, const void *frame, uint32_t len,
+		   uint32_t gso_size);
+
+/*
+ * loader_cut_fd() - readable when super-packets of tunnels inside VMs have been
+ * cut into frames, which loader_read_cut() takes: as door_read().
+ */
+int loader_cut_fd(const struct loader *l);
+int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room);
+
+/* loader_trace() - what would become of a frame (as from a port's VM): 0 and *out, or -errno. */
+struct dove_traced;
+int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len, struct dove_traced *out);
 
 #endif

@@ -167,6 +167,73 @@ int rtnl_bridge_member_set(int ifindex, bool closed)
 	return request_run(&r, NULL, NULL);
 }
 
+/* An address on a device of ours would be one more way into the host. */
+int rtnl_link_no_addresses(int ifindex)
+{
+	struct request r;
+	struct ifinfomsg *info = request_start(&r, RTM_SETLINK, NLM_F_ACK, sizeof(*info));
+	struct nlattr *spec, *inet6;
+	int rc;
+
+	info->ifi_index = ifindex;
+	spec = mnl_attr_nest_start(r.nlh, IFLA_AF_SPEC);
+	inet6 = mnl_attr_nest_start(r.nlh, AF_INET6);
+	mnl_attr_put_u8(r.nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+	mnl_attr_nest_end(r.nlh, inet6);
+	mnl_attr_nest_end(r.nlh, spec);
+	rc = request_run(&r, NULL, NULL);
+	return rc == -EAFNOSUPPORT ? 0 : rc; /* no IPv6 here, and no addresses of it */
+}
+
+int rtnl_link_up(int ifindex)
+{
+	struct request r;
+	struct ifinfomsg *info = request_start(&r, RTM_NEWLINK, NLM_F_ACK, sizeof(*info));
+
+	info->ifi_index = ifindex;
+	info->ifi_flags = info->ifi_change = IFF_UP;
+	return request_run(&r, NULL, NULL);
+}
+
+int rtnl_link_delete(int ifindex)
+{
+	struct request r;
+	struct ifinfomsg *info = request_start(&r, RTM_DELLINK, NLM_F_ACK, sizeof(*info));
+
+	info->ifi_index = ifindex;
+	return request_run(&r, NULL, NULL);
+}
+
+static void tunnel_attrs(struct nlmsghdr *nlh, bool geneve, uint16_t port)
+{
+	if (geneve) {
+		mnl_attr_put(nlh, IFLA_GENEVE_COLLECT_METADATA, 0, NULL);
+		mnl_attr_put_u16(nlh, IFLA_GENEVE_PORT, htons(port));
+		mnl_attr_put_u8(nlh, IFLA_GENEVE_UDP_ZERO_CSUM6_RX, 1);
+		return;
+	}
+	mnl_attr_put_u8(nlh, IFLA_VXLAN_COLLECT_METADATA, 1);
+	mnl_attr_put_u16(nlh, IFLA_VXLAN_PORT, htons(port));
+	mnl_attr_put_u8(nlh, IFLA_VXLAN_LEARNING, 0);
+	mnl_attr_put_u8(nlh, IFLA_VXLAN_UDP_ZERO_CSUM6_RX, 1);
+}
+
+int rtnl_tunnel_add(const char *name, const char *kind, uint16_t port)
+{
+	struct request r;
+	struct nlattr *info, *data;
+
+	request_start(&r, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(r.nlh, IFLA_IFNAME, name);
+	info = mnl_attr_nest_start(r.nlh, IFLA_LINKINFO);
+	mnl_attr_put_strz(r.nlh, IFLA_INFO_KIND, kind);
+	data = mnl_attr_nest_start(r.nlh, IFLA_INFO_DATA);
+	tunnel_attrs(r.nlh, !strcmp(kind, "geneve"), port);
+	mnl_attr_nest_end(r.nlh, data);
+	mnl_attr_nest_end(r.nlh, info);
+	return request_run(&r, NULL, NULL);
+}
+
 /* ---- addresses ---- */
 
 struct addr_list {
@@ -204,7 +271,7 @@ int rtnl_addrs(int ifindex, struct ip_addr *out, int max)
 
 static int route_parse(const struct nlmsghdr *nlh, void *arg)
 {
-	const struct nlattr *tb[IFLA_MAX + 1] = {};
+	const struct nlattr *tb[IFLA_MAX + 1] = {}, *metrics[IFLA_MAX + 1] = {};
 	struct rtnl_route *route = arg;
 
 	mnl_attr_parse(nlh, sizeof(struct rtmsg), attr_copy, tb);
@@ -212,6 +279,11 @@ static int route_parse(const struct nlmsghdr *nlh, void *arg)
 		route->ifindex = mnl_attr_get_u32(tb[RTA_OIF]);
 	addr_from_attr(tb[RTA_GATEWAY], &route->next_hop);
 	addr_from_attr(tb[RTA_PREFSRC], &route->source);
+	if (tb[RTA_METRICS]) {
+		mnl_attr_parse_nested(tb[RTA_METRICS], attr_copy, metrics);
+		if (metrics[RTAX_MTU])
+			route->mtu = mnl_attr_get_u32(metrics[RTAX_MTU]);
+	}
 	return MNL_CB_OK;
 }
 

@@ -29,6 +29,7 @@ struct rtnl_route {
 	int ifindex;
 	struct ip_addr next_hop; /* the gateway, or the destination itself */
 	struct ip_addr source;
+	uint32_t mtu; /* 0: the device's */
 };
 
 int rtnl_link_by_name(const char *name, struct rtnl_link *out); /* -ENODEV where there is none */
@@ -54,6 +55,17 @@ int rtnl_neigh_keep(int ifindex, const struct ip_addr *addr);
  * isolated, nothing learned from it, nothing flooded to it; or undo that.
  */
 int rtnl_bridge_member_set(int ifindex, bool closed);
+
+/* rtnl_link_no_addresses() - the kernel gives the device no IPv6 address by itself. */
+int rtnl_link_no_addresses(int ifindex);
+int rtnl_link_up(int ifindex);
+int rtnl_link_delete(int ifindex);
+
+/*
+ * rtnl_tunnel_add() - a "geneve" or "vxlan" device that takes what comes to
+ * the UDP port (host byte order) for any network. -EOPNOTSUPP: not in this kernel.
+ */
+int rtnl_tunnel_add(const char *name, const char *kind, uint16_t port);
 
 /* rtnl_clsact_add() - returns 0 when it was made now, -EEXIST when one was there. */
 int rtnl_clsact_add(int ifindex);

@@ -5,7 +5,8 @@
  *
  * Unless a field says otherwise: integers are in host byte order, addresses
  * and MACs are bytes in network order, times are nanoseconds of
- * CLOCK_MONOTONIC (programs read its coarse form). Padding is explicit and zero, for keys are compared whole.
+ * CLOCK_MONOTONIC (programs read its coarse form). Padding is explicit and
+ * zero, for keys are compared whole.
  * The maps' sizes and types stand in bpf/maps.bpf.h.
  *
  * Include after <linux/types.h> or vmlinux.h.
@@ -19,25 +20,43 @@
  * Layout version, part of the pin path (PIN_DIR/vN) and of the XDP metadata's
  * magic. Raise it with every change of a key, value, event or map type.
  */
-#define DOVE_LAYOUT 1
-#define DOVE_LAYOUT_DIR "v1"
+#define DOVE_LAYOUT 2
+#define DOVE_LAYOUT_DIR "v2"
 
 #define DOVE_DEFAULT_PIN_DIR "/sys/fs/bpf/dove"
 
-/* An address of either family; IPv4 as ::ffff:a.b.c.d. */
+/* An address of either family; IPv4 as ::ffff:a.b.c.d. Its words are what is compared and copied. */
 struct dove_ip {
-	__u8 b[16];
+	union {
+		__u8 b[16];
+		__be32 w[4];
+	};
 };
+
+/*
+ * The one MAC of every network's gateway: each host answers for it itself, so
+ * it is never seen on an underlay.
+ */
+#define DOVE_GATEWAY_MAC { 0x02, 0xd0, 0x7e, 0x00, 0x00, 0x01 }
+
+/*
+ * An external network in the place of an address: 100::/64 is the discard
+ * prefix (RFC 6666), which nobody has; the id stands in the last four bytes,
+ * network order.
+ */
+#define DOVE_EXTERNAL_WORD 0x01000000u /* the first of its four words, in host byte order */
 
 /* dove_ports: ifindex -> what is behind that interface. Writer: agent. Readers: all programs. */
 enum dove_port_kind {
 	DOVE_PORT_VM = 1,      /* frames are taken at the port and leave by redirect */
 	DOVE_PORT_BRIDGED = 2, /* member of a Linux bridge: checked at the port, encapsulated at the NIC */
+	DOVE_PORT_EXTERNAL = 3, /* the host's own kernel stands behind it and routes to an external network */
 };
 
 enum dove_delivery {
 	DOVE_DELIVER_REDIRECT = 0, /* bpf_redirect() to the interface's egress */
 	DOVE_DELIVER_PEER = 1,	   /* bpf_redirect_peer(): veth whose peer is in another namespace */
+	DOVE_DELIVER_TUNNEL = 2,   /* by the tunnel device, which leaves super-packets whole; then as REDIRECT */
 };
 
 struct dove_port {
@@ -49,14 +68,27 @@ struct dove_port {
 };
 
 /*
- * dove_budgets: ifindex of a port or NIC -> its share of the way to the agent,
- * a leaky bucket (ITU-T I.371, GCRA) in bytes. The agent makes the entry and
- * sets the limits, the programs move used_until.
+ * dove_budgets: what a device (ifindex) or a network (VNID with the bit
+ * DOVE_BUDGET_NETWORK) may cost others, as leaky buckets (ITU-T I.371, GCRA).
+ * The agent makes the entry and sets the limits, the programs move used_until.
  */
-struct dove_budget {
+#define DOVE_BUDGET_NETWORK 0x80000000u
+
+enum dove_budget_kind {
+	DOVE_BUDGET_HELD,    /* packets given to the agent; unit: a byte */
+	DOVE_BUDGET_ANSWERS, /* ICMP errors and resets sent back; unit: one */
+	DOVE_BUDGET_COPIES,  /* of its broadcasts and multicasts; unit: one */
+	DOVE_BUDGET_KINDS,
+};
+
+struct dove_bucket {
 	__u64 used_until;
-	__u64 ns_per_kib; /* what a KiB given to the agent costs */
-	__u64 burst_ns;	  /* how far ahead of its budget the device may run */
+	__u64 ns_per_1024; /* what 1024 units cost */
+	__u64 burst_ns;	   /* how far ahead of its budget it may run */
+};
+
+struct dove_budget {
+	struct dove_bucket of[DOVE_BUDGET_KINDS];
 };
 
 /* dove_addrs: who may speak with which address at which port. Writer: agent. Reader: egress. */
@@ -67,9 +99,25 @@ struct dove_addr_key {
 };
 
 struct dove_addr {
+	struct dove_ip gateway; /* of the address's subnet; all zero: none */
 	__u32 endpoint;
 	__u8 mac[6];
 	__u8 pad[2];
+};
+
+/*
+ * dove_prefixes: where a packet goes that a VM sends to its gateway, longest
+ * prefix first. Key: an LPM trie's, `bits` counts from vnid on; IPv4 prefixes
+ * are those of ::ffff:0:0/96. Writer: agent. Readers: both.
+ */
+struct dove_prefix_key {
+	__u32 bits;
+	__be32 vnid;
+	struct dove_ip addr;
+};
+
+struct dove_prefix {
+	__u32 external; /* id of an external network; 0: inside, the address decides */
 };
 
 /*
@@ -99,7 +147,13 @@ enum dove_verdict {
 	DOVE_VERDICT_NO_ENDPOINT = 2,
 	DOVE_VERDICT_NO_PLACE = 3,
 	DOVE_VERDICT_NO_SERVICE = 4,
+	DOVE_VERDICT_REJECT = 5,  /* denied, and the sender is told */
+	DOVE_VERDICT_GATEWAY = 6, /* the address is the gateway's */
 };
+
+/* What a rule, or an answer without rules, says beside its verdict. */
+#define DOVE_RULE_TRACK 0x1   /* allowed: the destination remembers the flow, for its replies */
+#define DOVE_RULE_REPLIES 0x2 /* denied: but replies to what is remembered pass */
 
 enum dove_state {
 	DOVE_ACTIVE = 0,
@@ -115,7 +169,8 @@ struct dove_rule {
 	__u16 to_lo, to_hi;
 	__u8 proto;   /* 0: any */
 	__u8 verdict; /* enum dove_verdict */
-	__u8 pad[2];
+	__u8 flags;   /* DOVE_RULE_* */
+	__u8 pad;
 };
 
 struct dove_translation {
@@ -131,7 +186,7 @@ struct dove_translation {
 	__u8 n_rules; /* 0: verdict and policy hold for every packet of the key */
 	__u8 mac[6];  /* the destination's */
 	__u8 local;   /* destination is on this host */
-	__u8 pad;
+	__u8 flags;   /* DOVE_RULE_* */
 	struct dove_rule rules[DOVE_RULES_MAX];
 };
 
@@ -146,9 +201,10 @@ struct dove_local {
 	__u64 floor;	/* floor(E) */
 	__u32 ifindex;
 	__u32 endpoint;
+	__u32 mtu; /* largest IP packet that its device takes */
 	__u8 mac[6];
 	__u8 delivery; /* enum dove_delivery */
-	__u8 pad;
+	__u8 pad[5];
 };
 
 /* dove_moved: where a VM that was here has gone. Writer: agent. Reader: ingress. */
@@ -194,6 +250,100 @@ struct dove_host {
 	__u8 pad[3];
 };
 
+/*
+ * dove_flows: flows whose replies pass although nothing else lets them, as the
+ * replies look: from whom, to whom. Writers: programs, where a packet is
+ * delivered under a policy that says so (DOVE_FLAG_TRACK on the wire); the
+ * agent, for a VM that came here with open connections. Reader: egress. The
+ * entry holds as long as no floor has risen above its revision; then the agent
+ * asks the service whether it still does.
+ */
+struct dove_flow_key {
+	struct dove_ip src;
+	struct dove_ip dst;
+	__u32 source; /* endpoint id of the one that may reply */
+	__u16 from_port;
+	__u16 to_port; /* ICMP echo: both ports are its identifier */
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct dove_flow {
+	__u64 seen; /* last packet of either direction, to within DOVE_FLOW_TOUCH_NS */
+	__u64 revision;
+	__u32 vnid; /* the policy's network */
+	__u32 policy;
+	__u32 peer; /* endpoint id of the one that began it */
+	__u32 pad;
+};
+
+#define DOVE_FLOW_TOUCH_NS 1000000000ull
+/* How long a silent flow is remembered: RFC 5382 (REQ-5), RFC 4787 (REQ-5), RFC 5508 (REQ-1). */
+#define DOVE_FLOW_TCP_NS (7440ull * 1000000000)
+#define DOVE_FLOW_UDP_NS (300ull * 1000000000)
+#define DOVE_FLOW_ICMP_NS (60ull * 1000000000)
+
+/* dove_fragments: the ports of a fragmented packet, for its later fragments. Writer, reader: egress. */
+struct dove_fragment_key {
+	struct dove_ip src;
+	struct dove_ip dst;
+	__u32 source;
+	__u32 id;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct dove_fragment {
+	__u64 since;
+	__u16 from_port;
+	__u16 to_port;
+	__u32 pad;
+};
+
+/* RFC 791: as long as a receiver waits for the rest. */
+#define DOVE_FRAGMENT_NS (30ull * 1000000000)
+
+/*
+ * dove_groups: who gets what a VM sends to many: at its own host the other
+ * hosts of the network and the VMs here, at those hosts the VMs there. Each
+ * VM is in it only where policy lets a packet of that sender, protocol and
+ * ports reach it. Holds for one revision of the network. Writer: agent.
+ */
+enum dove_group_side { DOVE_GROUP_SENT = 0, DOVE_GROUP_RECEIVED = 1 };
+
+struct dove_group_key {
+	__u32 vnid;
+	__u32 source;
+	__u16 from_port;
+	__u16 to_port;
+	__u8 proto;
+	__u8 side; /* enum dove_group_side */
+	__u8 part; /* a long list has several, from 0 */
+	__u8 pad;
+};
+
+enum dove_group_kind { DOVE_GROUP_PORTS = 0, DOVE_GROUP_HOSTS_V4 = 1, DOVE_GROUP_HOSTS_V6 = 2 };
+
+struct dove_target {
+	struct dove_ip host; /* of DOVE_GROUP_HOSTS_*: key of dove_hosts */
+	__u32 ifindex;	     /* of DOVE_GROUP_PORTS */
+	__u32 endpoint;
+};
+
+#define DOVE_TARGETS_MAX 64
+#define DOVE_GROUP_PARTS_MAX 16
+
+struct dove_group {
+	__u64 revision;
+	__u64 expires;
+	__u32 n;
+	__u8 kind;  /* enum dove_group_kind: of all targets of this part */
+	__u8 more;  /* another part follows; parts come in the order of their kinds */
+	__u8 state; /* enum dove_state */
+	__u8 off;   /* the network carries no broadcast */
+	struct dove_target at[DOVE_TARGETS_MAX];
+};
+
 /* dove_policy_stats: packets that this host sent or refused under a policy. Writer: programs. */
 struct dove_policy_stats {
 	__u64 packets;
@@ -224,7 +374,7 @@ struct dove_event {
 	__u64 sequence;	       /* S of the packet, extended to 64 bits */
 	__u64 wanted;	       /* least revision that would do */
 	struct dove_ip origin; /* underlay address it came from; zero: this host */
-	struct dove_ip dst;    /* inner destination */
+	struct dove_ip dst;    /* inner destination, or what stands for its external network */
 	__u32 type;	       /* enum dove_event_type */
 	__u32 vnid;
 	__u32 policy;
@@ -256,8 +406,8 @@ struct dove_held {
 	__u32 reason;
 	__u32 vnid;
 	__u32 gso_size;
-	__u32 pad;
-	struct dove_cache_key key; /* exact == 1, all fields as in the packet; ARP: proto 0 */
+	__u32 group; /* to many: the question is that of dove_groups, side DOVE_GROUP_*, plus 1 */
+	struct dove_cache_key key; /* exact == 1, all fields as in the packet; ARP, ND: proto 0 */
 	__u32 policy;		   /* DOVE_HELD_UNKNOWN: what the packet says */
 	__u32 sequence;
 	__u8 data[];
@@ -278,8 +428,55 @@ struct dove_meta {
 
 #define DOVE_META_MAGIC (0xD07E0000u + DOVE_LAYOUT)
 
-/* skb->mark of a packet that is encapsulated already, between the agent's injection and the NIC. */
+/*
+ * skb->mark between two of our programs: encapsulated already; from a bridge's
+ * member to its gateway; accepted for the port whose ifindex is in the lower
+ * 24 bits, on its way through the tunnel device.
+ */
 #define DOVE_MARK_ENCAPSULATED 0xD07E6081u
+#define DOVE_MARK_ROUTED 0xD07E6082u
+#define DOVE_MARK_DELIVER 0xDD000000u
+#define DOVE_MARK_IFINDEX 0x00FFFFFFu
+
+/*
+ * What stands before a frame that goes through the agent's own device: an
+ * Ethernet header of its own, so that the kernel can segment what is behind it.
+ */
+struct dove_door {
+	__u32 magic;
+	__u32 ifindex; /* the port, or the NIC of DOVE_DOOR_RECEIVED */
+	__u16 way;     /* DOVE_DOOR_* */
+	__u16 pad;
+	__be16 proto; /* the frame's own */
+} __attribute__((packed));
+
+#define DOVE_DOOR_MAGIC 0xD07ED002u
+#define DOVE_DOOR_SENT 1     /* a VM's frame that waited */
+#define DOVE_DOOR_RECEIVED 2 /* one from the underlay that waited */
+#define DOVE_DOOR_CUT 3	     /* of a VM's super-packet, cut on its way out of the device; may wait yet */
+
+/* What `dove-agent trace` learns of a packet beside its reason (enum dove_reason). */
+struct dove_traced {
+	struct dove_ip src, dst;
+	struct dove_ip host;
+	__u64 revision; /* of the translation; 0: none was found */
+	__u64 wanted;	/* least revision that would do */
+	__u32 reason;
+	__u32 source, source_vnid;
+	__u32 endpoint, vnid;
+	__u32 policy;
+	__u32 external;
+	__u32 ifindex; /* of the NIC or port that it would leave by */
+	__u32 mtu;
+	__u16 from_port, to_port;
+	__u8 proto;
+	__u8 verdict; /* enum dove_verdict */
+	__u8 flags;   /* DOVE_RULE_* */
+	__u8 fresh;   /* enum freshness of bpf/stale.h: 0 is fresh */
+	__u8 local;
+	__u8 to_gateway;
+	__u8 pad[2];
+};
 
 _Static_assert(sizeof(struct dove_cache_key) == 28, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_addr_key) == 24, "no hidden padding in a key");
@@ -288,5 +485,11 @@ _Static_assert(sizeof(struct dove_event_key) == 32, "no hidden padding in a key"
 _Static_assert(sizeof(struct dove_rule) == 16, "no hidden padding");
 _Static_assert(sizeof(struct dove_translation) == 56 + 16 * DOVE_RULES_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
+_Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
+_Static_assert(sizeof(struct dove_fragment_key) == 44, "no hidden padding in a key");
+_Static_assert(sizeof(struct dove_group_key) == 16, "no hidden padding in a key");
+_Static_assert(sizeof(struct dove_group) == 24 + 24 * DOVE_TARGETS_MAX, "no hidden padding");
+_Static_assert(sizeof(struct dove_local) == 40, "no hidden padding");
+_Static_assert(sizeof(struct dove_door) == 14, "it is an Ethernet header to the kernel");
 
 #endif

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0 OR Apache-2.0 */
 /*
- * What stands on the underlay: outer Ethernet, IPv4 without options, UDP to
- * port 6081, Geneve (RFC 8926) with exactly one option, ours, and the VM's
- * frame. All fields in network byte order. The UDP checksum is zero
- * (RFC 8926, 3.3), the DF bit set.
+ * What stands on the underlay: outer Ethernet, IPv4 without options or IPv6
+ * without extension headers, UDP to port 6081, Geneve (RFC 8926) with exactly
+ * one option, ours, and the VM's frame. All fields in network byte order. The
+ * UDP checksum is zero (RFC 8926, 3.3; over IPv6 by RFC 6935 and 6936), the DF
+ * bit set.
  *
  * Include after <linux/types.h> or vmlinux.h.
  */
@@ -41,11 +42,13 @@ struct dove_option {
 /* Flags of stage_vnid. */
 #define DOVE_FLAG_RELAYED 0x3  /* a count: how often an old host sent it on, at most 2 */
 #define DOVE_FLAG_RETURNED 0x4 /* given back to its origin */
+#define DOVE_FLAG_TRACK 0x8    /* remember the flow: replies to it pass */
 
 #define DOVE_OPT_LEN sizeof(struct dove_option)
 #define DOVE_GENEVE_LEN (sizeof(struct geneve_hdr) + DOVE_OPT_LEN)
-/* What encapsulation adds to an inner IP packet over IPv4: 20 + 8 + 28 + 14. */
+/* What encapsulation adds to an inner IP packet: the outer IP header + 8 + 28 + 14. */
 #define DOVE_OVERHEAD_V4 70
+#define DOVE_OVERHEAD_V6 90
 
 _Static_assert(sizeof(struct geneve_hdr) == 8, "RFC 8926");
 _Static_assert(sizeof(struct dove_option) == 20, "4 bytes of option header and 16 of body");

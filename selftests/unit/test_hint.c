@@ -5,7 +5,7 @@
 
 #include "agent/hint.h"
 
-static const struct dove_event sent = {
+static const struct hint_message sent = { .ev = {
 	.sequence = 1ull << 40,
 	.wanted = (1ull << 40) + 7,
 	.dst = { .b = { [10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1, [14] = 0, [15] = 12 } },
@@ -17,7 +17,7 @@ static const struct dove_event sent = {
 	.to_port = 443,
 	.proto = 6,
 	.processed = 1,
-};
+} };
 
 static uint8_t buf[512];
 static size_t len;
@@ -54,15 +54,15 @@ static size_t value_of(uint8_t field)
 
 static void refused(const char *why)
 {
-	struct dove_event out = { .vnid = 99 };
+	struct hint_message out = { .ev = { .vnid = 99 } };
 
 	cr_assert_eq(hint_parse(buf, len, &out), -EINVAL, "%s", why);
-	cr_assert_eq(out.vnid, 99, "%s: a refused message left something behind", why);
+	cr_assert_eq(out.ev.vnid, 99, "%s: a refused message left something behind", why);
 }
 
 Test(hint, R16_there_and_back)
 {
-	struct dove_event out = {};
+	struct hint_message out = {};
 
 	cr_assert_eq(hint_parse(buf, len, &out), 0);
 	cr_assert_arr_eq(&out, &sent, sizeof(out));
@@ -135,7 +135,7 @@ Test(hint, R16_a_vnid_of_25_bits)
  */
 static int accepted_at(size_t at)
 {
-	struct dove_event out;
+	struct hint_message out;
 	uint8_t was = buf[at];
 	int accepted = 0;
 
@@ -154,4 +154,19 @@ Test(hint, R16_every_byte_changed)
 	cr_assert_eq(accepted_at(0), 1, "the map's head");
 	for (uint8_t field = 1; field <= 12; field++)
 		cr_assert_eq(accepted_at(value_of(field) - 1), 1, "the key of field %u", field);
+}
+
+Test(hint, R5_a_flow_there_and_back)
+{
+	struct hint_message flow = sent, out = {};
+
+	flow.ev.type = HINT_FLOW;
+	flow.ev.processed = 0;
+	flow.src = (struct dove_ip){ .b = { [0] = 0xfd, [15] = 9 } };
+	flow.peer = 4000000001u;
+	len = hint_write(&flow, buf, sizeof(buf));
+	cr_assert_eq(hint_parse(buf, len, &out), 0);
+	cr_assert_arr_eq(&out, &flow, sizeof(out));
+	buf[value_of(2) + 1] = 'g';
+	refused("no reason that is known");
 }

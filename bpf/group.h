@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What a VM sends to many: broadcasts and multicasts go to every VM of the
+ * network that policy lets have them. The sender's host makes a copy for each
+ * VM of its own and one for each other host (head-end replication), which
+ * makes those for its VMs. Who gets one is the agents' work: a list in
+ * dove_groups for each sender, protocol and ports, good for one revision.
+ */
+#ifndef DOVE_GROUP_H
+#define DOVE_GROUP_H
+
+#include "deliver.h"
+#include "maps.bpf.h"
+#include "packet.h"
+#include "tunnel.h"
+#include "upcall.h"
+
+/* One part of the list, on its way through bpf_loop(). */
+struct copies {
+	struct __sk_buff *skb;
+	const struct packet *p;
+	const struct dove_group *group;
+	__u32 room; /* that the skb has for outer headers */
+};
+
+/* The list that is good now; NULL: the agent makes one. */
+static __always_inline const struct dove_group *group_find(struct packet *p, __u8 side,
+							    struct dove_group_key *key)
+{
+	__u32 vnid = p->vnid; /* 6.1 takes no key out of a global function's argument */
+	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &vnid);
+	const struct dove_group *group;
+
+	*key = (struct dove_group_key){ .vnid = vnid,
+					.source = p->source,
+					.from_port = p->from_port,
+					.to_port = p->to_port,
+					.proto = p->l4_proto,
+					.side = side };
+	p->group = side + 1;
+	group = bpf_map_lookup_elem(&dove_groups, key);
+	if (!net || !group || group->revision < net->revision || bpf_ktime_get_coarse_ns() >= group->expires)
+		return 0;
+	return group->state == DOVE_ACTIVE || p->hook == HOOK_DOOR ? group : 0;
+}
+
+static long copy_to_port(__u32 i, struct copies *c)
+{
+	const struct dove_target *to;
+
+	if (i >= DOVE_TARGETS_MAX || i >= c->group->n)
+		return 1;
+	to = &c->group->at[i];
+	if (to->ifindex != c->p->ifindex)
+		bpf_clone_redirect(c->skb, to->ifindex, 0);
+	return 0;
+}
+
+/* The same skb, with the next host's outer header; the clones keep what they had. */
+static long copy_to_host(__u32 i, struct copies *c)
+{
+	struct label label = { .vnid = c->p->vnid, .sequence = c->group->revision };
+	struct dove_host *host;
+	struct dove_ip addr;
+
+	if (i >= DOVE_TARGETS_MAX || i >= c->group->n)
+		return 1;
+	addr = c->group->at[i].host;
+	host = bpf_map_lookup_elem(&dove_hosts, &addr);
+	if (!host || !(host->flags & DOVE_HOST_REACHABLE) || c->skb->len - c->room - sizeof(struct ethhdr) > host->mtu)
+		return 0;
+	if (outer_write(c->skb, c->p, &addr, host, &label, c->p->dmac))
+		return 1;
+	bpf_clone_redirect(c->skb, host->ifindex, 0);
+	return 0;
+}
+
+/* Room for the outer headers of the kind of hosts that comes now; IPv6's is larger, and comes after IPv4's. */
+static __always_inline int copies_room(struct copies *c, bool v6)
+{
+	__u32 want = v6 ? sizeof(struct outer6) : sizeof(struct outer4);
+	int rc = 0;
+
+	if (!c->room)
+		rc = make_room(c->skb, v6);
+	else if (c->room < want)
+		rc = bpf_skb_adjust_room(c->skb, sizeof(struct outer6) - sizeof(struct outer4), BPF_ADJ_ROOM_MAC,
+					 BPF_F_ADJ_ROOM_NO_CSUM_RESET);
+	c->room = want;
+	/* On a NIC that is a bridge's member our program at its egress sees them, too. */
+	c->skb->mark = DOVE_MARK_ENCAPSULATED;
+	return rc;
+}
+
+static __always_inline int copies_make(struct copies *c)
+{
+	if (c->group->kind == DOVE_GROUP_PORTS) {
+		bpf_loop(DOVE_TARGETS_MAX, copy_to_port, c, 0);
+		return 0;
+	}
+	if (copies_room(c, c->group->kind == DOVE_GROUP_HOSTS_V6))
+		return -DOVE_ENCAP_FAILED;
+	bpf_loop(DOVE_TARGETS_MAX, copy_to_host, c, 0);
+	return 0;
+}
+
+/* Who pays: the port; of what came from elsewhere the network. */
+static __always_inline bool copies_allowed(const struct packet *p, __u32 n)
+{
+	return budget_allows(hold_payer(p), DOVE_BUDGET_COPIES, n);
+}
+
+/*
+ * group_copy() - make all copies of the frame; at its sender's host, or behind
+ * the outer headers that are still on it. Returns the reason that its way
+ * ended with. A global function: the verifier looks at it once.
+ */
+__noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
+{
+	struct copies c = { .skb = skb, .p = p };
+	struct dove_group_key key;
+
+	if (!p)
+		return -DOVE_MULTICAST;
+	c.group = group_find(p, side, &key);
+	if (!c.group)
+		return -DOVE_HELD_MISS;
+	if (c.group->off)
+		return -DOVE_MULTICAST;
+	if (p->hook == HOOK_TRACE)
+		return -DOVE_REPLICATED;
+	if (side == DOVE_GROUP_RECEIVED) {
+		TRY(strip_skb(skb, p));
+		bpf_skb_change_type(skb, PACKET_HOST);
+	}
+	for (int part = 0; part < DOVE_GROUP_PARTS_MAX && c.group; part++) {
+		if (!copies_allowed(p, c.group->n))
+			return -DOVE_GROUP_LIMITED;
+		TRY(copies_make(&c));
+		if (!c.group->more)
+			break;
+		key.part = part + 1;
+		c.group = bpf_map_lookup_elem(&dove_groups, &key);
+	}
+	return -DOVE_REPLICATED;
+}
+
+#endif
