@@ -104,13 +104,13 @@ static __always_inline int address_find(const struct packet *p, struct dove_cach
  * finds its translation there already. Policies have no say in this: also a
  * VM that may not be spoken to exists.
  */
-static __noinline int arp_answer(struct __sk_buff *skb, struct packet *p)
+__noinline int arp_answer(struct __sk_buff *skb, struct packet *p)
 {
 	struct arp_packet *arp = arp_at(skb);
 	struct dove_cache_key key = {};
 	struct decision d = {};
 
-	if (!arp)
+	if (!p || !arp)
 		return -DOVE_TRUNCATED;
 	TRY(arp_parse(arp, p));
 	if (own_address(p))

@@ -24,8 +24,7 @@ static __always_inline int send_out(struct __sk_buff *skb, struct packet *p, __u
  */
 static __always_inline int send_to_vm(struct __sk_buff *skb, struct packet *p, __u32 ifindex, __u32 delivery)
 {
-	if (delivery == DOVE_DELIVER_PEER &&
-	    (p->hook == HOOK_PORT || p->hook == HOOK_NIC_INGRESS || p->hook == HOOK_DOOR)) {
+	if (delivery == DOVE_DELIVER_PEER && p->hook != HOOK_NIC_EGRESS && p->hook != HOOK_TRACE) {
 		p->action = bpf_redirect_peer(ifindex, 0);
 		return 0;
 	}

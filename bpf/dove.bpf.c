@@ -21,11 +21,7 @@ int dove_port(struct __sk_buff *skb)
 	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
 	struct decision d = {};
 
-	if (!port)
-		return finish(&p, -DOVE_NO_PORT);
-	if (port->kind == DOVE_PORT_BRIDGED)
-		return send_finish(skb, &p, send_over_bridge(skb, &p, port, &d));
-	return send_finish(skb, &p, send(skb, &p, port, &d));
+	return send_finish(skb, &p, port ? send(skb, &p, port, &d) : -DOVE_NO_PORT);
 }
 
 /*
@@ -106,7 +102,7 @@ int dove_door(struct __sk_buff *skb)
 		return receive_finish(skb, &p, rc);
 	}
 	if (way == DOVE_DOOR_CUT)
-		p.hook = HOOK_PORT;
+		p.hook = HOOK_CUT;
 	port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
 	if (!rc)
 		rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;

@@ -216,28 +216,29 @@ static __always_inline struct dove_fragment_key fragment_key(const struct packet
 }
 
 /* Later fragments are decided by the ports of the first, which is remembered for them. */
-static __always_inline void fragment_ports(struct packet *p)
+__noinline int fragment_ports(struct packet *p)
 {
 	struct dove_fragment_key key;
 	struct dove_fragment *known, first;
 
-	if (likely(!p->first_fragment && !p->later_fragment))
-		return;
+	if (!p)
+		return 0;
 	key = fragment_key(p);
 	if (p->first_fragment) {
 		first = (struct dove_fragment){ .since = bpf_ktime_get_coarse_ns(),
 						.from_port = p->from_port,
 						.to_port = p->to_port };
-		if (p->has_ports)
+		if (p->has_ports && p->hook != HOOK_TRACE)
 			bpf_map_update_elem(&dove_fragments, &key, &first, BPF_ANY);
-		return;
+		return 0;
 	}
 	known = bpf_map_lookup_elem(&dove_fragments, &key);
 	if (!known || bpf_ktime_get_coarse_ns() - known->since > DOVE_FRAGMENT_NS)
-		return;
+		return 0;
 	p->has_ports = true;
 	p->from_port = known->from_port;
 	p->to_port = known->to_port;
+	return 0;
 }
 
 #endif

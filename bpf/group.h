@@ -15,12 +15,14 @@
 #include "tunnel.h"
 #include "upcall.h"
 
-/* One part of the list, on its way through bpf_loop(). */
+/* A list, on its way part by part through bpf_loop(), which the verifier looks at once. */
 struct copies {
 	struct __sk_buff *skb;
 	const struct packet *p;
-	const struct dove_group *group;
+	const struct dove_group *group; /* the part that is at hand */
+	struct dove_group_key key;
 	__u32 room; /* that the skb has for outer headers */
+	int rc;	    /* 0, or why the rest gets none */
 };
 
 /* The list that is good now; NULL: the agent makes one. */
@@ -92,8 +94,11 @@ static __always_inline int copies_room(struct copies *c, bool v6)
 	return rc;
 }
 
+/* The copies of one part. Who pays: the port; of what came from elsewhere the network. */
 static __always_inline int copies_make(struct copies *c)
 {
+	if (!budget_allows(hold_payer(c->p), DOVE_BUDGET_COPIES, c->group->n))
+		return -DOVE_GROUP_LIMITED;
 	if (c->group->kind == DOVE_GROUP_PORTS) {
 		bpf_loop(DOVE_TARGETS_MAX, copy_to_port, c, 0);
 		return 0;
@@ -104,10 +109,14 @@ static __always_inline int copies_make(struct copies *c)
 	return 0;
 }
 
-/* Who pays: the port; of what came from elsewhere the network. */
-static __always_inline bool copies_allowed(const struct packet *p, __u32 n)
+static long copy_part(__u32 part, struct copies *c)
 {
-	return budget_allows(hold_payer(p), DOVE_BUDGET_COPIES, n);
+	c->key.part = part;
+	c->group = bpf_map_lookup_elem(&dove_groups, &c->key);
+	if (!c->group)
+		return 1;
+	c->rc = copies_make(c);
+	return c->rc || !c->group->more;
 }
 
 /*
@@ -118,11 +127,10 @@ static __always_inline bool copies_allowed(const struct packet *p, __u32 n)
 __noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
 {
 	struct copies c = { .skb = skb, .p = p };
-	struct dove_group_key key;
 
 	if (!p)
 		return -DOVE_MULTICAST;
-	c.group = group_find(p, side, &key);
+	c.group = group_find(p, side, &c.key);
 	if (!c.group)
 		return -DOVE_HELD_MISS;
 	if (c.group->off)
@@ -133,16 +141,8 @@ __noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
 		TRY(strip_skb(skb, p));
 		bpf_skb_change_type(skb, PACKET_HOST);
 	}
-	for (int part = 0; part < DOVE_GROUP_PARTS_MAX && c.group; part++) {
-		if (!copies_allowed(p, c.group->n))
-			return -DOVE_GROUP_LIMITED;
-		TRY(copies_make(&c));
-		if (!c.group->more)
-			break;
-		key.part = part + 1;
-		c.group = bpf_map_lookup_elem(&dove_groups, &key);
-	}
-	return -DOVE_REPLICATED;
+	bpf_loop(DOVE_GROUP_PARTS_MAX, copy_part, &c, 0);
+	return c.rc ? c.rc : -DOVE_REPLICATED;
 }
 
 #endif

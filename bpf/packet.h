@@ -57,6 +57,7 @@ enum hook {
 	HOOK_NIC_INGRESS, /* TC ingress of the NIC */
 	HOOK_XDP,	  /* XDP of the NIC */
 	HOOK_DOOR,	  /* TC ingress of the agent's own device: packets that waited there */
+	HOOK_CUT,	  /* the same: frames that a super-packet was cut into */
 	HOOK_TUNNEL,	  /* TC ingress of the tunnel device */
 	HOOK_TRACE,	  /* BPF_PROG_TEST_RUN for `dove-agent trace`: nothing is sent or changed */
 };

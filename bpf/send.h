@@ -140,16 +140,17 @@ static __always_inline void report_old(struct packet *p, const struct decision *
 		event_report(DOVE_EVENT_ORIGIN_STALE, p, &d->judged, true);
 }
 
-static __noinline int frame_begin(struct __sk_buff *skb, struct packet *p, const struct dove_port *port)
+/* parse_frame() as a global function: the verifier looks at it once, and forgets its many ways. */
+__noinline int frame_begin(struct __sk_buff *skb, struct packet *p)
 {
-	TRY(parse_frame(skb, p));
-	return sender_port(port, p);
+	return p ? parse_frame(skb, p) : -DOVE_TRUNCATED;
 }
 
 /* What a VM may send at all: IP, in its own name. What it asks its network is answered here, and ends. */
 static __always_inline int send_begin(struct __sk_buff *skb, struct packet *p, const struct dove_port *port)
 {
-	TRY(frame_begin(skb, p, port));
+	TRY(frame_begin(skb, p));
+	TRY(sender_port(port, p));
 	if (p->eth_proto == bpf_htons(ETH_P_ARP))
 		return arp_answer(skb, p);
 	if (!is_ip(p->eth_proto))
@@ -184,7 +185,8 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 {
 	int rc;
 
-	fragment_ports(p);
+	if (unlikely(p->first_fragment || p->later_fragment))
+		fragment_ports(p);
 	rc = translation_find(p, d);
 	p->policy = d->policy;
 	if ((rc == -DOVE_DENIED || rc == -DOVE_REJECTED) && d->flags & DOVE_RULE_REPLIES) {
@@ -199,19 +201,11 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 											  : refuse(skb, p, d, rc);
 }
 
-/*
- * send() - a VM's frame, from the interface it came in by to where policy lets it go.
- *
- * Returns the reason that its way ended with.
- */
-static __always_inline int send(struct __sk_buff *skb, struct packet *p, const struct dove_port *port,
-				struct decision *d)
+/* To where policy lets it go. */
+static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, struct decision *d)
 {
 	int rc;
 
-	TRY(send_begin(skb, p, port));
-	if (unlikely(p->dmac[0] & 1))
-		return group_copy(skb, p, DOVE_GROUP_SENT);
 	TRY(decide(skb, p, d));
 	rc = d->t->local ? send_to_neighbour(skb, p, d) : send_to_host(skb, p, d);
 	report_old(p, d);
@@ -221,22 +215,16 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
 }
 
 /*
- * send_over_bridge() - a bridge member's frame at its port: who sent it, what
- * it asks its network, and what goes to many, are settled here; the NIC's
- * egress program does the rest.
+ * A bridge member's frame at its port: the NIC's egress program does the rest.
  *
  * The frame gets its destination's MAC, whatever the VM wrote, so that
  * nothing on the bridge but the NIC has a use for it: not the host itself,
  * not another member. Whether it was to be routed is in its mark.
  */
-static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet *p,
-					    const struct dove_port *port, struct decision *d)
+static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet *p, struct decision *d)
 {
 	struct dove_cache_key key = {};
 
-	TRY(send_begin(skb, p, port));
-	if (p->dmac[0] & 1)
-		return group_copy(skb, p, DOVE_GROUP_SENT);
 	TRY(translation_of_pair(p, &key, d));
 	if (d->verdict == DOVE_VERDICT_NO_ENDPOINT || d->verdict == DOVE_VERDICT_GATEWAY) {
 		TRY(translation_of_nobody(d, 0));
@@ -246,6 +234,22 @@ static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet
 		return -DOVE_ENCAP_FAILED;
 	skb->mark = p->to_gateway ? DOVE_MARK_ROUTED : 0;
 	return -DOVE_BRIDGED;
+}
+
+/*
+ * send() - a VM's frame, from the interface it came in by.
+ *
+ * Returns the reason that its way ended with; *d is how it was decided.
+ */
+static __always_inline int send(struct __sk_buff *skb, struct packet *p, const struct dove_port *port,
+				struct decision *d)
+{
+	TRY(send_begin(skb, p, port));
+	if (unlikely(p->dmac[0] & 1))
+		return group_copy(skb, p, DOVE_GROUP_SENT);
+	if (port->kind == DOVE_PORT_BRIDGED && p->hook == HOOK_PORT)
+		return send_over_bridge(skb, p, d);
+	return send_on(skb, p, d);
 }
 
 /* What can't be decided yet goes to the agent; what was looked up is a hit or a miss. */
