@@ -44,6 +44,16 @@ static void send_command(FILE *f, const char *command, const struct options *o)
 		cJSON_AddStringToObject(json, "network", o->network);
 	if (o->endpoint)
 		cJSON_AddStringToObject(json, "endpoint", o->endpoint);
+	if (o->to)
+		cJSON_AddStringToObject(json, "to", o->to);
+	if (o->from)
+		cJSON_AddStringToObject(json, "from", o->from);
+	if (o->proto >= 0)
+		cJSON_AddNumberToObject(json, "proto", o->proto);
+	if (o->port >= 0)
+		cJSON_AddNumberToObject(json, "to_port", o->port);
+	if (o->from_port >= 0)
+		cJSON_AddNumberToObject(json, "from_port", o->from_port);
 	cJSON_AddStringToObject(json, "ingress", o->ingress);
 	cJSON_AddBoolToObject(json, "follow", o->follow);
 	text = cJSON_PrintUnformatted(json);

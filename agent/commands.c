@@ -16,6 +16,7 @@
 #include "miss.h"
 #include "nics.h"
 #include "ports.h"
+#include "trace.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -275,6 +276,17 @@ static void do_cache(struct agent *a, const cJSON *json, struct request *rq)
 	control_done(rq, list);
 }
 
+static void do_trace(struct agent *a, const cJSON *json, struct request *rq)
+{
+	struct error err = {};
+	cJSON *result;
+
+	if (trace_run(a, json, &result, &err))
+		control_fail(rq, "%s", err.text);
+	else
+		control_done(rq, result);
+}
+
 static void do_flush(struct agent *a, const cJSON *json, struct request *rq)
 {
 	cJSON *result = cJSON_CreateObject();
@@ -298,7 +310,7 @@ static const struct {
 	{ "attach", do_attach },     { "detach", do_detach },	    { "port add", do_port_add },
 	{ "port del", do_port_del }, { "port list", do_port_list }, { "status", do_status },
 	{ "stats", do_stats },	     { "cache", do_cache },	    { "events", do_events },
-	{ "flush", do_flush },
+	{ "trace", do_trace },	     { "flush", do_flush },
 };
 
 void commands_run(struct agent *a, const cJSON *json, struct request *rq)

@@ -31,6 +31,8 @@ static const struct {
 	{ "cache", OPT_SHOW, show_cache, "the translations in the kernel" },
 	{ "events", OPT_SHOW | OPT_FOLLOW, show_events,
 	  "stale, refused, moved ... packets as they are seen" },
+	{ "trace", OPT_DEVICE | OPT_TRACE | OPT_SHOW, show_trace,
+	  "what would become of a packet of the VM at that port, and why" },
 	{ "flush", OPT_SHOW, show_flush, "forget all translations" },
 };
 

@@ -33,6 +33,11 @@ enum key {
 	KEY_INGRESS,
 	KEY_NETWORK,
 	KEY_ENDPOINT,
+	KEY_TO,
+	KEY_FROM,
+	KEY_PROTO,
+	KEY_PORT,
+	KEY_FROM_PORT,
 };
 
 static const struct {
@@ -51,6 +56,11 @@ static const struct {
 	{ OPT_INGRESS, { "ingress", KEY_INGRESS, "auto|xdp|tc", 0, "where to decapsulate (auto)", 0 } },
 	{ OPT_PORT, { "network", KEY_NETWORK, "N", 0, "the VM's network (required)", 0 } },
 	{ OPT_PORT, { "endpoint", KEY_ENDPOINT, "VM", 0, "the VM's name in it (required)", 0 } },
+	{ OPT_TRACE, { "to", KEY_TO, "ADDRESS", 0, "where to (required)", 0 } },
+	{ OPT_TRACE, { "from", KEY_FROM, "ADDRESS", 0, "from which (the VM's first of that family)", 0 } },
+	{ OPT_TRACE, { "proto", KEY_PROTO, "P", 0, "tcp, udp, icmp, icmpv6, sctp or a number (icmp)", 0 } },
+	{ OPT_TRACE, { "port", KEY_PORT, "N", 0, "destination port", 0 } },
+	{ OPT_TRACE, { "from-port", KEY_FROM_PORT, "N", 0, "source port", 0 } },
 	{ OPT_FOLLOW, { "follow", 'f', 0, 0, "go on, one line an event", 0 } },
 	{ OPT_SHOW, { "json", KEY_JSON, 0, 0, "print JSON", 0 } },
 	{ 0, { "run-dir", KEY_RUN_DIR, "DIR", 0, "the agent's directory (" AGENT_DEFAULT_RUN_DIR ")", 0 } },
@@ -75,6 +85,53 @@ static void parse_end(struct argp_state *state, const struct parse *p)
 		usage_error(state, "which device?");
 	if (p->set & OPT_PORT && (!p->o->network || !p->o->endpoint))
 		usage_error(state, "%s is required", p->o->network ? "--endpoint" : "--network");
+	if (p->set & OPT_TRACE && !p->o->to)
+		usage_error(state, "--to is required");
+}
+
+static int parse_number(struct argp_state *state, const char *option, const char *arg, long most)
+{
+	char *end;
+	long n = strtol(arg, &end, 10);
+
+	if (!arg[0] || *end || n < 0 || n > most)
+		usage_error(state, "%s: '%s' is no number from 0 to %ld", option, arg, most);
+	return n;
+}
+
+static int parse_proto(struct argp_state *state, const char *arg)
+{
+	static const struct {
+		const char *name;
+		int proto;
+	} protos[] = { { "icmp", 1 }, { "tcp", 6 }, { "udp", 17 }, { "icmpv6", 58 }, { "sctp", 132 } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(protos); i++)
+		if (!strcmp(arg, protos[i].name))
+			return protos[i].proto;
+	return parse_number(state, "--proto", arg, 255);
+}
+
+static error_t parse_trace_option(int key, char *arg, struct argp_state *state, struct options *o)
+{
+	switch (key) {
+	case KEY_TO:
+		o->to = arg;
+		return 0;
+	case KEY_FROM:
+		o->from = arg;
+		return 0;
+	case KEY_PROTO:
+		o->proto = parse_proto(state, arg);
+		return 0;
+	case KEY_PORT:
+		o->port = parse_number(state, "--port", arg, 65535);
+		return 0;
+	case KEY_FROM_PORT:
+		o->from_port = parse_number(state, "--from-port", arg, 65535);
+		return 0;
+	}
+	return ARGP_ERR_UNKNOWN;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -136,7 +193,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		parse_end(state, p);
 		return 0;
 	}
-	return ARGP_ERR_UNKNOWN;
+	return parse_trace_option(key, arg, state, o);
 }
 
 void options_parse(int argc, char **argv, unsigned int set, const char *doc, struct options *out)
@@ -152,7 +209,7 @@ void options_parse(int argc, char **argv, unsigned int set, const char *doc, str
 	for (size_t i = 0; i < ARRAY_SIZE(table); i++)
 		if (!table[i].set || table[i].set & set)
 			options[n++] = table[i].option;
-	*out = (struct options){ .ingress = "auto" };
+	*out = (struct options){ .ingress = "auto", .proto = -1, .port = -1, .from_port = -1 };
 	argp_parse(&argp, argc, argv, 0, NULL, &p);
 	if (!out->config.run_dir && !(set & OPT_RUN))
 		out->config.run_dir = AGENT_DEFAULT_RUN_DIR;

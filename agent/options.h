@@ -11,7 +11,9 @@ struct options {
 	const char *device;  /* DEV */
 	const char *network; /* --network */
 	const char *endpoint;
-	const char *ingress; /* "auto", "xdp" or "tc" */
+	const char *ingress;   /* "auto", "xdp" or "tc" */
+	const char *to, *from; /* addresses */
+	int proto, port, from_port; /* -1: not given */
 	bool json, follow, verbose;
 };
 
@@ -23,6 +25,7 @@ enum option_set {
 	OPT_INGRESS = 0x8, /* --ingress */
 	OPT_PORT = 0x10,   /* --network, --endpoint, required */
 	OPT_FOLLOW = 0x20, /* -f */
+	OPT_TRACE = 0x40,  /* --to (required), --from, --proto, --port, --from-port */
 };
 
 /*

@@ -90,6 +90,25 @@ int ports_in(const struct ports *p, uint32_t vnid, struct port_ref *out, int max
 	return n;
 }
 
+int ports_view(const struct ports *p, const char *device, struct port_view *out)
+{
+	for (const struct port *port = p->list; port; port = port->next) {
+		if (strcmp(port->device, device))
+			continue;
+		*out = (struct port_view){ .ifindex = port->ifindex,
+					   .vnid = port->vnid,
+					   .id = port->id,
+					   .device = port->device,
+					   .network = port->network,
+					   .endpoint = port->endpoint,
+					   .mac = port->mac,
+					   .addrs = port->addrs,
+					   .n_addrs = port->n_addrs };
+		return 0;
+	}
+	return -ENODEV;
+}
+
 bool ports_endpoint(const struct ports *p, uint32_t endpoint, uint32_t vnid)
 {
 	const struct port *port = port_by_endpoint(p, endpoint);

@@ -43,6 +43,17 @@ struct port_ref {
 
 /* ports_in() - the network's VMs that are up here, at most max; how many. */
 int ports_in(const struct ports *p, uint32_t vnid, struct port_ref *out, int max);
+/* What others may see of a port; the texts and addresses are the port's, valid until the loop runs again. */
+struct port_view {
+	uint32_t ifindex, vnid, id;
+	const char *device, *network, *endpoint;
+	struct mac_addr mac;
+	const struct ip_addr *addrs;
+	int n_addrs;
+};
+
+/* ports_view() - the port at a device; -ENODEV where there is none. */
+int ports_view(const struct ports *p, const char *device, struct port_view *out);
 /* ports_endpoint() - is the endpoint of that network up here? */
 bool ports_endpoint(const struct ports *p, uint32_t endpoint, uint32_t vnid);
 

@@ -185,6 +185,15 @@ void show_events(const cJSON *result, const struct options *o)
 		show_event(one);
 }
 
+void show_trace(const cJSON *result, const struct options *o)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, json_get(result, "steps"))
+		printf("%-12s %s\n", str(one, "step"), str(one, "says"));
+	printf("%-12s %s: %s\n", str(result, "class"), str(result, "end"), str(result, "says"));
+}
+
 void show_flush(const cJSON *result, const struct options *o)
 {
 	printf("%.0f translations forgotten\n", num(result, "flushed"));

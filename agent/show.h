@@ -13,6 +13,7 @@ void show_status(const cJSON *result, const struct options *o);
 void show_stats(const cJSON *result, const struct options *o);
 void show_cache(const cJSON *result, const struct options *o);
 void show_events(const cJSON *result, const struct options *o);
+void show_trace(const cJSON *result, const struct options *o);
 void show_flush(const cJSON *result, const struct options *o);
 
 #endif

@@ -135,7 +135,7 @@ static __always_inline int icmp6_error(struct __sk_buff *skb, struct packet *p, 
 static __always_inline bool may_be_told(const struct packet *p)
 {
 	return !p->later_fragment && !is_icmp_error(p) && !(p->dmac[0] & 1) && !ip_is_multicast(&p->src) &&
-	       !ip_is_unspecified(&p->src) && p->hook != HOOK_TRACE;
+	       !ip_is_unspecified(&p->src);
 }
 
 /*
@@ -146,7 +146,11 @@ __noinline int complain(struct __sk_buff *skb, struct packet *p, __u32 what, __u
 {
 	int rc;
 
-	if (!p || what >= COMPLAINTS || !may_be_told(p) || !budget_allows(p->ifindex, DOVE_BUDGET_ANSWERS, 1))
+	if (!p || what >= COMPLAINTS || !may_be_told(p))
+		return -1;
+	if (p->hook == HOOK_TRACE)
+		return 0;
+	if (!budget_allows(p->ifindex, DOVE_BUDGET_ANSWERS, 1))
 		return -1;
 	if (p->eth_proto == bpf_htons(ETH_P_IPV6))
 		rc = icmp6_error(skb, p, icmp6_types[what], mtu);
@@ -235,7 +239,11 @@ __noinline int reset(struct __sk_buff *skb, struct packet *p)
 {
 	int rc;
 
-	if (!p || !may_be_told(p) || !budget_allows(p->ifindex, DOVE_BUDGET_ANSWERS, 1))
+	if (!p || !may_be_told(p))
+		return -1;
+	if (p->hook == HOOK_TRACE)
+		return 0;
+	if (!budget_allows(p->ifindex, DOVE_BUDGET_ANSWERS, 1))
 		return -1;
 	rc = p->eth_proto == bpf_htons(ETH_P_IPV6) ? reset6(skb, p) : reset4(skb, p);
 	return rc ? rc : send_out(skb, p, p->ifindex);
@@ -304,10 +312,12 @@ static __always_inline int echo_answer(struct __sk_buff *skb, struct packet *p)
 /* gateway_answer() - a packet for the gateway itself, which answers pings and has no ports. */
 __noinline int gateway_answer(struct __sk_buff *skb, struct packet *p)
 {
-	if (!p || p->hook == HOOK_TRACE)
+	if (!p)
 		return -1;
 	if (!is_icmp(p))
 		return complain(skb, p, PORT_UNREACHABLE, 0);
+	if (p->hook == HOOK_TRACE)
+		return 0;
 	if (p->icmp_type != (p->l4_proto == IPPROTO_ICMP ? ICMP_ECHO : ICMPV6_ECHO) || p->later_fragment ||
 	    p->first_fragment || !budget_allows(p->ifindex, DOVE_BUDGET_ANSWERS, 1))
 		return -1;
