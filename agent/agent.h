@@ -7,6 +7,7 @@
  *   ports.c     VMs' interfaces: claim the place, fill the maps, attach
  *   watch.c     what the service says of our networks -> sequences and floors
  *   underlay.c  other hosts and the next hops to them
+ *   pmtu.c      what routers say of the way to them
  *   miss.c      packets that wait: ask once, install, send on in order
  *   group.c     who gets what a VM sends to many
  *   flows.c     flows that replies rest on: ask again, move with their VM
@@ -71,6 +72,7 @@ struct agent {
 	struct state *state;
 	struct group *group;
 	struct flows *flows;
+	struct pmtu *pmtu;
 };
 
 /* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */

@@ -24,6 +24,7 @@
 #include "loader/rtnl.h"
 #include "miss.h"
 #include "nics.h"
+#include "pmtu.h"
 #include "ports.h"
 #include "state.h"
 #include "underlay.h"
@@ -160,6 +161,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = flows_open(a, &a->flows, err);
 	if (!rc)
+		rc = pmtu_open(a, &a->pmtu, err);
+	if (!rc)
 		rc = hint_open(a, &a->hint, err);
 	if (!rc)
 		rc = control_open(a, &a->control, err);
@@ -177,6 +180,7 @@ static void rooms_close(struct agent *a)
 	miss_close(a->miss);
 	group_close(a->group);
 	flows_close(a->flows);
+	pmtu_close(a->pmtu);
 	watch_close(a->watch);
 	underlay_close(a->underlay);
 	ports_close(a->ports);

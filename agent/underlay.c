@@ -19,6 +19,8 @@
 #define REFRESH_DELAY_MS 5
 /* A neighbour that does not answer is tried again. */
 #define RETRY_MS 500
+/* What a router said of a way's width holds so long. */
+#define PATH_MTU_NS (600 * SECOND_NS)
 
 struct host {
 	struct ip_addr addr; /* key */
@@ -29,6 +31,8 @@ struct host {
 	bool seen;		 /* between underlay_begin() and underlay_end() */
 	struct dove_host row;	 /* as it stands in the map */
 	struct ip_addr next_hop; /* of the underlay; zero until it was looked up */
+	uint32_t path_mtu;	 /* what a router said of the way; 0: nothing */
+	uint64_t path_mtu_until;
 	UT_hash_handle hh;
 };
 
@@ -36,6 +40,7 @@ struct underlay {
 	struct agent *agent;
 	struct host *hosts; /* by address */
 	struct event *refresh;
+	struct event *widen; /* a router's word ends: look whether the way has become wider */
 	bool families[2]; /* of this host's addresses: IPv4, IPv6 */
 	bool soon; /* it is due after REFRESH_DELAY_MS, not after RETRY_MS */
 };
@@ -94,14 +99,15 @@ static int leaving_device(const struct underlay *u, int ifindex)
 	return nic ? nic : ifindex;
 }
 
-/* What is left of the way's MTU, which the device has, or the route where that is smaller. */
-static uint32_t inner_mtu(const struct ip_addr *to, const struct rtnl_route *route,
-			  const struct rtnl_link *link)
+/* What is left of the way's MTU: the least of what the device has, the route says, and a router on it said. */
+static uint32_t inner_mtu(const struct host *h, const struct rtnl_route *route, const struct rtnl_link *link)
 {
-	uint32_t overhead = ip_is_v4(to) ? DOVE_OVERHEAD_V4 : DOVE_OVERHEAD_V6, mtu = link->mtu;
+	uint32_t overhead = ip_is_v4(&h->addr) ? DOVE_OVERHEAD_V4 : DOVE_OVERHEAD_V6, mtu = link->mtu;
 
 	if (route->mtu && route->mtu < mtu)
 		mtu = route->mtu;
+	if (h->path_mtu && h->path_mtu < mtu && clock_now() < h->path_mtu_until)
+		mtu = h->path_mtu;
 	return mtu > overhead ? mtu - overhead : 0;
 }
 
@@ -120,7 +126,7 @@ static int next_hop_find(struct underlay *u, const struct host *h, struct dove_h
 		return rc;
 	*row = (struct dove_host){ .source = to_dove_ip(&route.source),
 				   .ifindex = leaving_device(u, route.ifindex),
-				   .mtu = inner_mtu(&h->addr, &route, &link) };
+				   .mtu = inner_mtu(h, &route, &link) };
 	memcpy(row->src_mac, link.mac.b, sizeof(row->src_mac));
 	*next_hop = route.next_hop;
 	rc = rtnl_neigh_get(route.ifindex, next_hop, &mac);
@@ -186,6 +192,20 @@ void underlay_refresh(struct underlay *u)
 	u->soon = true;
 	evtimer_del(u->refresh);
 	refresh_in(u, REFRESH_DELAY_MS);
+}
+
+void underlay_path_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t mtu)
+{
+	struct host *h = host_find(u, addr);
+	char text[IP_TEXT];
+
+	if (!h || h->self || !h->needed || (h->path_mtu && h->path_mtu <= mtu && clock_now() < h->path_mtu_until))
+		return;
+	log_info("the way to host %s (%s) takes %u bytes", h->name, ip_format(addr, text), mtu);
+	h->path_mtu = mtu;
+	h->path_mtu_until = clock_now() + PATH_MTU_NS;
+	host_look(u, h);
+	evtimer_add(u->widen, &(struct timeval){ .tv_sec = PATH_MTU_NS / SECOND_NS + 1 });
 }
 
 bool underlay_need(struct underlay *u, const struct ip_addr *addr)
@@ -366,6 +386,7 @@ int underlay_open(struct agent *a, struct underlay **out, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	u->agent = a;
 	u->refresh = evtimer_new(a->base, on_refresh, u);
+	u->widen = evtimer_new(a->base, on_refresh, u);
 	adopt_rows(u);
 	refresh_in(u, REFRESH_DELAY_MS);
 	*out = u;
@@ -383,5 +404,6 @@ void underlay_close(struct underlay *u)
 		free(h);
 	}
 	event_free(u->refresh);
+	event_free(u->widen);
 	free(u);
 }

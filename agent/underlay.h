@@ -37,6 +37,13 @@ bool underlay_need(struct underlay *u, const struct ip_addr *addr);
  */
 int underlay_choose(const struct underlay *u, const cJSON *addresses, struct ip_addr *out);
 
+/*
+ * underlay_path_mtu() - a router on the way to a host says that its next link
+ * takes so many bytes. Believed of hosts that we know, and that we send to, for
+ * ten minutes (RFC 1191, 6.3).
+ */
+void underlay_path_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t mtu);
+
 /* underlay_refresh() - look at all next hops again, soon: something about the underlay changed. */
 void underlay_refresh(struct underlay *u);
 
