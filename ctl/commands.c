@@ -267,8 +267,8 @@ static int run_resolve(const struct options *options)
 
 static int run_status(const struct options *options)
 {
-	static const char *const counts[] = { "networks", "endpoints", "policies", "hosts",
-					      "services", "questions", "commits",  "watchers" };
+	static const char *const counts[] = { "networks", "endpoints", "externals", "policies", "hosts",
+					      "services", "questions", "commits",   "watchers" };
 	const cJSON *item;
 	cJSON *out;
 

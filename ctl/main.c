@@ -42,7 +42,7 @@ static const struct argp_option file_options[] = {
 static const struct argp_option pair_options[] = {
 	{ "network", OPT_NETWORK, "NAME", 0, "the sender's network", 0 },
 	{ "from", OPT_FROM, "VM", 0, "the sender", 0 },
-	{ "to", OPT_TO, "VM", 0, "the receiver; NETWORK/VM in another network", 0 },
+	{ "to", OPT_TO, "VM", 0, "the receiver, or an external network; NETWORK/VM in another network", 0 },
 	{ "proto", OPT_PROTO, "PROTO", 0, "name or number (tcp where a port is given)", 0 },
 	{ "port", OPT_PORT, "PORT", 0, "destination port", 0 },
 	{ "from-port", OPT_FROM_PORT, "PORT", 0, "source port", 0 },

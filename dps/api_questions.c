@@ -61,18 +61,30 @@ static int read_source(const cJSON *json, struct question *q, struct json_error 
 	return rc ? rc : json_str(json, "from", &q->from, err);
 }
 
+static int read_destination(const cJSON *json, struct question *q, struct json_error *err)
+{
+	uint64_t destination = 0;
+	int rc;
+
+	if (json_get(json, "to_endpoint"))
+		return json_str(json, "to_endpoint", &q->to, err);
+	if (!json_get(json, "destination"))
+		return read_address(json, q, err);
+	rc = json_uint(json, "destination", 1, UINT32_MAX, &destination, err);
+	q->destination = destination;
+	return rc;
+}
+
 static int read_key(const cJSON *json, struct question *q, struct json_error *err)
 {
-	static const char *const fields[] = { "source", "network",   "from",	"to", "to_endpoint",
-					      "proto",	"from_port", "to_port", NULL };
+	static const char *const fields[] = { "source",	     "network", "from",	     "to",	"destination",
+					      "to_endpoint", "proto",	"from_port", "to_port", NULL };
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a key is an object");
 
 	*q = (struct question){ 0 };
 	rc = rc ? rc : read_source(json, q, err);
-	if (!rc)
-		rc = json_get(json, "to_endpoint") ? json_str(json, "to_endpoint", &q->to, err)
-						   : read_address(json, q, err);
+	rc = rc ? rc : read_destination(json, q, err);
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
 

@@ -36,6 +36,7 @@ void api_status(struct api_call *call)
 	cJSON_AddNumberToObject(out, "uptime", uptime(api));
 	cJSON_AddNumberToObject(out, "networks", count(api, KIND_NETWORK));
 	cJSON_AddNumberToObject(out, "endpoints", count(api, KIND_ENDPOINT));
+	cJSON_AddNumberToObject(out, "externals", count(api, KIND_EXTERNAL));
 	cJSON_AddNumberToObject(out, "policies", count_policies(api));
 	cJSON_AddNumberToObject(out, "hosts", count(api, KIND_HOST));
 	cJSON_AddNumberToObject(out, "services", count(api, KIND_SERVICE));
@@ -88,6 +89,7 @@ void api_metrics(struct api_call *call)
 	add_metric(&lines, "watchers", "gauge", api->n_watchers);
 	add_metric(&lines, "networks", "gauge", count(api, KIND_NETWORK));
 	add_metric(&lines, "endpoints", "gauge", count(api, KIND_ENDPOINT));
+	add_metric(&lines, "externals", "gauge", count(api, KIND_EXTERNAL));
 	add_metric(&lines, "policies", "gauge", count_policies(api));
 	add_metric(&lines, "hosts", "gauge", count(api, KIND_HOST));
 	add_metric(&lines, "services", "gauge", count(api, KIND_SERVICE));

@@ -123,10 +123,26 @@ static int stage_fallback(struct txn *txn, struct network *net, const struct spe
 	return 0;
 }
 
+/* Endpoints and external networks are called by name alike. */
+static int refuse_namesake(struct txn *txn, const struct spec *spec)
+{
+	const struct endpoint *other = model_find_party(txn->m, spec->key);
+
+	if ((spec->kind != KIND_ENDPOINT && spec->kind != KIND_EXTERNAL) || !other)
+		return 0;
+	name_error(txn->err, spec->kind, spec->key);
+	json_fail(txn->err, "name", "'%s' is the name of %s %s", spec->name, objects_kind_name(other->o.kind),
+		  other->o.key);
+	return -EEXIST;
+}
+
 static int stage_new(struct txn *txn, struct spec *spec, struct object **out)
 {
 	struct network *net = NULL;
+	int rc = refuse_namesake(txn, spec);
 
+	if (rc)
+		return rc;
 	if (spec->network) {
 		net = (struct network *)model_find(txn->m, KIND_NETWORK, spec->network);
 		if (!net) {
@@ -169,7 +185,7 @@ static int stage(struct txn *txn, struct spec *spec, struct commit_counts *count
 static void take_out(struct txn *txn, struct change *change)
 {
 	if (change->before) {
-		link_release(change->obj);
+		link_release(txn->m, change->obj);
 		link_unindex(txn->m, change->obj);
 	}
 	change->obj->spec = change->after;
@@ -349,7 +365,7 @@ static void put_back_contents(struct txn *txn)
 		struct change *change = txn->changes.v[i];
 
 		if (change->linked)
-			link_release(change->obj);
+			link_release(txn->m, change->obj);
 		if (change->indexed)
 			link_unindex(txn->m, change->obj);
 	}
@@ -615,7 +631,7 @@ int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct h
 	saved = txn_touch(&txn, &ep->o);
 	saved->placed = true;
 	model_set_place(ep, &place);
-	staleness_moved(&txn, ep, from != host);
+	staleness_moved(&txn, ep, from);
 	end_gone(&txn, ep, from);
 	if (from && from != host)
 		leave_gone(&txn, ep, ep->o.spec, from);

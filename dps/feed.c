@@ -6,14 +6,13 @@
 #include <string.h>
 #include <utlist.h>
 
-#include "dps/resolve.h"
-
 /* What a commit did to one network. */
 struct network_news {
 	const struct network *net;
 	char *policies;	       /* JSON list, the same for every host */
 	struct ptrs endpoints; /* touched */
 	bool regated;	       /* gateways that its endpoints are told of may be others now */
+	bool redrawn;	       /* so may its external networks, or the subnets that it reaches */
 	struct network_news *next;
 };
 
@@ -24,128 +23,28 @@ struct feed_news {
 	struct network_news *networks;
 };
 
-cJSON *feed_host_json(const struct host *host)
-{
-	cJSON *out = cJSON_CreateObject();
-
-	cJSON_AddNumberToObject(out, "id", host->o.id);
-	cJSON_AddStringToObject(out, "name", host->o.key);
-	cJSON_AddItemToObject(
-		out, "addresses",
-		objects_addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses));
-	return out;
-}
-
-static cJSON *policy_json(const struct object *obj)
-{
-	cJSON *out = cJSON_CreateObject();
-
-	cJSON_AddNumberToObject(out, "id", obj->id);
-	cJSON_AddStringToObject(out, "name", strchr(obj->key, '/') + 1);
-	cJSON_AddNumberToObject(out, "sequence", obj->sequence);
-	cJSON_AddNumberToObject(out, "floor", obj->floor);
-	cJSON_AddBoolToObject(out, "deleted", !obj->spec);
-	return out;
-}
-
-void feed_add_addresses(cJSON *out, const struct model *m, const struct endpoint *ep)
-{
-	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
-	cJSON *gateways = cJSON_CreateArray();
-	char text[IP_TEXT];
-
-	for (size_t i = 0; i < spec->n_addresses; i++) {
-		const struct ip_addr *gateway = model_gateway(m, ep->o.net, &spec->addresses[i]);
-
-		cJSON_AddItemToArray(gateways, gateway ? cJSON_CreateString(ip_format(gateway, text))
-						       : cJSON_CreateNull());
-	}
-	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(spec->addresses, spec->n_addresses));
-	cJSON_AddItemToObject(out, "gateways", gateways);
-}
-
-static cJSON *endpoint_json(const struct model *m, const struct endpoint *ep)
-{
-	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
-	cJSON *out = cJSON_CreateObject();
-	char mac[MAC_TEXT];
-
-	cJSON_AddNumberToObject(out, "id", ep->o.id);
-	cJSON_AddStringToObject(out, "name", ep->o.spec->name);
-	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
-	feed_add_addresses(out, m, ep);
-	cJSON_AddNumberToObject(out, "sequence", ep->o.sequence);
-	cJSON_AddNumberToObject(out, "floor", ep->o.floor);
-	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
-	return out;
-}
-
-static cJSON *gone_json(const struct model *m, const struct gone *gone)
-{
-	const struct endpoint *ep = model_endpoint(m, gone->endpoint);
-	const struct host *host = ep ? ep->place.host : NULL;
-	cJSON *out = cJSON_CreateObject();
-
-	cJSON_AddNumberToObject(out, "id", gone->endpoint);
-	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(gone->addresses, gone->n_addresses));
-	if (host) {
-		cJSON_AddStringToObject(out, "host", host->o.key);
-		cJSON_AddItemToObject(out, "host_addresses",
-				      objects_addresses_json(host->o.spec->u.host.addresses,
-							     host->o.spec->u.host.n_addresses));
-	} else {
-		cJSON_AddNullToObject(out, "host");
-		cJSON_AddItemToObject(out, "host_addresses", cJSON_CreateArray());
-	}
-	cJSON_AddNumberToObject(out, "revision", ep ? ep->place.revision : gone->revision);
-	return out;
-}
-
 static struct host *host_of(const struct model *m, const char *name)
 {
 	return (struct host *)model_find(m, KIND_HOST, name);
 }
 
-/* The networks that it has, or lately had, endpoints of. */
+/* The networks that it has, or lately had, endpoints of, and those that it is a gateway of. */
 static void find_served(const struct model *m, const struct host *host, struct idset *out)
 {
 	const struct endpoint *ep;
+	const struct object *obj;
 	const struct gone *gone;
 
 	if (!host)
 		return;
+	for (obj = m->by_key[KIND_EXTERNAL]; obj; obj = obj->hh.next)
+		if (model_is_edge(host, obj))
+			idset_add(out, obj->net->o.id);
 	DL_FOREACH (host->endpoints, ep)
 		idset_add(out, ep->o.net->o.id);
 	DL_FOREACH (m->gone, gone)
 		if (gone->host == host)
 			idset_add(out, gone->vnid);
-}
-
-static cJSON *network_json(const struct model *m, const struct network *net, const struct host *host)
-{
-	cJSON *out = cJSON_CreateObject(), *list;
-	const struct endpoint *ep;
-	const struct object *obj;
-	const struct gone *gone;
-
-	cJSON_AddNumberToObject(out, "vnid", net->o.id);
-	cJSON_AddStringToObject(out, "name", net->o.key);
-	cJSON_AddNumberToObject(out, "revision", net->revision);
-	cJSON_AddNumberToObject(out, "floor", net->o.floor);
-	list = cJSON_AddArrayToObject(out, "policies");
-	DL_FOREACH (net->policies, obj)
-		cJSON_AddItemToArray(list, policy_json(obj));
-	DL_FOREACH (net->tombstones, obj)
-		cJSON_AddItemToArray(list, policy_json(obj));
-	list = cJSON_AddArrayToObject(out, "endpoints");
-	DL_FOREACH (host->endpoints, ep)
-		if (ep->o.net == net)
-			cJSON_AddItemToArray(list, endpoint_json(m, ep));
-	list = cJSON_AddArrayToObject(out, "gone");
-	DL_FOREACH (m->gone, gone)
-		if (gone->host == host && gone->vnid == net->o.id)
-			cJSON_AddItemToArray(list, gone_json(m, gone));
-	return out;
 }
 
 static void emit(struct feed *feed, cJSON *frame)
@@ -185,7 +84,7 @@ void feed_start(struct feed *feed, const struct model *m, unsigned int lifetime)
 	list = cJSON_AddArrayToObject(frame, "networks");
 	find_served(m, host, &feed->served);
 	for (uint32_t i = 0; i < feed->served.n; i++)
-		cJSON_AddItemToArray(list, network_json(m, model_network(m, feed->served.v[i]), host));
+		cJSON_AddItemToArray(list, feed_network_json(m, model_network(m, feed->served.v[i]), host));
 	emit(feed, frame);
 }
 
@@ -248,7 +147,7 @@ static void add_networks(struct feed_news *news)
 		const struct saved *saved = news->txn->saved.v[i];
 		struct network_news *entry;
 
-		if (saved->placed)
+		if (saved->placed || saved->obj->kind == KIND_EXTERNAL)
 			news->moves = true;
 		if (saved->obj->kind != KIND_NETWORK)
 			continue;
@@ -267,7 +166,7 @@ static char *policies_text(const struct txn *txn, const struct network *net)
 		const struct object *obj = ((const struct saved *)txn->saved.v[i])->obj;
 
 		if (obj->kind == KIND_POLICY && obj->net == net)
-			cJSON_AddItemToArray(list, policy_json(obj));
+			cJSON_AddItemToArray(list, feed_policy_json(obj));
 	}
 	text = cJSON_PrintUnformatted(list);
 	cJSON_Delete(list);
@@ -306,6 +205,33 @@ static void find_regated(struct feed_news *news)
 	}
 }
 
+/* Another network's subnets count where it is joined: staleness.c has touched this one then. */
+static bool has_new_subnets(const struct feed_news *news, const struct network *net)
+{
+	bool found = net->joined_by == news->txn->serial || news_of(news, net)->regated;
+
+	for (size_t i = 0; i < net->n_joints; i++) {
+		const struct network_news *other = news_of(news, net->joints[i].other);
+
+		found |= other && other->regated;
+	}
+	return found;
+}
+
+static void find_redrawn(struct feed_news *news)
+{
+	struct network_news *entry;
+
+	for (size_t i = 0; i < news->txn->saved.n; i++) {
+		const struct object *obj = ((const struct saved *)news->txn->saved.v[i])->obj;
+
+		if (obj->kind == KIND_EXTERNAL)
+			news_of(news, obj->net)->redrawn = true;
+	}
+	LL_FOREACH (news->networks, entry)
+		entry->redrawn |= has_new_subnets(news, entry->net);
+}
+
 struct feed_news *feed_news(const struct txn *txn)
 {
 	struct feed_news *news = mem_alloc(sizeof(*news));
@@ -325,6 +251,7 @@ struct feed_news *feed_news(const struct txn *txn)
 			ptrs_push(&news_of(news, obj->net)->endpoints, obj);
 	}
 	find_regated(news);
+	find_redrawn(news);
 	return news;
 }
 
@@ -365,11 +292,13 @@ static cJSON *commit_frame(const struct txn *txn, const struct network_news *ent
 	list = cJSON_AddArrayToObject(frame, "endpoints");
 	DL_FOREACH (host->endpoints, ep)
 		if (ep->o.net == entry->net && (entry->regated || ep->o.touched_by == txn->serial))
-			cJSON_AddItemToArray(list, endpoint_json(txn->m, ep));
+			cJSON_AddItemToArray(list, feed_endpoint_json(txn->m, ep));
 	list = cJSON_AddArrayToObject(frame, "gone");
 	DL_FOREACH (txn->m->gone, gone)
 		if (gone->host == host && gone->vnid == entry->net->o.id && touched(entry, gone->endpoint))
-			cJSON_AddItemToArray(list, gone_json(txn->m, gone));
+			cJSON_AddItemToArray(list, feed_gone_json(txn->m, gone));
+	if (entry->redrawn)
+		feed_add_map(frame, entry->net, host);
 	return frame;
 }
 
@@ -386,7 +315,7 @@ static void emit_network(struct feed *feed, const struct model *m, const struct 
 {
 	cJSON *frame = new_frame("network");
 
-	cJSON_AddItemToObject(frame, "network", network_json(m, net, host));
+	cJSON_AddItemToObject(frame, "network", feed_network_json(m, net, host));
 	emit(feed, frame);
 }
 

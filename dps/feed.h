@@ -29,10 +29,20 @@ void feed_tell(struct feed *feed, const struct feed_news *news);
 
 void feed_progress(struct feed *feed, const struct model *m);
 
+/* JSON of docs/api.md (feed_json.c); the trees are the caller's. */
+cJSON *feed_host_json(const struct host *host);
+cJSON *feed_policy_json(const struct object *policy); /* or a tombstone */
+cJSON *feed_endpoint_json(const struct model *m, const struct endpoint *ep);
+cJSON *feed_gone_json(const struct model *m, const struct gone *gone);
+cJSON *feed_network_json(const struct model *m, const struct network *net, const struct host *host);
+
 /* feed_add_addresses() - an endpoint's "addresses" and, one for one, their "gateways". */
 void feed_add_addresses(cJSON *out, const struct model *m, const struct endpoint *ep);
 
-/* feed_host_json() - HOST of docs/api.md; the tree is the caller's. */
-cJSON *feed_host_json(const struct host *host);
+/*
+ * feed_add_map() - "externals" and "subnets": what addresses mean to the network
+ * where no endpoint has them. Both lists are complete.
+ */
+void feed_add_map(cJSON *out, const struct network *net, const struct host *host);
 
 #endif

@@ -145,20 +145,17 @@ void link_unindex(struct model *m, struct object *obj)
 
 /* Endpoints and the subnets of their network */
 
-static const char *misfit(const struct network_spec *net, const struct ip_addr *addr)
+static const char *misfit(const struct network *net, const struct ip_addr *addr)
 {
 	struct ip_addr gateway = ip_link_local(&gateway_mac);
+	const struct subnet *subnet;
 
 	if (ip_is_link_local(addr))
 		return ip_equal(addr, &gateway) ? "is the gateway" : NULL;
-	for (size_t i = 0; i < net->n_subnets; i++) {
-		const struct subnet *subnet = &net->subnets[i];
-
-		if (!ip_prefix_contains(&subnet->prefix, addr))
-			continue;
-		return subnet->named && ip_equal(&subnet->gateway, addr) ? "is the gateway" : NULL;
-	}
-	return net->n_subnets ? "is in none of the subnets" : NULL;
+	subnet = model_subnet(net, addr);
+	if (!subnet)
+		return net->o.spec->u.network.n_subnets ? "is in none of the subnets" : NULL;
+	return subnet->named && ip_equal(&subnet->gateway, addr) ? "is the gateway" : NULL;
 }
 
 static int check_addresses(struct object *obj, struct json_error *err)
@@ -167,7 +164,7 @@ static int check_addresses(struct object *obj, struct json_error *err)
 	char text[IP_TEXT];
 
 	for (size_t i = 0; i < ep->n_addresses; i++) {
-		const char *why = misfit(&obj->net->o.spec->u.network, &ep->addresses[i]);
+		const char *why = misfit(obj->net, &ep->addresses[i]);
 
 		if (!why)
 			continue;
@@ -212,7 +209,7 @@ static int resolve_network(struct object *obj, struct json_error *err)
 		const struct endpoint_spec *spec = &ep->spec->u.endpoint;
 
 		for (size_t i = 0; i < spec->n_addresses; i++)
-			if (misfit(&obj->spec->u.network, &spec->addresses[i])) {
+			if (misfit(net, &spec->addresses[i])) {
 				name_object(obj, err);
 				json_fail(err, "subnets", "endpoint %s would not fit any more", ep->key);
 				return -EEXIST;
@@ -222,6 +219,40 @@ static int resolve_network(struct object *obj, struct json_error *err)
 		rc = check_apart(obj, "subnets", net, net->joints[i].other, err);
 		if (rc)
 			return rc;
+	}
+	return 0;
+}
+
+/* Prefixes, each of one external network only */
+
+static const struct object *find_twin(const struct object *obj, const struct ip_prefix *prefix)
+{
+	const struct object *other;
+
+	DL_FOREACH (obj->net->externals, other) {
+		const struct external_spec *spec = &other->spec->u.external;
+
+		for (size_t i = 0; other != obj && i < spec->n_prefixes; i++)
+			if (ip_prefix_equal(&spec->prefixes[i], prefix))
+				return other;
+	}
+	return NULL;
+}
+
+static int check_prefixes(const struct object *obj, struct json_error *err)
+{
+	const struct external_spec *spec = &obj->spec->u.external;
+	char text[IP_PREFIX_TEXT];
+
+	for (size_t i = 0; i < spec->n_prefixes; i++) {
+		const struct object *twin = find_twin(obj, &spec->prefixes[i]);
+
+		if (!twin)
+			continue;
+		name_object(obj, err);
+		json_fail_item(err, "prefixes", i, "%s is a prefix of external %s",
+			       ip_prefix_format(&spec->prefixes[i], text), twin->key);
+		return -EEXIST;
 	}
 	return 0;
 }
@@ -248,10 +279,30 @@ static int resolve_names(struct model *m, const struct object *obj, const struct
 	return 0;
 }
 
+static int resolve_external_name(const struct model *m, const struct object *obj, struct selector *sel,
+				 const char *side, struct json_error *err)
+{
+	const struct object *ext;
+	char field[32];
+
+	if (!sel->external)
+		return 0;
+	ext = model_find_in(m, KIND_EXTERNAL, obj->net->o.key, sel->external);
+	if (ext) {
+		idset_add(&sel->ids, ext->id);
+		return 0;
+	}
+	name_object(obj, err);
+	snprintf(field, sizeof(field), "%s.external", side);
+	return json_fail(err, field, "no such external network '%s' of network %s", sel->external,
+			 obj->net->o.key);
+}
+
 static int resolve_selector(struct model *m, const struct object *obj, struct selector *sel, const char *side,
 			    struct json_error *err)
 {
 	char field[32];
+	int rc;
 
 	sel->net = obj->net;
 	if (sel->network)
@@ -265,7 +316,8 @@ static int resolve_selector(struct model *m, const struct object *obj, struct se
 	for (size_t i = 0; i < sel->groups.n; i++)
 		idset_add(&sel->group_ids, model_group_id(m, sel->net->o.key, sel->groups.v[i]));
 	snprintf(field, sizeof(field), "%s.endpoints", side);
-	return resolve_names(m, obj, sel->net, &sel->endpoints, field, &sel->ids, err);
+	rc = resolve_names(m, obj, sel->net, &sel->endpoints, field, &sel->ids, err);
+	return rc ? rc : resolve_external_name(m, obj, sel, side, err);
 }
 
 static int resolve_path(const struct model *m, const struct object *obj, struct json_error *err)
@@ -303,22 +355,22 @@ static int resolve_policy(struct model *m, struct object *obj, struct json_error
 	if (rc)
 		return rc;
 	if (p->from.net != obj->net)
-		model_join(obj->net, p->from.net);
+		model_join(m, obj->net, p->from.net);
 	if (p->to.net != obj->net)
-		model_join(obj->net, p->to.net);
+		model_join(m, obj->net, p->to.net);
 	return 0;
 }
 
-void link_release(struct object *obj)
+void link_release(struct model *m, struct object *obj)
 {
 	struct policy_spec *p = &obj->spec->u.policy;
 
 	if (obj->kind != KIND_POLICY)
 		return;
 	if (p->from.net != obj->net)
-		model_part(obj->net, p->from.net);
+		model_part(m, obj->net, p->from.net);
 	if (p->to.net != obj->net)
-		model_part(obj->net, p->to.net);
+		model_part(m, obj->net, p->to.net);
 }
 
 int link_resolve(struct model *m, struct object *obj, struct json_error *err)
@@ -330,6 +382,8 @@ int link_resolve(struct model *m, struct object *obj, struct json_error *err)
 		return resolve_network(obj, err);
 	case KIND_ENDPOINT:
 		return check_addresses(obj, err);
+	case KIND_EXTERNAL:
+		return check_prefixes(obj, err);
 	case KIND_GROUP:
 		return resolve_names(m, obj, obj->net, &spec->u.group.endpoints, "endpoints",
 				     &spec->u.group.ids, err);
@@ -373,6 +427,7 @@ static bool policy_names(const struct policy_spec *p, const struct object *obj)
 	case KIND_NETWORK:
 		return &p->from.net->o == obj || &p->to.net->o == obj;
 	case KIND_ENDPOINT:
+	case KIND_EXTERNAL:
 		return idset_has(&p->from.ids, obj->id) || idset_has(&p->to.ids, obj->id);
 	case KIND_SERVICE:
 		return names_has(&p->path, obj->key);
@@ -397,6 +452,8 @@ static bool refers(const struct object *from, const struct object *obj)
 	case KIND_GROUP:
 		return &from->net->o == obj ||
 		       (obj->kind == KIND_ENDPOINT && idset_has(&from->spec->u.group.ids, obj->id));
+	case KIND_EXTERNAL:
+		return &from->net->o == obj;
 	case KIND_ENDPOINT:
 		return &from->net->o == obj ||
 		       (const struct object *)((const struct endpoint *)from)->place.host == obj;

@@ -23,7 +23,7 @@ void link_unindex(struct model *m, struct object *obj);
  * become joined. link_release() undoes the joining.
  */
 int link_resolve(struct model *m, struct object *obj, struct json_error *err);
-void link_release(struct object *obj);
+void link_release(struct model *m, struct object *obj);
 
 /* link_groups() - the groups that an endpoint is in, by its own list and by group objects. */
 void link_groups(struct model *m, const struct endpoint *ep, struct idset *out);

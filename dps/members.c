@@ -8,7 +8,7 @@ int members_find(const struct model *m, uint32_t vnid, uint32_t source, const st
 		 struct json_error *err)
 {
 	const struct network *net = model_network(m, vnid);
-	const struct endpoint *ep = model_endpoint(m, source);
+	const struct endpoint *ep = model_party(m, source);
 
 	if (!net) {
 		json_fail(err, "vnid", "no network has the id %u", vnid);

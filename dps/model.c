@@ -27,8 +27,9 @@ struct group_id {
 
 static const size_t sizes[KIND_COUNT] = {
 	[KIND_NETWORK] = sizeof(struct network),   [KIND_HOST] = sizeof(struct host),
-	[KIND_ENDPOINT] = sizeof(struct endpoint), [KIND_GROUP] = sizeof(struct object),
-	[KIND_SERVICE] = sizeof(struct object),	   [KIND_POLICY] = sizeof(struct policy),
+	[KIND_ENDPOINT] = sizeof(struct endpoint), [KIND_EXTERNAL] = sizeof(struct endpoint),
+	[KIND_GROUP] = sizeof(struct object),	   [KIND_SERVICE] = sizeof(struct object),
+	[KIND_POLICY] = sizeof(struct policy),
 };
 
 void model_init(struct model *m)
@@ -71,6 +72,20 @@ struct endpoint *model_endpoint(const struct model *m, uint32_t id)
 	return (struct endpoint *)find_id(m, KIND_ENDPOINT, id);
 }
 
+struct endpoint *model_party(const struct model *m, uint32_t id)
+{
+	struct endpoint *ep = model_endpoint(m, id);
+
+	return ep ? ep : (struct endpoint *)find_id(m, KIND_EXTERNAL, id);
+}
+
+struct endpoint *model_find_party(const struct model *m, const char *key)
+{
+	struct object *obj = model_find(m, KIND_ENDPOINT, key);
+
+	return (struct endpoint *)(obj ? obj : model_find(m, KIND_EXTERNAL, key));
+}
+
 struct policy *model_policy(const struct model *m, uint32_t id)
 {
 	return (struct policy *)find_id(m, KIND_POLICY, id);
@@ -107,18 +122,62 @@ bool model_is_gateway(const struct model *m, const struct network *net, const st
 	return false;
 }
 
-const struct ip_addr *model_gateway(const struct model *m, const struct network *net,
-				    const struct ip_addr *addr)
+const struct subnet *model_subnet(const struct network *net, const struct ip_addr *addr)
 {
 	const struct network_spec *spec = &net->o.spec->u.network;
 
-	for (size_t i = 0; i < spec->n_subnets; i++) {
-		const struct subnet *subnet = &spec->subnets[i];
-
-		if (ip_prefix_contains(&subnet->prefix, addr))
-			return model_at(m, net->o.id, &subnet->gateway) ? NULL : &subnet->gateway;
-	}
+	for (size_t i = 0; i < spec->n_subnets; i++)
+		if (ip_prefix_contains(&spec->subnets[i].prefix, addr))
+			return &spec->subnets[i];
 	return NULL;
+}
+
+const struct ip_addr *model_gateway(const struct model *m, const struct network *net,
+				    const struct ip_addr *addr)
+{
+	const struct subnet *subnet = model_subnet(net, addr);
+
+	return subnet && !model_at(m, net->o.id, &subnet->gateway) ? &subnet->gateway : NULL;
+}
+
+struct endpoint *model_external(const struct network *net, const struct ip_addr *addr)
+{
+	struct object *obj, *found = NULL;
+	int longest = -1;
+
+	DL_FOREACH (net->externals, obj) {
+		const struct external_spec *spec = &obj->spec->u.external;
+
+		for (size_t i = 0; i < spec->n_prefixes; i++)
+			if (spec->prefixes[i].bits > longest &&
+			    ip_prefix_contains(&spec->prefixes[i], addr)) {
+				longest = spec->prefixes[i].bits;
+				found = obj;
+			}
+	}
+	return (struct endpoint *)found;
+}
+
+bool model_is_external(const struct endpoint *ep)
+{
+	return ep->o.kind == KIND_EXTERNAL;
+}
+
+bool model_is_edge(const struct host *host, const struct object *ext)
+{
+	const char *gateway = ext->spec->u.external.gateway;
+
+	return gateway && !strcmp(gateway, host->o.key);
+}
+
+struct host *model_host_of(const struct model *m, const struct endpoint *ep)
+{
+	const char *gateway;
+
+	if (!model_is_external(ep))
+		return ep->place.host;
+	gateway = ep->o.spec->u.external.gateway;
+	return gateway ? (struct host *)model_find(m, KIND_HOST, gateway) : NULL;
 }
 
 struct object *model_own(struct model *m, uint32_t vnid, const struct ip_addr *addr, struct object *obj)
@@ -175,6 +234,8 @@ static struct object **list_of(struct object *obj)
 	switch (obj->kind) {
 	case KIND_ENDPOINT:
 		return &obj->net->endpoints;
+	case KIND_EXTERNAL:
+		return &obj->net->externals;
 	case KIND_GROUP:
 		return &obj->net->groups;
 	case KIND_POLICY:
@@ -222,13 +283,14 @@ struct object *model_create(struct model *m, enum kind kind, const char *key, st
 			    uint32_t id)
 {
 	uint32_t last = kind == KIND_NETWORK ? VNID_MAX : UINT32_MAX;
+	uint32_t *count = &m->last_id[kind == KIND_EXTERNAL ? KIND_ENDPOINT : kind];
 	struct object *obj;
 
-	if (!id && m->last_id[kind] >= last)
+	if (!id && *count >= last)
 		return NULL;
 	obj = mem_alloc(sizes[kind]);
 	obj->kind = kind;
-	obj->id = id ? id : ++m->last_id[kind];
+	obj->id = id ? id : ++*count;
 	obj->net = net;
 	obj->made_by = m->serial;
 	snprintf(obj->key, sizeof(obj->key), "%s", key);
@@ -290,11 +352,12 @@ bool model_joined(const struct network *a, const struct network *b)
 	return a == b || find_joint(a, b);
 }
 
-static void join_one(struct network *a, struct network *b)
+static void join_one(struct model *m, struct network *a, struct network *b)
 {
 	struct joint *joint = find_joint(a, b);
 
 	if (!joint) {
+		a->joined_by = m->serial;
 		a->joints = mem_resize(a->joints, a->n_joints + 1, sizeof(*a->joints));
 		joint = &a->joints[a->n_joints++];
 		*joint = (struct joint){ .other = b };
@@ -302,24 +365,26 @@ static void join_one(struct network *a, struct network *b)
 	joint->policies++;
 }
 
-static void part_one(struct network *a, struct network *b)
+static void part_one(struct model *m, struct network *a, struct network *b)
 {
 	struct joint *joint = find_joint(a, b);
 
-	if (!--joint->policies)
-		*joint = a->joints[--a->n_joints];
+	if (--joint->policies)
+		return;
+	a->joined_by = m->serial;
+	*joint = a->joints[--a->n_joints];
 }
 
-void model_join(struct network *a, struct network *b)
+void model_join(struct model *m, struct network *a, struct network *b)
 {
-	join_one(a, b);
-	join_one(b, a);
+	join_one(m, a, b);
+	join_one(m, b, a);
 }
 
-void model_part(struct network *a, struct network *b)
+void model_part(struct model *m, struct network *a, struct network *b)
 {
-	part_one(a, b);
-	part_one(b, a);
+	part_one(m, a, b);
+	part_one(m, b, a);
 }
 
 void model_free_gone(struct model *m, struct gone *gone)

@@ -31,7 +31,7 @@ struct object {
 	uint64_t touched_by;	    /* the transaction that touched it last */
 	struct object *prev, *next; /* among its network's objects of this kind */
 	UT_hash_handle hh;	    /* by key, one table per kind */
-	UT_hash_handle hh_id;	    /* by id: networks, endpoints, policies, hosts */
+	UT_hash_handle hh_id;	    /* by id: networks, endpoints, externals, policies, hosts */
 };
 
 struct host {
@@ -45,8 +45,13 @@ struct place {
 	uint64_t revision; /* of the last change; 0: never had one */
 };
 
+/*
+ * What packets come from and go to: an endpoint, or an external network, which
+ * has no place and no groups. Their ids are of one count, their names in a
+ * network of one kind.
+ */
 struct endpoint {
-	struct object o;
+	struct object o; /* KIND_ENDPOINT or KIND_EXTERNAL */
 	struct place place;
 	struct idset groups;	      /* by its own list and by group objects */
 	struct endpoint *prev, *next; /* among its host's */
@@ -67,12 +72,13 @@ struct network {
 	struct object o;
 	uint64_t revision;	 /* the network's: raised once by each commit that changes it */
 	struct policy *fallback; /* its default policy */
-	struct object *endpoints, *groups, *policies, *tombstones;
+	struct object *endpoints, *externals, *groups, *policies, *tombstones;
 	size_t n_policies;
 	struct order *order; /* its policies, first match first (order.c) */
 	bool order_stale;    /* not as the policies are; so at the start */
 	struct joint *joints;
 	size_t n_joints;
+	uint64_t joined_by; /* the transaction that joined it with another network last, or parted it */
 };
 
 /* An endpoint that was on a host lately: where packets that still come are to go. */
@@ -109,11 +115,24 @@ struct object *model_find(const struct model *m, enum kind kind, const char *key
 struct object *model_find_in(const struct model *m, enum kind kind, const char *network, const char *name);
 struct network *model_network(const struct model *m, uint32_t vnid);
 struct endpoint *model_endpoint(const struct model *m, uint32_t id);
+struct endpoint *model_party(const struct model *m, uint32_t id); /* an endpoint or an external network */
+struct endpoint *model_find_party(const struct model *m, const char *key);
 struct policy *model_policy(const struct model *m, uint32_t id); /* tombstones too */
 struct host *model_host(const struct model *m, uint32_t id);
 
 /* model_at() - the endpoint of this network that has the address, listed or given by its MAC. */
 struct endpoint *model_at(const struct model *m, uint32_t vnid, const struct ip_addr *addr);
+
+/* model_subnet() - the subnet of this network that the address lies in. */
+const struct subnet *model_subnet(const struct network *net, const struct ip_addr *addr);
+
+/* model_external() - the external network of this one that holds the address, by the longest prefix. */
+struct endpoint *model_external(const struct network *net, const struct ip_addr *addr);
+bool model_is_external(const struct endpoint *ep);
+bool model_is_edge(const struct host *host, const struct object *ext); /* is its gateway there? */
+
+/* model_host_of() - where packets to it go: its place, or the gateway. NULL: nowhere now. */
+struct host *model_host_of(const struct model *m, const struct endpoint *ep);
 
 /* model_is_gateway() - is this the gateway of a subnet of the network, and no endpoint's address? */
 bool model_is_gateway(const struct model *m, const struct network *net, const struct ip_addr *addr);
@@ -151,8 +170,8 @@ void model_set_place(struct endpoint *ep, const struct place *place);
 
 /* Ties between networks, counted. */
 bool model_joined(const struct network *a, const struct network *b);
-void model_join(struct network *a, struct network *b);
-void model_part(struct network *a, struct network *b);
+void model_join(struct model *m, struct network *a, struct network *b);
+void model_part(struct model *m, struct network *a, struct network *b);
 
 void model_free_gone(struct model *m, struct gone *gone);
 

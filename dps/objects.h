@@ -22,6 +22,7 @@
 #define SUBNETS_MAX 64
 #define ADDRESSES_MAX 4096 /* of an endpoint */
 #define HOST_ADDRESSES_MAX 16
+#define PREFIXES_MAX 64	  /* of an external network */
 #define GROUPS_MAX 64	  /* of an endpoint */
 #define MEMBERS_MAX 65536 /* of a group, or endpoints named by one side of a policy */
 #define INSTANCES_MAX 1024
@@ -31,7 +32,16 @@
 #define DEFAULT_POLICY "default" /* the name that each network's own default policy has */
 
 /* The order is that in which a file's objects are put in place. */
-enum kind { KIND_NETWORK, KIND_HOST, KIND_ENDPOINT, KIND_GROUP, KIND_SERVICE, KIND_POLICY, KIND_COUNT };
+enum kind {
+	KIND_NETWORK,
+	KIND_HOST,
+	KIND_ENDPOINT,
+	KIND_EXTERNAL,
+	KIND_GROUP,
+	KIND_SERVICE,
+	KIND_POLICY,
+	KIND_COUNT
+};
 
 struct names {
 	char **v;
@@ -63,6 +73,13 @@ struct endpoint_spec {
 	struct names groups;
 };
 
+/* What lies beyond a network's edge. */
+struct external_spec {
+	struct ip_prefix *prefixes;
+	size_t n_prefixes;
+	char *gateway; /* the host where the edge is, registered or not; NULL: none */
+};
+
 struct group_spec {
 	struct names endpoints;
 	struct idset ids; /* linked */
@@ -73,13 +90,15 @@ struct service_spec {
 	struct idset ids;	/* linked */
 };
 
-/* One side of a policy. With neither ids nor groups it means the whole network. */
+/* One side of a policy. With neither ids nor groups it means all endpoints of the network. */
 struct selector {
 	bool any;
 	char *network; /* NULL: the policy's own */
 	struct names endpoints, groups;
+	char *external;	     /* NULL: none; of the policy's own network */
 	struct network *net; /* linked, as the sets are */
-	struct idset ids, group_ids;
+	struct idset ids;    /* of endpoints and of the external network */
+	struct idset group_ids;
 };
 
 struct policy_spec {
@@ -103,6 +122,7 @@ struct spec {
 		struct network_spec network;
 		struct host_spec host;
 		struct endpoint_spec endpoint;
+		struct external_spec external;
 		struct group_spec group;
 		struct service_spec service;
 		struct policy_spec policy;
@@ -139,6 +159,9 @@ const char *objects_action_name(bool allow, bool reject);
 int network_parse(const cJSON *json, struct spec *spec, struct json_error *err);
 void network_render(const struct spec *spec, cJSON *out);
 void network_free(struct spec *spec);
+int external_parse(const cJSON *json, struct spec *spec, struct json_error *err);
+void external_render(const struct spec *spec, cJSON *out);
+void external_free(struct spec *spec);
 int policy_parse(const cJSON *json, struct policy_spec *out, struct json_error *err);
 void policy_render(const struct policy_spec *spec, cJSON *out);
 void policy_free(struct policy_spec *spec);

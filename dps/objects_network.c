@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Networks: from JSON and back. */
+/* Networks and what is beyond their edges: from JSON and back. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "dps/objects.h"
 
@@ -118,4 +119,74 @@ void network_render(const struct spec *spec, cJSON *out)
 void network_free(struct spec *spec)
 {
 	free(spec->u.network.subnets);
+}
+
+/* External networks */
+
+static int parse_prefixes(const cJSON *list, struct external_spec *out, struct json_error *err)
+{
+	const cJSON *item;
+
+	out->prefixes = mem_alloc(cJSON_GetArraySize(list) * sizeof(*out->prefixes));
+	cJSON_ArrayForEach (item, list) {
+		struct ip_prefix prefix;
+		char at[40];
+		int rc;
+
+		snprintf(at, sizeof(at), "prefixes[%zu]", out->n_prefixes);
+		rc = parse_prefix(cJSON_GetStringValue(item), at, &prefix, err);
+		if (rc)
+			return rc;
+		for (size_t i = 0; i < out->n_prefixes; i++)
+			if (ip_prefix_equal(&out->prefixes[i], &prefix))
+				return json_fail(err, at, "'%s' is there twice", item->valuestring);
+		out->prefixes[out->n_prefixes++] = prefix;
+	}
+	return out->n_prefixes ? 0 : json_fail(err, "prefixes", "'prefixes' must not be empty");
+}
+
+static int parse_edge(const cJSON *gateway, struct external_spec *out, struct json_error *err)
+{
+	static const char *const fields[] = { "host", NULL };
+	const char *host = NULL;
+	int rc;
+
+	if (!cJSON_IsObject(gateway))
+		return json_fail(err, "gateway", "a gateway is an object like {\"host\": \"gw1\"}");
+	snprintf(err->prefix, sizeof(err->prefix), "gateway.");
+	rc = json_only(gateway, fields, err);
+	rc = rc ? rc : json_str(gateway, "host", &host, err);
+	if (!rc && !objects_check_name(host))
+		rc = json_fail(err, "host", "'%.80s' is not the name of a host", host);
+	err->prefix[0] = '\0';
+	if (!rc)
+		out->gateway = mem_copy(host);
+	return rc;
+}
+
+int external_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	const cJSON *list = NULL, *gateway = json_get(json, "gateway");
+	int rc = json_list(json, "prefixes", PREFIXES_MAX, &list, err);
+
+	rc = rc ? rc : parse_prefixes(list, &spec->u.external, err);
+	return rc || !gateway ? rc : parse_edge(gateway, &spec->u.external, err);
+}
+
+void external_render(const struct spec *spec, cJSON *out)
+{
+	const struct external_spec *ext = &spec->u.external;
+	cJSON *list = cJSON_AddArrayToObject(out, "prefixes");
+	char text[IP_PREFIX_TEXT];
+
+	for (size_t i = 0; i < ext->n_prefixes; i++)
+		cJSON_AddItemToArray(list, cJSON_CreateString(ip_prefix_format(&ext->prefixes[i], text)));
+	if (ext->gateway)
+		cJSON_AddStringToObject(cJSON_AddObjectToObject(out, "gateway"), "host", ext->gateway);
+}
+
+void external_free(struct spec *spec)
+{
+	free(spec->u.external.prefixes);
+	free(spec->u.external.gateway);
 }

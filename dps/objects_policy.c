@@ -37,6 +37,24 @@ static int parse_other_network(const cJSON *json, struct selector *out, struct j
 	return 0;
 }
 
+static int parse_external(const cJSON *json, struct selector *out, struct json_error *err)
+{
+	const char *external = NULL;
+	int rc = json_str_opt(json, "external", &external, err);
+
+	if (rc || !external)
+		return rc;
+	if (!objects_check_name(external))
+		return json_fail(err, "external",
+				 "'%.80s': policies are logical: this is not the name of an external network",
+				 external);
+	if (out->network)
+		return json_fail(err, "external", "it is of the policy's own network, not of '%s'",
+				 out->network);
+	out->external = mem_copy(external);
+	return 0;
+}
+
 static int parse_members(const cJSON *json, struct selector *out, struct json_error *err)
 {
 	int rc = objects_names(json, "endpoints", MEMBERS_MAX, "an endpoint", &out->endpoints, err);
@@ -55,7 +73,6 @@ static int parse_selector_fields(const cJSON *json, struct selector *out, struct
 {
 	static const char *const fields[] = { "endpoints", "groups", "network", "external", NULL };
 	const cJSON *item;
-	const char *external = NULL;
 	int rc;
 
 	cJSON_ArrayForEach (item, json) {
@@ -67,10 +84,8 @@ static int parse_selector_fields(const cJSON *json, struct selector *out, struct
 			return no_field(item->string, err);
 	}
 	rc = json_only(json, fields, err);
-	rc = rc ? rc : json_str_opt(json, "external", &external, err);
-	if (!rc && external)
-		rc = json_fail(err, "external", "no such external network '%.60s'", external);
 	rc = rc ? rc : parse_other_network(json, out, err);
+	rc = rc ? rc : parse_external(json, out, err);
 	return rc ? rc : parse_members(json, out, err);
 }
 
@@ -86,11 +101,12 @@ static int parse_selector(const cJSON *json, const char *field, struct selector 
 	}
 	if (cJSON_IsString(side))
 		return json_fail(err, field,
-				 "'%.60s': policies are logical: '%s' is \"any\" or names endpoints, groups "
-				 "or a network",
+				 "'%.60s': policies are logical: '%s' is \"any\" or names endpoints, groups, "
+				 "a network or an external one",
 				 side->valuestring, field);
 	if (!cJSON_IsObject(side) || !side->child)
-		return json_fail(err, field, "'%s' is \"any\" or names endpoints, groups or a network",
+		return json_fail(err, field,
+				 "'%s' is \"any\" or names endpoints, groups, a network or an external one",
 				 field);
 	enter(err, field);
 	return leave(err, parse_selector_fields(side, out, err));
@@ -241,6 +257,8 @@ static void render_selector(const struct selector *sel, const char *field, cJSON
 		cJSON_AddItemToObject(side, "groups", objects_names_json(&sel->groups));
 	if (sel->network)
 		cJSON_AddStringToObject(side, "network", sel->network);
+	if (sel->external)
+		cJSON_AddStringToObject(side, "external", sel->external);
 }
 
 static void render_port(const uint16_t range[2], const char *field, cJSON *out)
@@ -295,6 +313,7 @@ void policy_render(const struct policy_spec *spec, cJSON *out)
 static void free_selector(struct selector *sel)
 {
 	free(sel->network);
+	free(sel->external);
 	objects_free_names(&sel->endpoints);
 	objects_free_names(&sel->groups);
 	idset_free(&sel->ids);

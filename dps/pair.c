@@ -19,7 +19,7 @@ static bool selects(const struct selector *sel, const struct endpoint *ep)
 	if (sel->net != ep->o.net)
 		return false;
 	if (!sel->ids.n && !sel->group_ids.n)
-		return true;
+		return !model_is_external(ep);
 	return idset_has(&sel->ids, ep->o.id) || idset_meets(&sel->group_ids, &ep->groups);
 }
 
@@ -123,19 +123,27 @@ static bool is_answered(const struct pair *pair)
 	return answered;
 }
 
-void pair_init(struct pair *pair, const struct endpoint *source, const struct endpoint *destination)
+/* May policies let anything pass at all? An external network is its own network's alone. */
+static bool is_decided(const struct endpoint *from, const struct endpoint *to)
 {
-	struct network *from = source->o.net, *to = destination->o.net;
-	bool joined = model_joined(from, to), inner = from == to;
+	int externals = model_is_external(from) + model_is_external(to);
 
-	*pair = (struct pair){ .from = source, .to = destination, .n_halves = inner ? 1 : 2 };
-	pair->halves[0] = (struct half){ .net = from, .inner = inner };
-	pair->halves[1] = (struct half){ .net = to };
-	for (int h = 0; joined && h < pair->n_halves; h++)
-		collect(&pair->halves[h], source, destination);
-	pair->closed = !inner || !spec_of(from->fallback)->allow;
-	pair->answerable = joined && pair->closed && has_gap(pair) && is_answered(pair);
-	pair->barred = !inner && !pair->answerable && !allows_something(&pair->halves[0]);
+	return externals ? externals == 1 && from->o.net == to->o.net : model_joined(from->o.net, to->o.net);
+}
+
+void pair_init(struct pair *pair, const struct endpoint *from, const struct endpoint *to)
+{
+	bool decided = is_decided(from, to), one = from->o.net == to->o.net;
+	bool inner = one && !model_is_external(from) && !model_is_external(to);
+
+	*pair = (struct pair){ .from = from, .to = to, .n_halves = one ? 1 : 2 };
+	pair->halves[0] = (struct half){ .net = from->o.net, .inner = inner };
+	pair->halves[1] = (struct half){ .net = to->o.net };
+	for (int h = 0; decided && h < pair->n_halves; h++)
+		collect(&pair->halves[h], from, to);
+	pair->closed = !inner || !spec_of(from->o.net->fallback)->allow;
+	pair->answerable = decided && pair->closed && has_gap(pair) && is_answered(pair);
+	pair->barred = !pair->answerable && !allows_something(&pair->halves[0]);
 	if (pair->barred)
 		pair->halves[1].policies.n = 0;
 }

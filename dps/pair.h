@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A pair of endpoints and what the policies say of its packets: those that
+ * A pair of endpoints, of which one may be an external network, and what the policies say of its packets: those that
  * could match it, in order, of one network or of two; what they decide for one
  * packet (pair.c); and the same as ordered rules for all (pair_rules.c).
  */
@@ -37,7 +37,7 @@ struct rule {
 struct half {
 	struct network *net;
 	struct ptrs policies;
-	bool inner; /* the pair is inside the network: its default decides what they do not */
+	bool inner; /* both are its endpoints: its default decides what policies do not */
 };
 
 struct pair {

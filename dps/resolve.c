@@ -5,27 +5,44 @@
 
 /* From the key to the pair */
 
+static const struct endpoint *find_name(const struct model *m, const char *network, const char *name)
+{
+	const struct object *obj = model_find_in(m, KIND_ENDPOINT, network, name);
+
+	return (const struct endpoint *)(obj ? obj : model_find_in(m, KIND_EXTERNAL, network, name));
+}
+
 static const struct endpoint *find_source(const struct model *m, const struct question *q)
 {
-	if (q->source)
-		return model_endpoint(m, q->source);
-	return (struct endpoint *)model_find_in(m, KIND_ENDPOINT, q->network, q->from);
+	return q->source ? model_party(m, q->source) : find_name(m, q->network, q->from);
+}
+
+/* Does it lie in a subnet of this network, or of one joined with it? */
+static bool is_inside(const struct network *net, const struct ip_addr *addr)
+{
+	for (size_t i = 0; i < net->n_joints; i++)
+		if (model_subnet(net->joints[i].other, addr))
+			return true;
+	return model_subnet(net, addr);
 }
 
 /*
- * An address means the source's network first, then those joined with it; a
- * link-local one the source's network alone.
+ * An address means the source's network first, then those joined with it, then
+ * what is beyond the source's network; a link-local one the source's network
+ * alone.
  */
 static const struct endpoint *find_address(const struct model *m, const struct network *net,
 					   const struct ip_addr *addr)
 {
 	const struct endpoint *ep = model_at(m, net->o.id, addr);
 
-	if (ip_is_link_local(addr))
+	if (ep || ip_is_link_local(addr))
 		return ep;
 	for (size_t i = 0; !ep && i < net->n_joints; i++)
 		ep = model_at(m, net->joints[i].other->o.id, addr);
-	return ep;
+	if (ep || !ip_is_host(addr) || is_inside(net, addr))
+		return ep;
+	return model_external(net, addr);
 }
 
 static const struct endpoint *find_destination(const struct model *m, const struct network *net,
@@ -33,9 +50,15 @@ static const struct endpoint *find_destination(const struct model *m, const stru
 {
 	if (q->by_address)
 		return find_address(m, net, &q->address);
-	if (strchr(q->to, '/'))
-		return (struct endpoint *)model_find(m, KIND_ENDPOINT, q->to);
-	return (struct endpoint *)model_find_in(m, KIND_ENDPOINT, net->o.key, q->to);
+	if (q->destination)
+		return model_party(m, q->destination);
+	return strchr(q->to, '/') ? model_find_party(m, q->to) : find_name(m, net->o.key, q->to);
+}
+
+/* What is beyond a network's edge is there for its own endpoints alone. */
+static bool may_meet(const struct endpoint *from, const struct endpoint *to)
+{
+	return from->o.net == to->o.net || (!model_is_external(from) && !model_is_external(to));
 }
 
 /* Nobody has the address: it may be a gateway's, of the source's network or of those joined with it. */
@@ -87,12 +110,14 @@ void resolve(struct model *m, const struct question *q, struct answer *out)
 	out->source = from->o.id;
 	out->vnid = from->o.net->o.id;
 	out->sequence = from->o.net->revision;
-	to = out->destination = find_destination(m, from->o.net, q);
-	if (!to) {
+	to = find_destination(m, from->o.net, q);
+	if (!to || !may_meet(from, to)) {
 		answer_nobody(m, from->o.net, q, out);
 		return;
 	}
-	if (!q->by_address && to->o.spec->u.endpoint.n_addresses) {
+	out->destination = to;
+	out->host = model_host_of(m, to);
+	if (!q->by_address && !model_is_external(to) && to->o.spec->u.endpoint.n_addresses) {
 		out->has_address = true;
 		out->address = to->o.spec->u.endpoint.addresses[0];
 	}

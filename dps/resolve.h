@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Questions and their answers. A question goes key -> the two endpoints -> the
- * policies that could match the pair, in order -> what they say of this packet
+ * Questions and their answers. A question goes key -> the two endpoints, of
+ * which one may be an external network -> the policies that could match the pair, in order -> what they say of this packet
  * and, as ordered rules, of every packet of the pair. Reads the model, changes
  * nothing but its sorted orders.
  */
@@ -19,7 +19,8 @@ struct question {
 	const char *from;
 	bool by_address;
 	struct ip_addr address;
-	const char *to; /* "name" or "network/name" */
+	uint32_t destination; /* 0: by name */
+	const char *to;	      /* "name" or "network/name" */
 	struct flow_box packet;
 };
 
@@ -30,6 +31,7 @@ struct answer {
 	bool has_address;
 	struct ip_addr address;
 	const struct endpoint *destination; /* NULL: none */
+	const struct host *host;	    /* where that is; NULL: nowhere, or not registered */
 	struct outcome outcome;		    /* no policy: nothing was decided */
 	unsigned int scope;		    /* enum scope, or-ed */
 	struct rule rules[RULES_MAX];
@@ -54,7 +56,6 @@ void resolve_check(struct model *m, const struct question *question, struct chec
 
 /* JSON for docs/api.md; the tree is the caller's. */
 cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime);
-cJSON *resolve_endpoint_json(const struct endpoint *ep);
 const char *resolve_verdict_name(enum verdict verdict);
 
 #endif

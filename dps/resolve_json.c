@@ -22,27 +22,43 @@ const char *resolve_verdict_name(enum verdict verdict)
 	return verdicts[verdict];
 }
 
-static cJSON *host_addresses_json(const struct host *host)
+/* The name of where it is: a gateway has it also where no such host is registered. */
+static const char *host_name(const struct answer *answer)
 {
-	return host ? objects_addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses)
-		    : cJSON_CreateArray();
+	if (model_is_external(answer->destination))
+		return answer->destination->o.spec->u.external.gateway;
+	return answer->host ? answer->host->o.key : NULL;
 }
 
-cJSON *resolve_endpoint_json(const struct endpoint *ep)
+static void add_host(cJSON *out, const struct answer *answer)
 {
-	const struct host *host = ep->place.host;
+	const char *name = host_name(answer);
+	const struct host_spec *spec = answer->host ? &answer->host->o.spec->u.host : NULL;
+
+	if (name)
+		cJSON_AddStringToObject(out, "host", name);
+	else
+		cJSON_AddNullToObject(out, "host");
+	cJSON_AddItemToObject(out, "host_addresses",
+			      spec ? objects_addresses_json(spec->addresses, spec->n_addresses)
+				   : cJSON_CreateArray());
+}
+
+static cJSON *destination_json(const struct answer *answer)
+{
+	const struct endpoint *ep = answer->destination;
+	bool external = model_is_external(ep);
 	cJSON *out = cJSON_CreateObject();
 	char mac[MAC_TEXT];
 
 	cJSON_AddNumberToObject(out, "id", ep->o.id);
 	cJSON_AddStringToObject(out, "name", ep->o.key);
+	if (external)
+		cJSON_AddTrueToObject(out, "external");
 	cJSON_AddNumberToObject(out, "vnid", ep->o.net->o.id);
-	cJSON_AddStringToObject(out, "mac", mac_format(&ep->o.spec->u.endpoint.mac, mac));
-	if (host)
-		cJSON_AddStringToObject(out, "host", host->o.key);
-	else
-		cJSON_AddNullToObject(out, "host");
-	cJSON_AddItemToObject(out, "host_addresses", host_addresses_json(host));
+	cJSON_AddStringToObject(out, "mac",
+				mac_format(external ? &gateway_mac : &ep->o.spec->u.endpoint.mac, mac));
+	add_host(out, answer);
 	return out;
 }
 
@@ -123,7 +139,7 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 	if (answer->has_address)
 		cJSON_AddStringToObject(out, "address", ip_format(&answer->address, text));
 	if (answer->destination)
-		cJSON_AddItemToObject(out, "destination", resolve_endpoint_json(answer->destination));
+		cJSON_AddItemToObject(out, "destination", destination_json(answer));
 	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
 	add_marks(out, &answer->outcome);
 	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dps/staleness.h"
+#include "dps/staleness_rules.h"
 
 #include <string.h>
 #include <utlist.h>
@@ -10,7 +10,7 @@
 /* Beyond so many endpoints the whole network's floor is raised instead of each one's. */
 #define ENDPOINT_FLOORS_MAX 1024
 
-static void raise_sequence(struct txn *txn, struct object *obj)
+void staleness_sequence(struct txn *txn, struct object *obj)
 {
 	uint64_t revision = txn_raise(txn, obj->net);
 
@@ -18,7 +18,7 @@ static void raise_sequence(struct txn *txn, struct object *obj)
 	obj->sequence = revision;
 }
 
-static void raise_floor(struct txn *txn, struct object *obj)
+void staleness_floor(struct txn *txn, struct object *obj)
 {
 	uint64_t revision = txn_raise(txn, obj->net);
 
@@ -90,7 +90,7 @@ static void mark_overlaps_in(struct txn *txn, struct network *net, const struct 
 
 	DL_FOREACH (net->policies, obj)
 		if (obj != but && policies_overlap(&obj->spec->u.policy, spec))
-			raise_sequence(txn, obj);
+			staleness_sequence(txn, obj);
 }
 
 static bool means(const struct selector *sel, const struct network *net)
@@ -120,7 +120,7 @@ static void mark_all(struct txn *txn, struct network *net)
 	struct object *obj;
 
 	DL_FOREACH (net->policies, obj)
-		raise_sequence(txn, obj);
+		staleness_sequence(txn, obj);
 }
 
 /* Floors of what a policy lets packets reach */
@@ -130,6 +130,9 @@ static void raise_endpoint_floors(struct txn *txn, const struct selector *to)
 	unsigned int raised = 0;
 	struct object *obj;
 
+	DL_FOREACH (to->net->externals, obj)
+		if (idset_has(&to->ids, obj->id))
+			staleness_floor(txn, obj);
 	DL_FOREACH (to->net->endpoints, obj) {
 		if (!idset_has(&to->ids, obj->id) &&
 		    !idset_meets(&to->group_ids, &((struct endpoint *)obj)->groups))
@@ -138,7 +141,7 @@ static void raise_endpoint_floors(struct txn *txn, const struct selector *to)
 			raise_network_floor(txn, to->net);
 			return;
 		}
-		raise_floor(txn, obj);
+		staleness_floor(txn, obj);
 	}
 }
 
@@ -181,6 +184,16 @@ static void raise_parted(struct txn *txn, struct network *net, const struct poli
 	}
 }
 
+/* Networks that this content of a policy has joined: each reaches the other's addresses now. */
+static void raise_joined(struct txn *txn, const struct policy_spec *spec)
+{
+	struct network *nets[] = { spec->from.net, spec->to.net };
+
+	for (int i = 0; i < 2; i++)
+		if (nets[i]->joined_by == txn->serial)
+			staleness_externals(txn, nets[i]);
+}
+
 /*
  * What lets in from other networks, and did, may have hidden a denial. Replies
  * that a network beyond does not decide on came in past it, under the default.
@@ -190,7 +203,7 @@ static void raise_hidden(struct txn *txn, struct network *net, const struct poli
 	bool enters = spec->from.any ? net->n_joints : spec->from.net != net;
 
 	if (enters && !is_effective(spec) && means(&spec->to, net))
-		raise_floor(txn, &net->fallback->o);
+		staleness_floor(txn, &net->fallback->o);
 }
 
 static const struct policy_spec *policy_of(const struct spec *spec)
@@ -205,14 +218,16 @@ static void policy_changed(struct txn *txn, struct change *change, bool many)
 	struct network *net = change->obj->net;
 	bool kept = before && after && same_requirements(before, after);
 
-	raise_sequence(txn, change->obj);
+	staleness_sequence(txn, change->obj);
+	if (after)
+		raise_joined(txn, after);
 	if (before && !many)
 		mark_overlaps(txn, net, before);
 	if (after && !many)
 		mark_overlaps(txn, net, after);
 	if (kept)
 		return;
-	raise_floor(txn, change->obj);
+	staleness_floor(txn, change->obj);
 	if (before) {
 		raise_destinations(txn, net, before, is_effective(before), true);
 		raise_hidden(txn, net, before);
@@ -227,73 +242,11 @@ static void fallback_changed(struct txn *txn, struct change *change)
 {
 	const struct policy_spec *before = policy_of(change->before), *after = policy_of(change->after);
 
-	raise_sequence(txn, change->obj);
+	staleness_sequence(txn, change->obj);
 	if (before && after && before->allow == after->allow)
 		return;
-	raise_floor(txn, change->obj);
+	staleness_floor(txn, change->obj);
 	mark_all(txn, change->obj->net);
-}
-
-/* Endpoints */
-
-/* The MAC is an address, too: it gives the link-local one. */
-static bool addresses_equal(const struct endpoint_spec *a, const struct endpoint_spec *b)
-{
-	return !memcmp(&a->mac, &b->mac, sizeof(a->mac)) && a->n_addresses == b->n_addresses &&
-	       (!a->n_addresses ||
-		!memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses)));
-}
-
-/* The policies, of any network, that have this service in their path. */
-static void mark_users(struct txn *txn, const char *service)
-{
-	struct object *obj;
-
-	for (obj = txn->m->by_key[KIND_POLICY]; obj; obj = obj->hh.next) {
-		const struct names *path = &obj->spec->u.policy.path;
-
-		for (size_t i = 0; i < path->n; i++)
-			if (!strcmp(path->v[i], service))
-				raise_sequence(txn, obj);
-	}
-}
-
-static void mark_instance(struct txn *txn, const struct endpoint *ep)
-{
-	struct object *obj;
-
-	for (obj = txn->m->by_key[KIND_SERVICE]; obj; obj = obj->hh.next)
-		if (idset_has(&obj->spec->u.service.ids, ep->o.id))
-			mark_users(txn, obj->key);
-}
-
-static void endpoint_changed(struct txn *txn, struct change *change)
-{
-	const struct spec *before = change->before, *after = change->after;
-
-	if (!after)
-		return;
-	raise_sequence(txn, change->obj);
-	if (!before || !addresses_equal(&before->u.endpoint, &after->u.endpoint))
-		raise_floor(txn, change->obj);
-	if (before)
-		mark_instance(txn, (struct endpoint *)change->obj);
-}
-
-static void host_changed(struct txn *txn, struct host *host)
-{
-	struct endpoint *ep;
-
-	DL_FOREACH (host->endpoints, ep)
-		staleness_moved(txn, ep, true);
-}
-
-void staleness_moved(struct txn *txn, struct endpoint *ep, bool moved)
-{
-	if (!moved)
-		return;
-	raise_sequence(txn, &ep->o);
-	mark_instance(txn, ep);
 }
 
 /* Groups */
@@ -337,10 +290,10 @@ static void group_users_changed(struct txn *txn, struct object *obj)
 	hit_policy(txn, spec, &hits);
 	if (!hits.from_lost && !hits.from_won && !hits.to)
 		return;
-	raise_sequence(txn, obj);
+	staleness_sequence(txn, obj);
 	mark_overlaps(txn, obj->net, spec);
 	if (hits.from_lost) {
-		raise_floor(txn, obj);
+		staleness_floor(txn, obj);
 		raise_hidden(txn, obj->net, spec);
 	}
 	if (hits.from_lost || hits.from_won)
@@ -376,8 +329,8 @@ static void groups_changed(struct txn *txn)
 	for (size_t i = 0; i < txn->regroups.n; i++) {
 		struct object *ep = &((struct regroup *)txn->regroups.v[i])->ep->o;
 
-		raise_sequence(txn, ep);
-		raise_floor(txn, ep);
+		staleness_sequence(txn, ep);
+		staleness_floor(txn, ep);
 	}
 	for (obj = txn->m->by_key[KIND_POLICY]; obj; obj = obj->hh.next)
 		group_users_changed(txn, obj);
@@ -411,15 +364,20 @@ static void one_changed(struct txn *txn, struct change *change, bool many)
 			policy_changed(txn, change, many);
 		break;
 	case KIND_ENDPOINT:
-		endpoint_changed(txn, change);
+		staleness_endpoint(txn, change);
+		break;
+	case KIND_EXTERNAL:
+		staleness_external(txn, change);
 		break;
 	case KIND_SERVICE:
-		mark_users(txn, obj->key);
+		staleness_service(txn, obj->key);
 		break;
 	case KIND_HOST:
-		host_changed(txn, (struct host *)obj);
+		staleness_host(txn, (struct host *)obj);
 		break;
 	case KIND_NETWORK:
+		staleness_network(txn, change);
+		break;
 	case KIND_GROUP:
 	case KIND_COUNT:
 		break;

@@ -10,7 +10,7 @@
 
 void staleness_apply(struct txn *txn);
 
-/* staleness_moved() - an endpoint's place changed; moved: it is on another host, or none, now. */
-void staleness_moved(struct txn *txn, struct endpoint *ep, bool moved);
+/* staleness_moved() - an endpoint's place changed. from: where it was, NULL: nowhere. */
+void staleness_moved(struct txn *txn, struct endpoint *ep, const struct host *from);
 
 #endif

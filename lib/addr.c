@@ -141,6 +141,11 @@ const char *mac_format(const struct mac_addr *mac, char *buf)
 	return buf;
 }
 
+bool ip_prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b)
+{
+	return a->bits == b->bits && ip_equal(&a->addr, &b->addr);
+}
+
 bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *addr)
 {
 	unsigned int whole = prefix->bits / 8, rest = prefix->bits % 8;

@@ -46,6 +46,7 @@ struct ip_addr ip_from_v4(uint32_t be);	       /* be: network order */
 uint32_t ip_to_v4(const struct ip_addr *addr); /* network order; only where ip_is_v4() */
 bool ip_is_v4(const struct ip_addr *addr);
 bool ip_equal(const struct ip_addr *a, const struct ip_addr *b);
+bool ip_prefix_equal(const struct ip_prefix *a, const struct ip_prefix *b);
 
 /* ip_prefix_contains() - a prefix has addresses of its own family only: ::/0 none of IPv4. */
 bool ip_prefix_contains(const struct ip_prefix *prefix, const struct ip_addr *addr);

@@ -29,7 +29,9 @@ static bool is_meant(struct world *w, const struct object *policy, const struct 
 		return true;
 	if (strcmp(network, ep->o.spec->network))
 		return false;
-	if (!sel->endpoints.n && !sel->groups.n)
+	if (ep->o.kind == KIND_EXTERNAL)
+		return sel->external && !strcmp(sel->external, ep->o.spec->name);
+	if (!sel->endpoints.n && !sel->groups.n && !sel->external)
 		return true;
 	for (size_t i = 0; i < sel->groups.n; i++)
 		if (is_member(w, ep, sel->groups.v[i]))
@@ -99,7 +101,7 @@ static void judge(struct world *w, const struct network *net, const struct endpo
 {
 	const struct object *hits[64];
 	size_t n = find_hits(w, net, from, to, packet, hits);
-	bool is_inner = from->o.net == to->o.net;
+	bool is_inner = from->o.net == to->o.net && from->o.kind == to->o.kind;
 
 	out->policy = n ? hits[0]->id : net->fallback->o.id;
 	out->allow = n ? hits[0]->spec->u.policy.allow : is_inner && net->o.spec->u.network.allow;
@@ -130,17 +132,22 @@ static bool names_network(const struct network *net, const struct network *other
 	return false;
 }
 
+static bool are_joined(const struct network *a, const struct network *b)
+{
+	return a == b || names_network(a, b) || names_network(b, a);
+}
+
 struct decision naive_decide(struct world *w, const struct endpoint *from, const struct endpoint *to,
 			     const struct flow_box *packet)
 {
 	struct network *source = from->o.net, *destination = to->o.net;
 	struct decision first = { .dscp = -1 }, both, none = { .denied = true, .dscp = -1 };
+	int externals = (from->o.kind == KIND_EXTERNAL) + (to->o.kind == KIND_EXTERNAL);
 
-	if (source != destination && !names_network(source, destination) &&
-	    !names_network(destination, source))
+	if (externals == 2 || !are_joined(source, destination))
 		return none;
 	judge(w, source, from, to, packet, &first);
-	first.remember = first.reply && !source->o.spec->u.network.allow;
+	first.remember = first.reply && (externals || !source->o.spec->u.network.allow);
 	if (source == destination)
 		return first;
 	both = first;
@@ -171,4 +178,76 @@ static bool has_replying(struct world *w, const struct network *net, const struc
 bool naive_may_reply(struct world *w, const struct endpoint *from, const struct endpoint *to)
 {
 	return has_replying(w, from->o.net, from, to) && has_replying(w, to->o.net, from, to);
+}
+
+/* Addresses */
+
+static const struct endpoint *find_listed(struct world *w, const struct network *net,
+					  const struct ip_addr *addr)
+{
+	for (struct object *obj = w->m.by_key[KIND_ENDPOINT]; obj; obj = obj->hh.next) {
+		const struct endpoint_spec *spec = &obj->spec->u.endpoint;
+		struct ip_addr own = ip_link_local(&spec->mac);
+		bool has = ip_equal(&own, addr);
+
+		for (size_t i = 0; i < spec->n_addresses; i++)
+			has |= ip_equal(&spec->addresses[i], addr);
+		if (has && obj->net == net)
+			return (struct endpoint *)obj;
+	}
+	return NULL;
+}
+
+static bool is_in_subnet(const struct network *net, const struct ip_addr *addr)
+{
+	const struct network_spec *spec = &net->o.spec->u.network;
+
+	for (size_t i = 0; i < spec->n_subnets; i++)
+		if (ip_prefix_contains(&spec->subnets[i].prefix, addr))
+			return true;
+	return false;
+}
+
+const struct endpoint *naive_beyond(struct world *w, const struct network *net, const struct ip_addr *addr)
+{
+	const struct object *obj, *found = NULL;
+	int longest = -1;
+
+	for (obj = w->m.by_key[KIND_NETWORK]; obj; obj = obj->hh.next)
+		if (are_joined(net, (const struct network *)obj) &&
+		    is_in_subnet((const struct network *)obj, addr))
+			return NULL;
+	for (obj = w->m.by_key[KIND_EXTERNAL]; obj; obj = obj->hh.next)
+		for (size_t i = 0; obj->net == net && i < obj->spec->u.external.n_prefixes; i++) {
+			const struct ip_prefix *prefix = &obj->spec->u.external.prefixes[i];
+
+			if (!ip_prefix_contains(prefix, addr) || prefix->bits <= longest)
+				continue;
+			longest = prefix->bits;
+			found = obj;
+		}
+	return (const struct endpoint *)found;
+}
+
+const struct endpoint *naive_find(struct world *w, const struct network *net, const struct ip_addr *addr)
+{
+	const struct endpoint *found = find_listed(w, net, addr);
+
+	for (struct object *obj = w->m.by_key[KIND_NETWORK]; obj && !found; obj = obj->hh.next)
+		if (are_joined(net, (struct network *)obj))
+			found = find_listed(w, (struct network *)obj, addr);
+	return found ? found : naive_beyond(w, net, addr);
+}
+
+bool naive_is_gateway(struct world *w, const struct network *net, const struct ip_addr *addr)
+{
+	for (struct object *obj = w->m.by_key[KIND_NETWORK]; obj; obj = obj->hh.next) {
+		const struct network_spec *spec = &obj->spec->u.network;
+
+		for (size_t i = 0; i < spec->n_subnets; i++)
+			if (are_joined(net, (struct network *)obj) &&
+			    ip_equal(&spec->subnets[i].gateway, addr))
+				return true;
+	}
+	return false;
 }

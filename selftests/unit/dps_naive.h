@@ -22,6 +22,15 @@ struct decision naive_decide(struct world *w, const struct endpoint *from, const
 /* naive_may_reply() - has each network concerned a policy that lets packets of the pair pass, and replies? */
 bool naive_may_reply(struct world *w, const struct endpoint *from, const struct endpoint *to);
 
+/* naive_find() - whom an address (no link-local one) means to a source of this network, or NULL. */
+const struct endpoint *naive_find(struct world *w, const struct network *net, const struct ip_addr *addr);
+
+/* naive_beyond() - the external network of this one that the address would be in, endpoints apart. */
+const struct endpoint *naive_beyond(struct world *w, const struct network *net, const struct ip_addr *addr);
+
+/* naive_is_gateway() - is it a gateway's, where naive_find() finds nobody? */
+bool naive_is_gateway(struct world *w, const struct network *net, const struct ip_addr *addr);
+
 /* naive_same() - the same verdict and, where it allows, services. */
 bool naive_same(const struct decision *a, const struct decision *b);
 

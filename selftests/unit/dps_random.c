@@ -42,12 +42,34 @@ unsigned int random_seeds(const char *test, int n)
 	return first;
 }
 
-struct endpoint *random_vm(struct world *w, unsigned int i)
+static struct endpoint *vm(struct world *w, unsigned int i)
 {
 	char key[32];
 
 	snprintf(key, sizeof(key), "%s/vm%u", networks[i / VMS], i % VMS);
 	return world_endpoint(w, key);
+}
+
+struct endpoint *random_party(struct world *w, unsigned int i)
+{
+	char key[32];
+
+	if (i < NETWORKS * VMS)
+		return vm(w, i);
+	i -= NETWORKS * VMS;
+	snprintf(key, sizeof(key), "%s/x%u", networks[i / EXTERNALS], i % EXTERNALS);
+	return model_find_party(&w->m, key);
+}
+
+struct ip_addr random_outside(unsigned int i)
+{
+	static const char *const outsides[OUTSIDES] = { "198.51.100.7", "198.51.100.8", "198.51.100.9",
+							"203.0.113.1",	"10.1.0.77",	"10.0.0.1",
+							"10.0.0.254" };
+	struct ip_addr addr;
+
+	cr_assert_eq(ip_parse(outsides[i], &addr), 0);
+	return addr;
 }
 
 /* Policies */
@@ -64,9 +86,13 @@ static const char *selector(char *out, unsigned int net, bool may_leave)
 
 	if (may_leave && other != net && !random_any(2))
 		snprintf(network, sizeof(network), ",'network':'%s'", networks[other]);
-	switch (random_any(5)) {
+	switch (random_any(6)) {
 	case 0:
 		return strcpy(out, "'any'");
+	case 5:
+		snprintf(out, 128, "{'external':'x%u'%s}", random_any(EXTERNALS),
+			 random_any(3) ? "" : ",'groups':['g1']");
+		return out;
 	case 1:
 		snprintf(out, 128, "{'endpoints':['vm%u','vm%u']%s}", random_any(VMS / 2),
 			 VMS / 2 + random_any(VMS / 2), network);
@@ -155,28 +181,33 @@ static const char *groups_text(char *out)
 
 static void change_endpoint(struct world *w, unsigned int i)
 {
-	char groups[64];
+	char groups[64], address[32];
 
+	if (random_any(8))
+		snprintf(address, sizeof(address), "10.%u.0.%u", i / VMS,
+			 1 + (random_any(3) ? i % VMS : random_any(VMS + 2)));
+	else
+		snprintf(address, sizeof(address), "198.51.100.%u", 7 + i / VMS);
 	world_apply(w,
 		    "[{'kind':'endpoint','network':'%s','name':'vm%u','mac':'02:00:00:00:00:%02u',"
-		    "'addresses':['10.%u.0.%u'],'groups':[%s]}]",
-		    networks[i / VMS], i % VMS, random_any(6) ? i % VMS : random_any(VMS + 2), i / VMS,
-		    1 + (random_any(3) ? i % VMS : random_any(VMS + 2)), groups_text(groups));
+		    "'addresses':['%s'],'groups':[%s]}]",
+		    networks[i / VMS], i % VMS, random_any(6) ? i % VMS : random_any(VMS + 2), address,
+		    groups_text(groups));
 }
 
 /* Deleted and made again: the same name and address, another id and other groups. */
 static void renew_endpoint(struct world *w, unsigned int i)
 {
-	const struct endpoint *ep = random_vm(w, i);
+	const struct endpoint *ep = vm(w, i);
 
 	if (ep)
 		world_delete(w, "endpoint", ep->o.key);
 	memset(&w->err, 0, sizeof(w->err));
-	if (random_vm(w, i))
+	if (vm(w, i))
 		return;
 	change_endpoint(w, i);
-	if (random_vm(w, i))
-		world_place(w, random_vm(w, i)->o.key, "h2", "claim");
+	if (vm(w, i))
+		world_place(w, vm(w, i)->o.key, "h2", "claim");
 	memset(&w->err, 0, sizeof(w->err));
 }
 
@@ -188,7 +219,7 @@ static void change_group(struct world *w)
 
 static void change_place(struct world *w)
 {
-	const struct endpoint *ep = random_vm(w, random_any(NETWORKS * VMS));
+	const struct endpoint *ep = vm(w, random_any(NETWORKS * VMS));
 	char host[8];
 
 	snprintf(host, sizeof(host), "h%u", random_any(3));
@@ -198,24 +229,62 @@ static void change_place(struct world *w)
 
 static void delete_something(struct world *w)
 {
-	static const char *const kinds[] = { "policy", "policy", "endpoint", "group" };
-	unsigned int kind = random_any(4);
+	static const struct {
+		const char *kind, *name;
+		unsigned int n;
+	} kinds[] = {
+		{ "policy", "p", POLICIES }, { "policy", "p", POLICIES },    { "endpoint", "vm", VMS },
+		{ "group", "g", 3 },	     { "external", "x", EXTERNALS },
+	};
+	unsigned int kind = random_any(ARRAY_SIZE(kinds));
 	char key[32];
 
-	snprintf(key, sizeof(key), "%s/%s%u", networks[random_any(NETWORKS)],
-		 kind < 2    ? "p"
-		 : kind == 2 ? "vm"
-			     : "g",
-		 random_any(kind < 2	? POLICIES
-			    : kind == 2 ? VMS
-					: 3));
-	world_delete(w, kinds[kind], key);
+	snprintf(key, sizeof(key), "%s/%s%u", networks[random_any(NETWORKS)], kinds[kind].name,
+		 random_any(kinds[kind].n));
+	world_delete(w, kinds[kind].kind, key);
+}
+
+static void change_external(struct world *w)
+{
+	static const char *const prefixes[] = { "0.0.0.0/0",	  "198.51.100.0/24", "198.51.100.0/28",
+						"203.0.113.0/24", "10.0.0.0/8",	     "10.1.0.0/16",
+						"10.0.0.0/24" };
+	char list[160] = "", gateway[48] = "";
+	unsigned int n = ARRAY_SIZE(prefixes);
+
+	for (unsigned int i = random_any(n); i < 2 * n; i += 1 + random_any(n))
+		if (!strstr(list, prefixes[i % n]))
+			sprintf(list + strlen(list), "%s'%s'", *list ? "," : "", prefixes[i % n]);
+	if (random_any(6))
+		snprintf(gateway, sizeof(gateway), ",'gateway':{'host':'h%u'}", random_any(4));
+	world_apply(w, "[{'kind':'external','network':'%s','name':'x%u','prefixes':[%s]%s}]",
+		    networks[random_any(NETWORKS)], random_any(EXTERNALS), list, gateway);
+}
+
+/* The last host comes and goes; it may be a gateway nevertheless. */
+static void change_host(struct world *w)
+{
+	if (!random_any(3))
+		world_delete(w, "host", "h3");
+	else
+		world_apply(w, "[{'kind':'host','name':'h%u','addresses':['192.0.2.%u']}]", 2 + random_any(2),
+			    3 + random_any(4));
 }
 
 static void change_network(struct world *w)
 {
-	world_apply(w, "[{'kind':'network','name':'%s','default':'%s'}]", networks[random_any(NETWORKS)],
-		    action(random_any(2)));
+	unsigned int net = random_any(NETWORKS);
+	char subnets[128] = "";
+
+	if (random_any(3))
+		snprintf(subnets, sizeof(subnets),
+			 random_any(2) ? "'10.%u.0.0/24'"
+				       : "{'prefix':'10.%u.0.0/24','gateway':'10.%u.0.254'}",
+			 net, net);
+	if (*subnets && !net && random_any(2))
+		strcat(subnets, ",'198.51.100.0/28'");
+	world_apply(w, "[{'kind':'network','name':'%s','default':'%s','subnets':[%s]}]", networks[net],
+		    action(random_any(2)), subnets);
 }
 
 /* Several of everything in one commit: endpoints that change groups while policies change. */
@@ -239,7 +308,7 @@ static void change_together(struct world *w)
 
 void random_commit(struct world *w)
 {
-	unsigned int what = random_any(24);
+	unsigned int what = random_any(30);
 	char *before = world_dump(w), *after;
 
 	memset(&w->err, 0, sizeof(w->err));
@@ -259,6 +328,12 @@ void random_commit(struct world *w)
 		change_together(w);
 	else if (what < 22)
 		tweak_policy(w);
+	else if (what < 25)
+		change_external(w);
+	else if (what < 26)
+		change_host(w);
+	else if (what < 28)
+		change_network(w);
 	else
 		renew_endpoint(w, random_any(NETWORKS * VMS));
 	if (*w->err.text) {
@@ -282,9 +357,15 @@ void random_world(struct world *w, unsigned int seed)
 				    "{'kind':'service','name':'firewall'},"
 				    "{'kind':'service','name':'ips'},{'kind':'service','name':'ssl'}]"),
 		     0);
+	for (unsigned int i = 0; i < NETWORKS; i++)
+		cr_assert_eq(world_apply(w,
+					 "[{'kind':'external','network':'%s','name':'x0',"
+					 "'prefixes':['0.0.0.0/0'],'gateway':{'host':'h1'}}]",
+					 networks[i]),
+			     0);
 	for (unsigned int i = 0; i < NETWORKS * VMS; i++) {
 		change_endpoint(w, i);
-		if (random_vm(w, i))
-			world_place(w, random_vm(w, i)->o.key, "h0", "claim");
+		if (vm(w, i))
+			world_place(w, vm(w, i)->o.key, "h0", "claim");
 	}
 }

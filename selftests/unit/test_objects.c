@@ -15,6 +15,7 @@ struct bad {
 
 #define ENDPOINT "{'kind':'endpoint','network':'blue','name':'a','mac':'02:00:00:00:00:aa'"
 #define POLICY "{'kind':'policy','network':'blue','name':'p','action':'allow'"
+#define EXTERNAL "{'kind':'external','network':'blue','name':'x'"
 #define SIDES ",'from':'any','to':'any'"
 
 static const struct bad shapes[] = {
@@ -89,6 +90,20 @@ static const struct bad shapes[] = {
 	{ ENDPOINT ",'addresses':['fe80::1%eth0']}", "endpoint blue/a", "addresses[0]", "" },
 	{ ENDPOINT ",'groups':['web','x y']}", "endpoint blue/a", "groups[1]", "not a name" },
 	{ ENDPOINT ",'host':'h1'}", "endpoint blue/a", "host", "no such field" },
+	{ EXTERNAL "}", "external blue/x", "prefixes", "missing" },
+	{ EXTERNAL ",'prefixes':[]}", "external blue/x", "prefixes", "empty" },
+	{ EXTERNAL ",'prefixes':['10.0.0.0/8',7]}", "external blue/x", "prefixes[1]", "not a prefix" },
+	{ EXTERNAL ",'prefixes':['10.0.0.1/8']}", "external blue/x", "prefixes[0]", "not a prefix" },
+	{ EXTERNAL ",'prefixes':['::/0','0.0.0.0/0','::/0']}", "external blue/x", "prefixes[2]", "twice" },
+	{ EXTERNAL ",'prefixes':['ff00::/8']}", "external blue/x", "prefixes[0]", "multicast" },
+	{ EXTERNAL ",'prefixes':['fe80::/10']}", "external blue/x", "prefixes[0]", "link-local" },
+	{ EXTERNAL ",'prefixes':['::/0'],'gateway':'h1'}", "external blue/x", "gateway", "object" },
+	{ EXTERNAL ",'prefixes':['::/0'],'gateway':{}}", "external blue/x", "gateway.host", "missing" },
+	{ EXTERNAL ",'prefixes':['::/0'],'gateway':{'host':'192.0.2.1'}}", "external blue/x", "gateway.host",
+	  "name of a host" },
+	{ EXTERNAL ",'prefixes':['::/0'],'gateway':{'host':'h1','port':'eth0'}}", "external blue/x",
+	  "gateway.port", "no such field" },
+	{ EXTERNAL ",'prefixes':['::/0'],'host':'h1'}", "external blue/x", "host", "no such field" },
 	{ "{'kind':'service','name':'s','instances':['blue/vm1']}", "service s", "instances[0]", "object" },
 	{ "{'kind':'service','name':'s','instances':[{'endpoint':'vm1'}]}", "service s",
 	  "instances[0].endpoint", "network/endpoint" },
@@ -99,8 +114,8 @@ static const struct bad shapes[] = {
 	{ POLICY ",'from':'any','to':{}}", "policy blue/p", "to", "names endpoints" },
 	{ POLICY ",'from':'any','to':{'endpoints':[]}}", "policy blue/p", "to.endpoints", "empty" },
 	{ POLICY ",'from':{'groups':[3]},'to':'any'}", "policy blue/p", "from.groups[0]", "string" },
-	{ POLICY ",'from':'any','to':{'external':'internet'}}", "policy blue/p", "to.external",
-	  "no such external network" },
+	{ POLICY ",'from':{'external':'internet','network':'green'},'to':'any'}", "policy blue/p",
+	  "from.external", "own network" },
 	{ POLICY SIDES ",'priority':-1}", "policy blue/p", "priority", "whole number" },
 	{ POLICY SIDES ",'priority':1000001}", "policy blue/p", "priority", "whole number" },
 	{ POLICY SIDES ",'priority':1.5}", "policy blue/p", "priority", "whole number" },
@@ -140,6 +155,7 @@ static const struct bad physical[] = {
 	{ POLICY ",'from':{'groups':['fd00::1']},'to':'any'}", "policy blue/p", "from.groups[0]", "logical" },
 	{ POLICY ",'from':'any','to':{'network':'10.0.0.0/8'}}", "policy blue/p", "to.network", "logical" },
 	{ POLICY SIDES ",'path':['192.0.2.1']}", "policy blue/p", "path[0]", "logical" },
+	{ POLICY ",'from':'any','to':{'external':'0.0.0.0/0'}}", "policy blue/p", "to.external", "logical" },
 };
 
 /* Against what is there: the reference table's networks. */
@@ -176,6 +192,18 @@ static const struct bad references[] = {
 	{ POLICY ",'from':'any','to':{'network':'red'}}", "policy blue/p", "to.network", "no such network" },
 	{ POLICY ",'from':{'network':'green'},'to':{'network':'green'}}", "policy blue/p", "to.network",
 	  "neither side" },
+	{ POLICY ",'from':'any','to':{'external':'internet'}}", "policy blue/p", "to.external",
+	  "no such external network 'internet' of network blue" },
+	{ EXTERNAL ",'prefixes':['::/0']},"
+		   "{'kind':'external','network':'blue','name':'y','prefixes':['fd00::/8','::/0']}",
+	  "external blue/x", "prefixes[0]", "::/0 is a prefix of external blue/y" },
+	{ "{'kind':'external','network':'blue','name':'vm1','prefixes':['::/0']}", "external blue/vm1",
+	  "name", "name of endpoint blue/vm1" },
+	{ EXTERNAL ",'prefixes':['::/0']},"
+		   "{'kind':'endpoint','network':'blue','name':'x','mac':'02:00:00:00:00:aa'}",
+	  "external blue/x", "name", "name of endpoint blue/x" },
+	{ "{'kind':'external','network':'red','name':'x','prefixes':['::/0']}", "external red/x", "network",
+	  "no such network" },
 	{ POLICY SIDES ",'path':['firewall','proxy']}", "policy blue/p", "path[1]",
 	  "no such service 'proxy'" },
 };

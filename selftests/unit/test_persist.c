@@ -51,7 +51,11 @@ static void fill(struct world *w)
 				    "{'kind':'policy','network':'blue','name':'q','from':'any','to':'any',"
 				    "'action':'deny'},"
 				    "{'kind':'group','network':'blue','name':'g','endpoints':['vm1','vm2']},"
-				    "{'kind':'network','name':'red','default':'deny'}]"),
+				    "{'kind':'external','network':'blue','name':'internet',"
+				    "'prefixes':['0.0.0.0/0','::/0'],'gateway':{'host':'h3'}},"
+				    "{'kind':'policy','network':'blue','name':'r','from':'any',"
+				    "'to':{'external':'internet'},'action':'reject'},"
+				    "{'kind':'network','name':'red','default':'reject','broadcast':false}]"),
 		     0);
 	cr_assert_eq(world_delete(w, "policy", "blue/q"), 0);
 	cr_assert_eq(world_place(w, "blue/vm1", "h3", "moved"), 0);

@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a watch tells of hosts, policies, endpoints and networks, as JSON. */
+#include <string.h>
+#include <utlist.h>
+
+#include "dps/feed.h"
+
+cJSON *feed_host_json(const struct host *host)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "id", host->o.id);
+	cJSON_AddStringToObject(out, "name", host->o.key);
+	cJSON_AddItemToObject(
+		out, "addresses",
+		objects_addresses_json(host->o.spec->u.host.addresses, host->o.spec->u.host.n_addresses));
+	return out;
+}
+
+cJSON *feed_policy_json(const struct object *obj)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "id", obj->id);
+	cJSON_AddStringToObject(out, "name", strchr(obj->key, '/') + 1);
+	cJSON_AddNumberToObject(out, "sequence", obj->sequence);
+	cJSON_AddNumberToObject(out, "floor", obj->floor);
+	cJSON_AddBoolToObject(out, "deleted", !obj->spec);
+	return out;
+}
+
+void feed_add_addresses(cJSON *out, const struct model *m, const struct endpoint *ep)
+{
+	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
+	cJSON *gateways = cJSON_CreateArray();
+	char text[IP_TEXT];
+
+	for (size_t i = 0; i < spec->n_addresses; i++) {
+		const struct ip_addr *gateway = model_gateway(m, ep->o.net, &spec->addresses[i]);
+
+		cJSON_AddItemToArray(gateways, gateway ? cJSON_CreateString(ip_format(gateway, text))
+						       : cJSON_CreateNull());
+	}
+	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(spec->addresses, spec->n_addresses));
+	cJSON_AddItemToObject(out, "gateways", gateways);
+}
+
+cJSON *feed_endpoint_json(const struct model *m, const struct endpoint *ep)
+{
+	const struct endpoint_spec *spec = &ep->o.spec->u.endpoint;
+	cJSON *out = cJSON_CreateObject();
+	char mac[MAC_TEXT];
+
+	cJSON_AddNumberToObject(out, "id", ep->o.id);
+	cJSON_AddStringToObject(out, "name", ep->o.spec->name);
+	cJSON_AddStringToObject(out, "mac", mac_format(&spec->mac, mac));
+	feed_add_addresses(out, m, ep);
+	cJSON_AddNumberToObject(out, "sequence", ep->o.sequence);
+	cJSON_AddNumberToObject(out, "floor", ep->o.floor);
+	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
+	return out;
+}
+
+cJSON *feed_gone_json(const struct model *m, const struct gone *gone)
+{
+	const struct endpoint *ep = model_endpoint(m, gone->endpoint);
+	const struct host *host = ep ? ep->place.host : NULL;
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "id", gone->endpoint);
+	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(gone->addresses, gone->n_addresses));
+	if (host) {
+		cJSON_AddStringToObject(out, "host", host->o.key);
+		cJSON_AddItemToObject(out, "host_addresses",
+				      objects_addresses_json(host->o.spec->u.host.addresses,
+							     host->o.spec->u.host.n_addresses));
+	} else {
+		cJSON_AddNullToObject(out, "host");
+		cJSON_AddItemToObject(out, "host_addresses", cJSON_CreateArray());
+	}
+	cJSON_AddNumberToObject(out, "revision", ep ? ep->place.revision : gone->revision);
+	return out;
+}
+
+static bool is_in_subnet(const struct network *net, const struct ip_prefix *prefix)
+{
+	const struct subnet *subnet = model_subnet(net, &prefix->addr);
+
+	return subnet && subnet->prefix.bits <= prefix->bits;
+}
+
+/* Subnets come first: a prefix wholly inside one means nothing, and is not told. */
+static cJSON *outer_prefixes_json(const struct object *ext)
+{
+	const struct external_spec *spec = &ext->spec->u.external;
+	cJSON *list = cJSON_CreateArray();
+	char text[IP_PREFIX_TEXT];
+
+	for (size_t i = 0; i < spec->n_prefixes; i++) {
+		bool inside = is_in_subnet(ext->net, &spec->prefixes[i]);
+
+		for (size_t j = 0; j < ext->net->n_joints; j++)
+			inside |= is_in_subnet(ext->net->joints[j].other, &spec->prefixes[i]);
+		if (!inside)
+			cJSON_AddItemToArray(list,
+					     cJSON_CreateString(ip_prefix_format(&spec->prefixes[i], text)));
+	}
+	return list;
+}
+
+static cJSON *external_json(const struct object *ext, const struct host *host)
+{
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "id", ext->id);
+	cJSON_AddStringToObject(out, "name", ext->spec->name);
+	cJSON_AddItemToObject(out, "prefixes", outer_prefixes_json(ext));
+	cJSON_AddBoolToObject(out, "here", model_is_edge(host, ext));
+	cJSON_AddNumberToObject(out, "sequence", ext->sequence);
+	cJSON_AddNumberToObject(out, "floor", ext->floor);
+	return out;
+}
+
+static void add_subnets(cJSON *list, const struct network *net)
+{
+	const struct network_spec *spec = &net->o.spec->u.network;
+	char prefix[IP_PREFIX_TEXT], gateway[IP_TEXT];
+
+	for (size_t i = 0; i < spec->n_subnets; i++) {
+		cJSON *item = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(item, "prefix", ip_prefix_format(&spec->subnets[i].prefix, prefix));
+		cJSON_AddStringToObject(item, "gateway", ip_format(&spec->subnets[i].gateway, gateway));
+		cJSON_AddNumberToObject(item, "vnid", net->o.id);
+		cJSON_AddItemToArray(list, item);
+	}
+}
+
+/* What addresses mean where no endpoint has them: both lists are complete. */
+void feed_add_map(cJSON *out, const struct network *net, const struct host *host)
+{
+	cJSON *list = cJSON_AddArrayToObject(out, "externals");
+	const struct object *ext;
+
+	DL_FOREACH (net->externals, ext)
+		cJSON_AddItemToArray(list, external_json(ext, host));
+	list = cJSON_AddArrayToObject(out, "subnets");
+	add_subnets(list, net);
+	for (size_t i = 0; i < net->n_joints; i++)
+		add_subnets(list, net->joints[i].other);
+}
+
+cJSON *feed_network_json(const struct model *m, const struct network *net, const struct host *host)
+{
+	cJSON *out = cJSON_CreateObject(), *list;
+	const struct endpoint *ep;
+	const struct object *obj;
+	const struct gone *gone;
+
+	cJSON_AddNumberToObject(out, "vnid", net->o.id);
+	cJSON_AddStringToObject(out, "name", net->o.key);
+	cJSON_AddNumberToObject(out, "revision", net->revision);
+	cJSON_AddNumberToObject(out, "floor", net->o.floor);
+	list = cJSON_AddArrayToObject(out, "policies");
+	DL_FOREACH (net->policies, obj)
+		cJSON_AddItemToArray(list, feed_policy_json(obj));
+	DL_FOREACH (net->tombstones, obj)
+		cJSON_AddItemToArray(list, feed_policy_json(obj));
+	list = cJSON_AddArrayToObject(out, "endpoints");
+	DL_FOREACH (host->endpoints, ep)
+		if (ep->o.net == net)
+			cJSON_AddItemToArray(list, feed_endpoint_json(m, ep));
+	list = cJSON_AddArrayToObject(out, "gone");
+	DL_FOREACH (m->gone, gone)
+		if (gone->host == host && gone->vnid == net->o.id)
+			cJSON_AddItemToArray(list, feed_gone_json(m, gone));
+	feed_add_map(out, net, host);
+	return out;
+}
