@@ -102,7 +102,7 @@ static int open_socket(const char *text, struct json_error *err)
 {
 	struct listen_addr addr;
 	_close_ int fd = -1;
-	int one = 1;
+	int one = 1, zero = 0;
 
 	if (server_parse_listen(text, &addr))
 		return json_fail(err, "listen", "'%s' is not ADDR:PORT", text);
@@ -112,8 +112,9 @@ static int open_socket(const char *text, struct json_error *err)
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
 	/* Inherited by what is accepted; TLS writes records apart, which Nagle would hold back. */
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	/* [::] is all addresses, of both families: hosts of an underlay may have the one or the other. */
 	if (addr.addr.ss_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
+		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof(zero));
 	if (bind(fd, (struct sockaddr *)&addr.addr, addr.len) || listen(fd, LISTEN_BACKLOG))
 		return json_fail(err, NULL, "cannot listen on %s: %s", text, strerror(errno));
 	return take_fd(fd);
