@@ -1,22 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 # What the namespace tests and the demo have in common. Source it, then:
 #
-#   world                      underlay: hosts h1, h2 (h3 with `world 3`) in subnets of
-#                              their own, a router between them, the service's host s
+#   world [N [FAMILY...]]      underlay: N (2) hosts h1, h2, ... in subnets of their own, a
+#                              router between them, the service's host s; each host's
+#                              underlay is of family 4 (unless said), 6, or 46: both
 #   service [ARGS]             start dove-dps on s
 #   agent H [ARGS]             start dove-agent on host H (a file $W/H.json is its --config)
 #   da H COMMAND...            dove-agent COMMAND on H
 #   ctl COMMAND...             dovectl
-#   vm H NAME NET VM IP MAC    a namespace NAME with a veth to host H, added as port of NET/VM
+#   vm H NAME NET VM IP MAC    a namespace NAME with a veth to host H, added as port of NET/VM;
+#                              IP may be a list with commas, also of IPv6 addresses
 #   blue I...                  network blue and its VMs, applied
 #   on NAME COMMAND...         run in that namespace
 #   check "R1: text" COMMAND.. one test: it passes when the command ends 0
 #
 # Everything made is taken down when the script ends, however it ends.
 #
-#        s 192.0.2.9
+#        s 192.0.2.9, 2001:db8::9
 #        |
 #   h1 --+-- r --+-- h2         h1 198.51.100.1/30, h2 198.51.100.5/30, h3 198.51.100.9/30
+#                              h1 2001:db8:1::1/64, h2 2001:db8:2::1/64, h3 2001:db8:3::1/64
 #
 # (No shebang: this file is sourced by bash scripts.)
 
@@ -27,9 +30,11 @@ T=$BUILD/selftests
 P=dv$$
 W=
 DPS_ADDR=192.0.2.9
+DPS_ADDR6=2001:db8::9
 DPS_URL=http://$DPS_ADDR:6083
+DPS_LISTEN=$DPS_ADDR:6083
 PASSED=0 FAILED=0 SKIPPED=0
-declare -A PID=()
+declare -A PID=() FAMILY=()
 
 say() { printf '%s\n' "$*"; }
 fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
@@ -124,8 +129,34 @@ wire() {
 	on "$4" ip link set "$5" up
 }
 
-host_addr() { case $1 in h1) echo 198.51.100.1 ;; h2) echo 198.51.100.5 ;; h3) echo 198.51.100.9 ;; esac; }
-router_addr() { case $1 in h1) echo 198.51.100.2 ;; h2) echo 198.51.100.6 ;; h3) echo 198.51.100.10 ;; esac; }
+host_addr() { echo "198.51.100.$((4 * ${1#h} - 3))"; }
+router_addr() { echo "198.51.100.$((4 * ${1#h} - 2))"; }
+host_addr6() { echo "2001:db8:${1#h}::1"; }
+router_addr6() { echo "2001:db8:${1#h}::2"; }
+
+# ipv6 NS...: these namespaces speak IPv6, too. Before they get interfaces.
+ipv6() {
+	local ns
+	for ns in "$@"; do
+		on "$ns" sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0 \
+			net.ipv6.conf.default.accept_dad=0
+	done
+}
+
+# An interface's further address, of the underlay, and of hosts the way to all others.
+addr6() { on "$1" ip addr add "$3/64" dev "$2" nodad; }
+world_host() { # H
+	local h=$1 addr=- router=-
+	ns_add "$h"
+	[[ ${FAMILY[$h]} != *6* ]] || ipv6 "$h"
+	[[ ${FAMILY[$h]} != *4* ]] || addr=$(host_addr "$h")/30 router=$(router_addr "$h")/30
+	wire "$h" eth0 "$addr" r "$h" "$router"
+	[ $addr = - ] || on "$h" ip route add default via "$(router_addr "$h")"
+	[[ ${FAMILY[$h]} == *6* ]] || return 0
+	addr6 "$h" eth0 "$(host_addr6 "$h")"
+	addr6 r "$h" "$(router_addr6 "$h")"
+	on "$h" ip route add default via "$(router_addr6 "$h")"
+}
 
 world() {
 	local n=${1:-2} i
@@ -133,32 +164,41 @@ world() {
 	W=$(mktemp -d "${TMPDIR:-/tmp}/dove-test.XXXXXX") || exit 1
 	trap 'cleanup' EXIT
 	trap 'exit 130' INT TERM
+	for ((i = 1; i <= n; i++)); do
+		shift $(($# > 0))
+		FAMILY[h$i]=${1:-4}
+	done
 	ns_add r s
 	on r sysctl -qw net.ipv4.ip_forward=1
+	[[ ${FAMILY[*]} != *6* ]] || ipv6 r s
 	wire s eth0 $DPS_ADDR/24 r s0 192.0.2.1/24
 	on s ip route add default via 192.0.2.1
-	for ((i = 1; i <= n; i++)); do
-		ns_add h$i
-		wire h$i eth0 "$(host_addr h$i)/30" r h$i "$(router_addr h$i)/30"
-		on h$i ip route add default via "$(router_addr h$i)"
-	done
+	if [[ ${FAMILY[*]} == *6* ]]; then
+		on r sysctl -qw net.ipv6.conf.all.forwarding=1
+		addr6 s eth0 $DPS_ADDR6
+		addr6 r s0 2001:db8::1
+		on s ip route add default via 2001:db8::1
+		DPS_LISTEN=[::]:6083
+	fi
+	for ((i = 1; i <= n; i++)); do world_host h$i; done
 }
 
 service() {
 	mkdir -p "$W/dps"
-	bg dps s "$BUILD/dove-dps" run --data "$W/dps" --listen $DPS_ADDR:6083 --insecure "$@"
+	bg dps s "$BUILD/dove-dps" run --data "$W/dps" --listen "$DPS_LISTEN" --insecure "$@"
 	until_ok 15 ctl status || { cat "$W/dps.log" >&2; fail "dove-dps does not answer"; }
 }
 
 ctl() { on s "$BUILD/dovectl" --dps $DPS_URL "$@"; }
 
 agent() {
-	local h=$1
+	local h=$1 url=$DPS_URL
 	shift
+	[[ ${FAMILY[$h]} == *4* ]] || url=http://[$DPS_ADDR6]:6083
 	mkdir -p "$W/bpf-$h" "$W/run-$h"
 	mountpoint -q "$W/bpf-$h" || mount -t bpf bpf "$W/bpf-$h"
 	[ ! -f "$W/$h.json" ] || set -- --config "$W/$h.json" "$@"
-	bg "agent-$h" "$h" "$BUILD/dove-agent" run --host "$h" --dps $DPS_URL --run-dir "$W/run-$h" \
+	bg "agent-$h" "$h" "$BUILD/dove-agent" run --host "$h" --dps "$url" --run-dir "$W/run-$h" \
 		--pin-dir "$W/bpf-$h" "$@"
 	until_ok 15 da "$h" status || { cat "$W/agent-$h.log" >&2; fail "dove-agent on $h does not answer"; }
 }
@@ -173,12 +213,26 @@ da() {
 	esac
 }
 
-# vm_plug HOST NAME IP MAC [MTU]: namespace and veth, no port.
+# vm_addrs NAME ADDR,...: give the namespace's eth0 these addresses, /24 or /64 where they have no length.
+vm_addrs() {
+	local ns=$1 addr
+	for addr in ${2//,/ }; do
+		case $addr in
+		*:*/*) on "$ns" ip addr add "$addr" dev eth0 nodad ;;
+		*:*) on "$ns" ip addr add "$addr/64" dev eth0 nodad ;;
+		*/*) on "$ns" ip addr add "$addr" dev eth0 ;;
+		*) on "$ns" ip addr add "$addr/24" dev eth0 ;;
+		esac
+	done
+}
+
+# vm_plug HOST NAME ADDR,... MAC [MTU]: namespace and veth, no port.
 vm_plug() {
 	ns_add "$2"
+	[[ $3 != *:* ]] || ipv6 "$2"
 	ip link add eth0 netns "$P-$2" address "$4" mtu "${5:-1500}" type veth peer name "v-$2" netns "$P-$1" \
 		mtu "${5:-1500}"
-	on "$2" ip addr add "$3/24" dev eth0
+	vm_addrs "$2" "$3"
 	on "$2" ip link set eth0 up
 	on "$1" ip link set "v-$2" up
 }
