@@ -26,34 +26,58 @@ static const __u16 icmp6_types[COMPLAINTS] = { 0x0200, 0x0300, 0x0103, 0x0104, 0
 /* Frames are built behind so many bytes, so that what follows the Ethernet header is aligned. */
 #define FRAME_ALIGN 2
 
-/* The frame becomes this one. */
+/* More than stands before a VM's TCP or UDP header, and room enough to take it off. */
+#define FRONT_MAX (VM_HEADERS)
+#define FRONT_AND_MORE (FRONT_MAX + sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + 2)
+
+/*
+ * The frame becomes this one. Where the VM left a checksum to be filled in, the
+ * kernel would still do so, somewhere in this frame; it only forgets that when
+ * the place where the sum begins is cut off.
+ */
 static __always_inline int frame_replace(struct __sk_buff *skb, const void *frame, __u32 len)
 {
-	return bpf_skb_change_tail(skb, len, 0) || bpf_skb_store_bytes(skb, 0, frame, len, 0);
+	return bpf_skb_change_tail(skb, FRONT_AND_MORE, 0) ||
+	       bpf_skb_adjust_room(skb, -(__s32)FRONT_MAX, BPF_ADJ_ROOM_MAC, 0) ||
+	       bpf_skb_change_tail(skb, len, 0) || bpf_skb_store_bytes(skb, 0, frame, len, 0);
 }
 
-/* RFC 792: an error quotes the IP header and 8 bytes. */
+/* How much of the packet an error quotes: RFC 1812, 4.3.2.3 and RFC 4443, 2.4 say how long it may be. */
+#define QUOTED4_MAX (576 - sizeof(struct iphdr) - ICMP_HEADER)
+#define QUOTED6_MAX (1280 - sizeof(struct ipv6hdr) - ICMP_HEADER)
+#define ICMP_HEADER 8
+/* bpf_csum_diff() takes so much at once. */
+#define SUM_MAX 512u
+#define SUM_PARTS 3
+
+struct icmp_error {
+	__be16 type;
+	__sum16 check;
+	__be32 mtu; /* of IPv4 the lower half */
+	__u8 quoted[SUM_PARTS * SUM_MAX - ICMP_HEADER];
+};
+
 struct icmp4_error {
 	__u8 align[FRAME_ALIGN];
 	struct ethhdr eth;
 	struct iphdr ip;
-	__be16 type;
-	__sum16 check;
-	__be16 unused;
-	__be16 mtu;
-	__u8 quoted[sizeof(struct iphdr) + 8];
+	struct icmp_error e;
 };
 
-/* RFC 4443: as much as there is room for; this much names the flow. */
 struct icmp6_error {
 	__u8 align[FRAME_ALIGN];
 	struct ethhdr eth;
 	struct ipv6hdr ip;
-	__be16 type;
-	__sum16 check;
-	__be32 mtu;
-	__u8 quoted[sizeof(struct ipv6hdr) + 8];
+	struct icmp_error e;
 };
+
+/* Too long for the stack: one for each CPU. */
+union icmp_scratch {
+	struct icmp4_error v4;
+	struct icmp6_error v6;
+};
+
+MAP(dove_scratch, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, union icmp_scratch, 1, 0);
 
 /* RFC 8200, 8.1: the checksum of `bytes` behind an IPv6 header covers the addresses, the length and the protocol. */
 static __always_inline __sum16 checksum6(const struct ipv6hdr *ip, const void *at, const __u32 bytes)
@@ -83,52 +107,88 @@ static __always_inline void ethernet_back(struct ethhdr *eth, const struct packe
  */
 static __always_inline const struct dove_ip *speaker(const struct packet *p)
 {
-	return p->to_gateway && !ip_is_unspecified(&p->gateway) &&
-			       ip_is_v4(&p->gateway) == ip_is_v4(&p->src)
+	return p->to_gateway && !ip_is_unspecified(&p->gateway) && ip_is_v4(&p->gateway) == ip_is_v4(&p->src)
 		       ? &p->gateway
 		       : &p->dst;
 }
 
-static __always_inline int icmp4_error(struct __sk_buff *skb, struct packet *p, __u16 type, __u32 mtu)
+/* Quote the packet that it is about; *len is what the error has then, from its type on. */
+static __always_inline int quote(struct __sk_buff *skb, struct icmp_error *e, const __u32 max, __u32 *len)
 {
-	struct icmp4_error e = {};
+	__u32 n = skb->len - (__u32)sizeof(struct ethhdr);
 
-	if (p->l3_len != sizeof(struct iphdr) ||
-	    bpf_skb_load_bytes(skb, sizeof(struct ethhdr), e.quoted, sizeof(e.quoted)))
+	if (n > max)
+		n = max;
+	barrier_var(n); /* the verifier needs both bounds */
+	if (n < sizeof(struct iphdr) || n > max ||
+	    bpf_skb_load_bytes(skb, sizeof(struct ethhdr), e->quoted, n))
 		return -1;
-	ethernet_back(&e.eth, p);
-	e.ip = (struct iphdr){ .version = 4,
-			       .ihl = 5,
-			       .tot_len = bpf_htons(sizeof(e) - offsetof(struct icmp4_error, ip)),
-			       .ttl = ICMP_TTL,
-			       .protocol = IPPROTO_ICMP,
-			       .saddr = ip_to_v4(speaker(p)),
-			       .daddr = ip_to_v4(&p->src) };
-	e.ip.check = checksum(&e.ip, sizeof(e.ip));
-	e.type = bpf_htons(type);
-	e.mtu = bpf_htons(mtu);
-	e.check = checksum(&e.type, sizeof(e) - offsetof(struct icmp4_error, type));
-	return frame_replace(skb, &e.eth, sizeof(e) - FRAME_ALIGN);
+	for (__u32 i = 0; i < 4; i++) /* sums are of whole words */
+		e->quoted[n + i] = 0;
+	*len = ICMP_HEADER + n;
+	return 0;
 }
 
-static __always_inline int icmp6_error(struct __sk_buff *skb, struct packet *p, __u16 type, __u32 mtu)
+static __always_inline __sum16 icmp_sum(const struct icmp_error *e, __u32 len, __s64 sum)
 {
-	struct icmp6_error e = {};
-	const __u32 len = sizeof(e) - offsetof(struct icmp6_error, type);
+	len = (len + 3) & ~3u;
+	for (__u32 i = 0; i < SUM_PARTS; i++) {
+		__u32 part = len - i * SUM_MAX;
 
-	if (bpf_skb_load_bytes(skb, sizeof(struct ethhdr), e.quoted, sizeof(e.quoted)))
+		if (len <= i * SUM_MAX)
+			break;
+		if (part > SUM_MAX)
+			part = SUM_MAX;
+		sum = bpf_csum_diff(0, 0, (void *)e + i * SUM_MAX, part, sum);
+	}
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff);
+	return ~((sum & 0xffff) + (sum >> 16));
+}
+
+static __always_inline int icmp4_error(struct __sk_buff *skb, struct packet *p, struct icmp4_error *f,
+				       __u16 type, __u32 mtu)
+{
+	__u32 len;
+
+	if (quote(skb, &f->e, QUOTED4_MAX, &len))
 		return -1;
-	ethernet_back(&e.eth, p);
-	e.ip = (struct ipv6hdr){ .version = 6,
-				 .payload_len = bpf_htons(len),
-				 .nexthdr = IPPROTO_ICMPV6,
-				 .hop_limit = ICMP_TTL };
-	__builtin_memcpy(&e.ip.saddr, speaker(p), sizeof(e.ip.saddr));
-	__builtin_memcpy(&e.ip.daddr, &p->src, sizeof(e.ip.daddr));
-	e.type = bpf_htons(type);
-	e.mtu = bpf_htonl(mtu);
-	e.check = checksum6(&e.ip, &e.type, len);
-	return frame_replace(skb, &e.eth, sizeof(e) - FRAME_ALIGN);
+	ethernet_back(&f->eth, p);
+	f->ip = (struct iphdr){ .version = 4,
+				.ihl = 5,
+				.tot_len = bpf_htons(sizeof(f->ip) + len),
+				.ttl = ICMP_TTL,
+				.protocol = IPPROTO_ICMP,
+				.saddr = ip_to_v4(speaker(p)),
+				.daddr = ip_to_v4(&p->src) };
+	f->ip.check = checksum(&f->ip, sizeof(f->ip));
+	f->e.type = bpf_htons(type);
+	f->e.check = 0;
+	f->e.mtu = bpf_htonl(mtu & 0xffff);
+	f->e.check = icmp_sum(&f->e, len, 0);
+	return frame_replace(skb, &f->eth, sizeof(f->eth) + sizeof(f->ip) + len);
+}
+
+static __always_inline int icmp6_error(struct __sk_buff *skb, struct packet *p, struct icmp6_error *f,
+				       __u16 type, __u32 mtu)
+{
+	const __u16 *addrs = (const void *)&f->ip.saddr;
+	__u32 len, sum = 0;
+
+	if (quote(skb, &f->e, QUOTED6_MAX, &len))
+		return -1;
+	ethernet_back(&f->eth, p);
+	f->ip = (struct ipv6hdr){
+		.version = 6, .payload_len = bpf_htons(len), .nexthdr = IPPROTO_ICMPV6, .hop_limit = ICMP_TTL
+	};
+	__builtin_memcpy(&f->ip.saddr, speaker(p), sizeof(f->ip.saddr));
+	__builtin_memcpy(&f->ip.daddr, &p->src, sizeof(f->ip.daddr));
+	f->e.type = bpf_htons(type);
+	f->e.check = 0;
+	f->e.mtu = bpf_htonl(mtu);
+	for (__u32 i = 0; i < 16; i++)
+		sum += addrs[i];
+	f->e.check = icmp_sum(&f->e, len, sum + bpf_htons(len) + bpf_htons(IPPROTO_ICMPV6));
+	return frame_replace(skb, &f->eth, sizeof(f->eth) + sizeof(f->ip) + len);
 }
 
 /* RFC 1812, 4.3.2.7; RFC 4443, 2.4: not about an error, a later fragment, or what went to many. */
@@ -144,6 +204,8 @@ static __always_inline bool may_be_told(const struct packet *p)
  */
 __noinline int complain(struct __sk_buff *skb, struct packet *p, __u32 what, __u32 mtu)
 {
+	union icmp_scratch *scratch;
+	__u32 zero = 0;
 	int rc;
 
 	if (!p || what >= COMPLAINTS || !may_be_told(p))
@@ -152,10 +214,13 @@ __noinline int complain(struct __sk_buff *skb, struct packet *p, __u32 what, __u
 		return 0;
 	if (!budget_allows(p->ifindex, DOVE_BUDGET_ANSWERS, 1))
 		return -1;
+	scratch = bpf_map_lookup_elem(&dove_scratch, &zero);
+	if (!scratch)
+		return -1;
 	if (p->eth_proto == bpf_htons(ETH_P_IPV6))
-		rc = icmp6_error(skb, p, icmp6_types[what], mtu);
+		rc = icmp6_error(skb, p, &scratch->v6, icmp6_types[what], mtu);
 	else
-		rc = icmp4_error(skb, p, icmp4_types[what], mtu);
+		rc = icmp4_error(skb, p, &scratch->v4, icmp4_types[what], mtu);
 	return rc ? rc : send_out(skb, p, p->ifindex);
 }
 
@@ -314,6 +379,8 @@ __noinline int gateway_answer(struct __sk_buff *skb, struct packet *p)
 {
 	if (!p)
 		return -1;
+	if (p->l4_proto == IPPROTO_TCP)
+		return reset(skb, p);
 	if (!is_icmp(p))
 		return complain(skb, p, PORT_UNREACHABLE, 0);
 	if (p->hook == HOOK_TRACE)
