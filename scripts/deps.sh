@@ -10,7 +10,8 @@ set -eu
 
 BUILD_PACKAGES="gcc libc6-dev linux-libc-dev clang llvm pkg-config libelf-dev zlib1g-dev libcjson-dev libevent-dev
 	libcurl4-openssl-dev libsqlite3-dev libssl-dev uthash-dev libmnl-dev libcbor-dev"
-TEST_PACKAGES="libcriterion-dev iproute2 iputils-ping procps iperf3 curl tcpdump jq busybox"
+TEST_PACKAGES="libcriterion-dev iproute2 iputils-ping iputils-tracepath procps iperf3 curl tcpdump tshark jq busybox
+	dnsmasq-base bind9-dnsutils"
 CHECK_PACKAGES="clang-format clang-tidy"
 BPF_PACKAGES="libbpf-dev bpftool"
 LIBBPF_LEAST=1.4
@@ -102,7 +103,7 @@ debian() {
 
 other() {
 	missing=
-	for c in cc clang llvm-strip bpftool pkg-config ip tc ping sysctl iperf3 curl tcpdump jq busybox; do
+	for c in cc clang llvm-strip bpftool pkg-config ip tc ping tracepath sysctl iperf3 curl tcpdump tshark jq busybox dnsmasq dig; do
 		command -v $c >/dev/null 2>&1 || missing="$missing $c"
 	done
 	for lib in libelf zlib libcjson libevent libevent_openssl libcurl sqlite3 openssl libmnl libcbor criterion; do
