@@ -33,6 +33,13 @@ static const char *const type_names[] = {
 	[DOVE_EVENT_UNKNOWN_ENDPOINT] = "unknown_endpoint",
 	[DOVE_EVENT_CANNOT_JUDGE] = "cannot_judge",
 	[DOVE_EVENT_ORIGIN_STALE] = "origin_stale",
+	[DOVE_EVENT_DROPPED] = "dropped",
+};
+
+static const char *const reason_names[] = {
+#define X(NAME, name, class, text) [DOVE_##NAME] = #name,
+	DOVE_REASONS(X)
+#undef X
 };
 
 void events_note(struct events *e, const char *type, cJSON *event)
@@ -53,10 +60,22 @@ cJSON *events_show(const struct events *e)
 	return cJSON_Duplicate(e->kept, true);
 }
 
+static void add_destination(cJSON *json, const struct dove_ip *ip)
+{
+	struct ip_addr dst = from_dove_ip(ip);
+	uint32_t external = external_of(ip);
+	char text[IP_TEXT];
+
+	if (external)
+		cJSON_AddNumberToObject(json, "external", external);
+	else
+		cJSON_AddStringToObject(json, "destination", ip_format(&dst, text));
+}
+
 static cJSON *event_json(const struct events *e, const struct dove_event *ev)
 {
 	static const struct dove_ip here;
-	struct ip_addr origin = from_dove_ip(&ev->origin), dst = from_dove_ip(&ev->dst);
+	struct ip_addr origin = from_dove_ip(&ev->origin), src = from_dove_ip(&ev->src);
 	const struct agent *a = e->agent;
 	cJSON *json = cJSON_CreateObject();
 	char text[IP_TEXT];
@@ -66,7 +85,11 @@ static cJSON *event_json(const struct events *e, const struct dove_event *ev)
 	cJSON_AddNumberToObject(json, "policy", ev->policy);
 	cJSON_AddStringToObject(json, "policy_name", watch_policy_name(a->watch, ev->vnid, ev->policy));
 	cJSON_AddNumberToObject(json, "source", ev->source);
-	cJSON_AddStringToObject(json, "destination", ip_format(&dst, text));
+	cJSON_AddStringToObject(json, "source_address", ip_format(&src, text));
+	add_destination(json, &ev->dst);
+	cJSON_AddNumberToObject(json, "proto", ev->proto);
+	cJSON_AddNumberToObject(json, "from_port", ev->from_port);
+	cJSON_AddNumberToObject(json, "to_port", ev->to_port);
 	if (memcmp(&ev->origin, &here, sizeof(here))) {
 		cJSON_AddStringToObject(json, "origin", underlay_name(a->underlay, &origin));
 		cJSON_AddStringToObject(json, "origin_address", ip_format(&origin, text));
@@ -76,6 +99,8 @@ static cJSON *event_json(const struct events *e, const struct dove_event *ev)
 	cJSON_AddNumberToObject(json, "sequence", ev->sequence);
 	cJSON_AddNumberToObject(json, "wanted", ev->wanted);
 	cJSON_AddBoolToObject(json, "delivered", ev->processed);
+	if (ev->reason < ARRAY_SIZE(reason_names))
+		cJSON_AddStringToObject(json, "reason", reason_names[ev->reason]);
 	return json;
 }
 

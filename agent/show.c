@@ -166,11 +166,12 @@ static void show_event(const cJSON *one)
 	char clock[16];
 
 	strftime(clock, sizeof(clock), "%H:%M:%S", localtime(&when));
-	printf("%s %-17s network %s policy %s (%.0f) from %s, source %.0f to %s: sequence %.0f, wanted %.0f, "
-	       "%s\n",
-	       clock, str(one, "type"), str(one, "network"), str(one, "policy_name"), num(one, "policy"),
-	       str(one, "origin"), num(one, "source"), str(one, "destination"), num(one, "sequence"),
-	       num(one, "wanted"), cJSON_IsTrue(json_get(one, "delivered")) ? "delivered" : "not delivered");
+	printf("%s %-12s %-16s network %s policy %s (%.0f) %s:%.0f -> %s:%.0f proto %.0f, endpoint %.0f on %s: "
+	       "sequence %.0f, wanted %.0f\n",
+	       clock, str(one, "type"), str(one, "reason"), str(one, "network"), str(one, "policy_name"),
+	       num(one, "policy"), str(one, "source_address"), num(one, "from_port"), str(one, "destination"),
+	       num(one, "to_port"), num(one, "proto"), num(one, "source"), str(one, "origin"),
+	       num(one, "sequence"), num(one, "wanted"));
 }
 
 void show_events(const cJSON *result, const struct options *o)

@@ -39,6 +39,12 @@ static __noinline void count_policy(const struct packet *p, __u32 vnid, __u32 po
 	stats->bytes += bytes;
 }
 
+/* The first of the reasons for which a packet is dropped: maps/reasons.h has them in the order of their classes. */
+static __always_inline bool is_drop(__u32 reason)
+{
+	return reason >= DOVE_TRUNCATED && reason < DOVE_REASON_COUNT;
+}
+
 /*
  * finish() - count the packet and tell the kernel what to do with it.
  *

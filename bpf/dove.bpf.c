@@ -21,7 +21,9 @@ int dove_port(struct __sk_buff *skb)
 	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
 	struct decision d = {};
 
-	return send_finish(skb, &p, port ? send(skb, &p, port, &d) : -DOVE_NO_PORT);
+	int rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;
+
+	return send_finish(skb, &p, &d, rc);
 }
 
 /*
@@ -35,6 +37,7 @@ int dove_nic_egress(struct __sk_buff *skb)
 	struct packet p = { .hook = HOOK_NIC_EGRESS, .ifindex = skb->ingress_ifindex, .len = skb->len };
 	struct decision d = {};
 	struct dove_port *port;
+	int rc;
 
 	if (skb->mark == DOVE_MARK_ENCAPSULATED) {
 		skb->mark = 0;
@@ -45,7 +48,8 @@ int dove_nic_egress(struct __sk_buff *skb)
 		return TC_ACT_UNSPEC;
 	p.to_gateway = skb->mark == DOVE_MARK_ROUTED;
 	skb->mark = 0;
-	return send_finish(skb, &p, send(skb, &p, port, &d));
+	rc = send(skb, &p, port, &d);
+	return send_finish(skb, &p, &d, rc);
 }
 
 /* What arrives at the NIC, stripped by XDP before or not. */
@@ -107,7 +111,7 @@ int dove_door(struct __sk_buff *skb)
 	if (!rc)
 		rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;
 	door_reason = -rc;
-	return send_finish(skb, &p, rc);
+	return send_finish(skb, &p, &d, rc);
 }
 
 /* `dove-agent trace`, by BPF_PROG_TEST_RUN: what would become of a VM's frame. Nothing is sent, counted or kept. */

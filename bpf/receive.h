@@ -64,10 +64,10 @@ static __noinline int destination_find(struct packet *p, struct dove_local **to)
 	moved = bpf_map_lookup_elem(&dove_moved, &key);
 	if (moved && bpf_ktime_get_coarse_ns() < moved->until) {
 		none.wanted = moved->revision;
-		event_report(DOVE_EVENT_MOVED, p, &none, false);
+		event_report(DOVE_EVENT_MOVED, p, &none, DOVE_MOVED);
 		return -DOVE_MOVED;
 	}
-	event_report(DOVE_EVENT_UNKNOWN_ENDPOINT, p, &none, false);
+	event_report(DOVE_EVENT_UNKNOWN_ENDPOINT, p, &none, DOVE_UNKNOWN_ENDPOINT);
 	return -DOVE_UNKNOWN_ENDPOINT;
 }
 
@@ -81,23 +81,23 @@ static __always_inline int policy_check(const struct packet *p, const struct dov
 		return 0;
 	case FRESH_NEWER:
 		count(DOVE_COUNT_NEWER, p->len);
-		event_report(DOVE_EVENT_NEWER, p, j, true);
+		event_report(DOVE_EVENT_NEWER, p, j, DOVE_DELIVERED);
 		return 0;
 	case FRESH_UNWATCHED:
-		event_report(DOVE_EVENT_CANNOT_JUDGE, p, j, true);
+		event_report(DOVE_EVENT_CANNOT_JUDGE, p, j, DOVE_DELIVERED);
 		return 0;
 	case STALE:
 		count(DOVE_COUNT_STALE, p->len);
-		event_report(DOVE_EVENT_STALE, p, j, !cfg_refuse_stale);
+		event_report(DOVE_EVENT_STALE, p, j, cfg_refuse_stale ? DOVE_STALE_REFUSED : DOVE_DELIVERED);
 		return cfg_refuse_stale ? -DOVE_STALE_REFUSED : 0;
 	case STALE_REFUSED:
-		event_report(DOVE_EVENT_REFUSED, p, j, false);
+		event_report(DOVE_EVENT_REFUSED, p, j, DOVE_REFUSED);
 		return -DOVE_REFUSED;
 	case STALE_UNKNOWN:
-		event_report(DOVE_EVENT_UNKNOWN, p, j, false);
+		event_report(DOVE_EVENT_UNKNOWN, p, j, DOVE_HELD_UNKNOWN);
 		return -DOVE_HELD_UNKNOWN;
 	case STALE_CANNOT_JUDGE:
-		event_report(DOVE_EVENT_CANNOT_JUDGE, p, j, false);
+		event_report(DOVE_EVENT_CANNOT_JUDGE, p, j, DOVE_CANNOT_JUDGE);
 		return -DOVE_CANNOT_JUDGE;
 	case STALE_NO_NETWORK:
 		break;

@@ -137,7 +137,7 @@ static __noinline int send_to_neighbour(struct __sk_buff *skb, struct packet *p,
 static __always_inline void report_old(struct packet *p, const struct decision *d)
 {
 	if (d->judged.fresh == STALE)
-		event_report(DOVE_EVENT_ORIGIN_STALE, p, &d->judged, true);
+		event_report(DOVE_EVENT_ORIGIN_STALE, p, &d->judged, DOVE_DELIVERED);
 }
 
 /* parse_frame() as a global function: the verifier looks at it once, and forgets its many ways. */
@@ -253,7 +253,7 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
 }
 
 /* What can't be decided yet goes to the agent; what was looked up is a hit or a miss. */
-static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, int rc)
+static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, const struct decision *d, int rc)
 {
 	switch (-rc) {
 	case DOVE_HELD_MISS:
@@ -273,6 +273,8 @@ static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, 
 	case DOVE_TOO_BIG:
 		count(DOVE_COUNT_HITS, p->len);
 	}
+	if (is_drop(-rc))
+		event_report(DOVE_EVENT_DROPPED, p, &d->judged, -rc);
 	return finish(p, rc);
 }
 

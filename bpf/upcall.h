@@ -124,13 +124,15 @@ static __always_inline bool event_is_due(const struct dove_event_key *key)
 /*
  * event_report() - tell the agent what was seen of a packet, at most so often.
  *
- * processed: the packet was delivered all the same. An event that finds the
+ * reason: how the packet's way ends; DOVE_DELIVERED: it is delivered all the
+ * same. An event that finds the
  * ring full is lost, and counted; the next packet brings it up again. A global
  * function: the verifier looks at it once.
  */
-__noinline int event_report(__u32 type, const struct packet *p, const struct judgement *j, bool processed)
+__noinline int event_report(__u32 type, const struct packet *p, const struct judgement *j, __u32 reason)
 {
-	struct dove_event_key key = { .type = type };
+	bool processed = reason == DOVE_DELIVERED;
+	struct dove_event_key key = { .type = type, .reason = type == DOVE_EVENT_DROPPED ? reason : 0 };
 	struct dove_event *event;
 
 	if (!p || !j)
@@ -151,6 +153,7 @@ __noinline int event_report(__u32 type, const struct packet *p, const struct jud
 		.sequence = j->sequence,
 		.wanted = j->wanted,
 		.origin = p->origin,
+		.src = p->src,
 		.dst = route_target(p),
 		.type = type,
 		.vnid = p->vnid,
@@ -160,6 +163,7 @@ __noinline int event_report(__u32 type, const struct packet *p, const struct jud
 		.to_port = p->to_port,
 		.proto = p->l4_proto,
 		.processed = processed,
+		.reason = reason,
 	};
 	bpf_ringbuf_submit(event, 0);
 	return 0;

@@ -357,7 +357,7 @@ struct dove_stats {
 	__u64 bytes;
 };
 
-/* dove_events: small records. Limited per kind, network and policy: see dove_event_times. */
+/* dove_events: small records. Limited per kind, origin, network, policy and sender: see dove_event_times. */
 enum dove_event_type {
 	DOVE_EVENT_STALE = 1,
 	DOVE_EVENT_REFUSED,
@@ -367,6 +367,7 @@ enum dove_event_type {
 	DOVE_EVENT_UNKNOWN_ENDPOINT,
 	DOVE_EVENT_CANNOT_JUDGE,
 	DOVE_EVENT_ORIGIN_STALE, /* seen at our own egress */
+	DOVE_EVENT_DROPPED,	 /* a sample of what ended: `reason` says why */
 };
 
 struct dove_event {
@@ -374,6 +375,7 @@ struct dove_event {
 	__u64 sequence;	       /* S of the packet, extended to 64 bits */
 	__u64 wanted;	       /* least revision that would do */
 	struct dove_ip origin; /* underlay address it came from; zero: this host */
+	struct dove_ip src;    /* inner source */
 	struct dove_ip dst;    /* inner destination, or what stands for its external network */
 	__u32 type;	       /* enum dove_event_type */
 	__u32 vnid;
@@ -383,7 +385,8 @@ struct dove_event {
 	__u16 to_port;
 	__u8 proto;
 	__u8 processed; /* 1: the packet was delivered all the same */
-	__u8 pad[2];
+	__u8 reason;	/* of DOVE_EVENT_DROPPED: enum dove_reason */
+	__u8 pad;
 };
 
 struct dove_event_key {
@@ -392,6 +395,7 @@ struct dove_event_key {
 	__u32 vnid;
 	__u32 policy;
 	__u32 source;
+	__u32 reason;
 };
 
 /*
@@ -481,7 +485,7 @@ struct dove_traced {
 _Static_assert(sizeof(struct dove_cache_key) == 28, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_addr_key) == 24, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key");
-_Static_assert(sizeof(struct dove_event_key) == 32, "no hidden padding in a key");
+_Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_rule) == 16, "no hidden padding");
 _Static_assert(sizeof(struct dove_translation) == 56 + 16 * DOVE_RULES_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
