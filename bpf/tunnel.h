@@ -181,6 +181,9 @@ static __always_inline void outer6_write(struct outer6 *o, const struct dove_ip 
  * super-packet one, and its checksum offloaded. A frame that is encapsulated
  * already (a tunnel inside the VM) is refused with them, -EALREADY, and gets
  * plain room, which is right as long as nothing must be segmented.
+ *
+ * The flow's hash is made before: the kernel keeps it, while afterwards it
+ * would be that of the headers of which nothing is written yet.
  */
 static __always_inline int make_room(struct __sk_buff *skb, bool v6)
 {
@@ -188,6 +191,7 @@ static __always_inline int make_room(struct __sk_buff *skb, bool v6)
 		      BPF_F_ADJ_ROOM_ENCAP_L2_ETH | ADJ_ROOM_ENCAP_L2(sizeof(struct ethhdr));
 	int len = v6 ? sizeof(struct outer6) : sizeof(struct outer4), rc;
 
+	bpf_get_hash_recalc(skb);
 	flags |= v6 ? BPF_F_ADJ_ROOM_ENCAP_L3_IPV6 : BPF_F_ADJ_ROOM_ENCAP_L3_IPV4;
 	rc = bpf_skb_adjust_room(skb, len, BPF_ADJ_ROOM_MAC, flags);
 	if (rc == -EALREADY && !skb->gso_size)
