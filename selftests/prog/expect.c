@@ -44,12 +44,26 @@ const char *reason_name(uint32_t index)
 		[DOVE_COUNT_STALE] = "(stale)",
 		[DOVE_COUNT_NEWER] = "(newer)",
 		[DOVE_COUNT_EVENTS_LOST] = "(events lost)",
+		[DOVE_COUNT_FLOWS] = "(flows)",
+		[DOVE_COUNT_FLOWS_FULL] = "(flows full)",
 	};
 
 	return index < DOVE_STATS_MAX && names[index] ? names[index] : "(no reason)";
 }
 
-/* ---- expectations ---- */
+/* ---- counters ---- */
+
+static uint64_t announced[DOVE_STATS_MAX];
+
+void counters_clear(void)
+{
+	struct dove_stats none[libbpf_num_possible_cpus()];
+
+	memset(none, 0, sizeof(none));
+	memset(announced, 0, sizeof(announced));
+	for (uint32_t i = 0; i < DOVE_STATS_MAX; i++)
+		map_put_sized(dove->maps.dove_stats, &i, sizeof(i), none, sizeof(none));
+}
 
 static struct dove_stats stats_of(uint32_t index)
 {
@@ -69,7 +83,76 @@ uint64_t counted(uint32_t index)
 	return stats_of(index).packets;
 }
 
-void expect_end(const struct run *r, int action, enum dove_reason reason)
+void will_count(enum dove_counter counter, uint64_t packets)
+{
+	announced[counter] = packets;
+}
+
+void expect_counter(enum dove_counter counter, uint64_t times)
+{
+	check(counted(counter) == times, "%s: %llu, expected %llu", reason_name(counter),
+	      (unsigned long long)counted(counter), (unsigned long long)times);
+}
+
+void expect_nothing_counted(void)
+{
+	for (uint32_t i = 0; i < DOVE_STATS_MAX; i++)
+		check(counted(i) == announced[i], "counted %llu under %s", (unsigned long long)counted(i),
+		      reason_name(i));
+}
+
+struct dove_policy_stats stats_of_policy(uint32_t vnid, uint32_t policy)
+{
+	struct dove_policy_key key = { .vnid = vnid, .policy = policy };
+	int cpus = libbpf_num_possible_cpus();
+	struct dove_policy_stats each[cpus], sum = {};
+
+	if (!map_get_sized(dove->maps.dove_policy_stats, &key, sizeof(key), each, sizeof(each)))
+		return sum;
+	for (int i = 0; i < cpus; i++) {
+		sum.packets += each[i].packets;
+		sum.bytes += each[i].bytes;
+		sum.denied += each[i].denied;
+	}
+	return sum;
+}
+
+/* ---- expectations ---- */
+
+/* A packet whose fate was found in what the host knows is a hit, one that the agent must ask for a miss. */
+static bool is_hit(enum dove_reason reason)
+{
+	switch (reason) {
+	case DOVE_ENCAPSULATED:
+	case DOVE_DELIVERED_LOCAL:
+	case DOVE_DENIED:
+	case DOVE_REJECTED:
+	case DOVE_ARP_ANSWERED:
+	case DOVE_ND_ANSWERED:
+	case DOVE_REPLICATED:
+	case DOVE_TOO_BIG_ANSWERED:
+	case DOVE_TOO_BIG:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool is_miss(enum dove_reason reason)
+{
+	switch (reason) {
+	case DOVE_HELD_MISS:
+	case DOVE_HELD_NEXT_HOP:
+	case DOVE_HELD_FLOW:
+	case DOVE_MISS_LIMITED:
+	case DOVE_RING_FULL:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static void expect_reason(const struct run *r, enum dove_reason reason)
 {
 	for (uint32_t i = 0; i < DOVE_REASON_COUNT; i++) {
 		struct dove_stats s = stats_of(i);
@@ -79,13 +162,22 @@ void expect_end(const struct run *r, int action, enum dove_reason reason)
 		check(i != reason || s.bytes == r->in.len, "%llu bytes counted under %s, the frame has %u",
 		      s.bytes, reason_name(i), r->in.len);
 	}
+}
+
+void expect_end(const struct run *r, int action, enum dove_reason reason)
+{
+	expect_reason(r, reason);
+	expect_counter(DOVE_COUNT_HITS, r->sends && is_hit(reason));
+	expect_counter(DOVE_COUNT_MISSES, r->sends && is_miss(reason));
+	for (uint32_t i = DOVE_COUNT_STALE; i < DOVE_STATS_MAX; i++)
+		expect_counter(i, announced[i]);
 	check(r->action == action, "returned %d, expected %d (%s)", r->action, action, reason_name(reason));
 }
 
-void expect_counter(enum dove_counter counter, uint64_t times)
+void expect_sent(const struct run *r, enum dove_reason reason)
 {
-	check(counted(counter) == times, "%s: %llu, expected %llu", reason_name(counter),
-	      (unsigned long long)counted(counter), (unsigned long long)times);
+	expect_end(r, TC_ACT_REDIRECT, reason);
+	expect_quiet();
 }
 
 void expect_quiet(void)
@@ -97,9 +189,27 @@ void expect_quiet(void)
 	check(!take_event(&event), "an event went to the agent: type %u", event.type);
 }
 
+void expect_sample(const struct run *r, enum dove_reason reason)
+{
+	struct dove_event e;
+
+	if (!r->sends)
+		return;
+	e = expect_event(DOVE_EVENT_DROPPED);
+	check(e.reason == reason && !e.processed, "a sample of what is %s, expected %s",
+	      reason_name(e.reason), reason_name(reason));
+}
+
+void expect_dropped_again(const struct run *r, enum dove_reason reason)
+{
+	expect_end(r, TC_ACT_SHOT, reason);
+	expect_quiet();
+}
+
 void expect_dropped(const struct run *r, enum dove_reason reason)
 {
 	expect_end(r, TC_ACT_SHOT, reason);
+	expect_sample(r, reason);
 	expect_quiet();
 }
 

@@ -101,6 +101,25 @@ static void skip_unless_allowed(void)
 	libbpf_set_print(say);
 }
 
+static void choose_programs(unsigned wanted)
+{
+	const struct {
+		struct bpf_program *prog;
+		enum prog_bits bit;
+	} all[] = {
+		{ dove->progs.dove_port, PROG_PORT },
+		{ dove->progs.dove_nic_egress, PROG_NIC_EGRESS },
+		{ dove->progs.dove_nic_ingress, PROG_NIC_INGRESS },
+		{ dove->progs.dove_xdp, PROG_XDP },
+		{ dove->progs.dove_tunnel, PROG_TUNNEL },
+		{ dove->progs.dove_door, PROG_DOOR },
+		{ dove->progs.dove_trace, PROG_TRACE },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		bpf_program__set_autoload(all[i].prog, wanted & all[i].bit);
+}
+
 void prog_load(struct prog_config config)
 {
 	struct bpf_map *map;
@@ -110,12 +129,13 @@ void prog_load(struct prog_config config)
 	cr_assert(dove, "opening the data path: %s", strerror(errno));
 	dove->rodata->cfg_origin_check = !config.no_origin_check;
 	dove->rodata->cfg_refuse_stale = config.refuse_stale;
-	bpf_program__set_autoload(dove->progs.dove_port, config.programs & PROG_PORT);
-	bpf_program__set_autoload(dove->progs.dove_nic_egress, config.programs & PROG_NIC_EGRESS);
-	bpf_program__set_autoload(dove->progs.dove_nic_ingress, config.programs & PROG_NIC_INGRESS);
-	bpf_program__set_autoload(dove->progs.dove_xdp, config.programs & PROG_XDP);
-	bpf_program__set_autoload(dove->progs.dove_inject, config.programs & PROG_INJECT);
-	bpf_program__set_autoload(dove->progs.dove_inject_received, config.programs & PROG_INJECT_RECEIVED);
+	dove->rodata->cfg_tunnel_vxlan = config.tunnel_vxlan;
+	dove->rodata->cfg_outer_dscp = config.outer_dscp - 1;
+	if (config.door) {
+		door = tap_open_vnet("door");
+		dove->rodata->cfg_door = door.ifindex;
+	}
+	choose_programs(config.programs);
 	bpf_object__for_each_map (map, dove->obj)
 		if (bpf_map__max_entries(map) > 4096 && bpf_map__type(map) != BPF_MAP_TYPE_RINGBUF)
 			bpf_map__set_max_entries(map, 4096);
@@ -125,9 +145,16 @@ void prog_load(struct prog_config config)
 
 /* ---- running ---- */
 
+/* Which programs look up where a packet goes. */
+static bool sends(const struct bpf_program *prog)
+{
+	return prog == dove->progs.dove_port || prog == dove->progs.dove_nic_egress ||
+	       prog == dove->progs.dove_door;
+}
+
 static struct run run(struct bpf_program *prog, const struct frame *f, struct __sk_buff *ctx)
 {
-	struct run r = { .in = *f };
+	struct run r = { .in = *f, .sends = sends(prog) };
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = r.in.b, .data_size_in = f->len, .data_out = r.out.b,
 		    .data_size_out = sizeof(r.out.b), .repeat = 1);
 	int rc;
@@ -166,4 +193,11 @@ struct run run_port_at(uint32_t ifindex, const struct frame *f)
 struct run run_port(const struct frame *f)
 {
 	return run_port_at(PORT, f);
+}
+
+struct run run_vm(const struct vm_frame *v)
+{
+	struct frame f = frame_vm(v);
+
+	return run_port(&f);
 }

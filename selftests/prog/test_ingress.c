@@ -28,9 +28,10 @@ Test(ingress, R14_delivers_what_was_sent_byte_by_byte)
 		{ "UDP", 17, 0, 0, 40 },
 		{ "TCP", 6, 0, 0, 1390 },
 		{ "ICMP", 1, 0, 0, 56 },
+		{ "ICMPv6", 58, 0, 0, 56 },
 		{ "no ports", 47, 0, 0, 1 },
 		{ "no payload", 17, 0, 0, 0 },
-		{ "IP header alone", 47, 0, 0, 0 },
+		{ "IP header alone", 47, 0, 0, 0 }, /* IPv6 has no such thing but with jumbograms' length */
 		{ "IP options", 17, 10, 0, 8 },
 		{ "first fragment", 17, 0, 0x2000, 80 },
 		{ "later fragment", 17, 0, 10, 8 },
@@ -38,20 +39,22 @@ Test(ingress, R14_delivers_what_was_sent_byte_by_byte)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		for (enum at h = AT_TC; h < AT_COUNT; h++) {
-			struct vm_frame v = udp_from_vm2();
+		for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+			struct vm_frame v = udp_from_vm2(w.inner);
 			struct frame inner, f;
 			struct run r;
 
-			begin_hook(h, cases[i].name);
+			if (w.inner == V6 && cases[i].proto == 47 && !cases[i].payload)
+				continue;
+			begin_way(&w, cases[i].name);
 			v.proto = cases[i].proto;
 			v.option_words = cases[i].option_words;
 			v.frag_off = cases[i].frag_off;
 			v.payload = cases[i].payload;
 			inner = frame_vm(&v);
-			f = wrap(&inner);
-			r = arrive(h, &f);
-			expect_accepted(h, &r, &inner);
+			f = wrap(w.outer, &inner);
+			r = arrive(w.hook, &f);
+			expect_accepted(w.hook, &r, &inner);
 			expect_quiet();
 		}
 	}
@@ -60,104 +63,173 @@ Test(ingress, R14_delivers_what_was_sent_byte_by_byte)
 /* How to deliver is TC's to know, which sees nothing of the outer headers. */
 Test(ingress, R14_xdp_tells_tc_how_to_deliver)
 {
-	struct dove_place_key key = { .addr = ip_of(vm3.ip), .vnid = BLUE };
-	struct frame inner = the_inner(), f = wrap(&inner);
-	struct dove_local local;
+	static const enum dove_delivery ways[] = { DOVE_DELIVER_REDIRECT, DOVE_DELIVER_PEER,
+						   DOVE_DELIVER_TUNNEL };
+	struct frame inner = the_inner(V4), f = wrap(V4, &inner);
 	struct dove_meta meta;
 	struct run r;
 
-	begin_hook(AT_XDP, "by the peer");
-	check(map_get(dove_local, &key, &local), "no VM 3");
-	local.delivery = DOVE_DELIVER_PEER;
-	map_put(dove_local, &key, &local);
-	r = arrive(AT_XDP, &f);
-	expect_end(&r, XDP_PASS, DOVE_STRIPPED);
-	memcpy(&meta, r.out.b, sizeof(meta));
-	check(meta.magic == DOVE_META_MAGIC && meta.delivery == DOVE_DELIVER_PEER, "metadata %x, delivery %u",
-	      meta.magic, meta.delivery);
+	for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+		begin_hook(AT_XDP, case_text("delivery %u", ways[i]));
+		local_deliver(&vm3, 4711, ways[i]);
+		r = arrive(AT_XDP, &f);
+		expect_end(&r, XDP_PASS, DOVE_STRIPPED);
+		memcpy(&meta, r.out.b, sizeof(meta));
+		check(meta.magic == DOVE_META_MAGIC && meta.delivery == ways[i] && meta.ifindex == 4711,
+		      "metadata %x, delivery %u, port %u", meta.magic, meta.delivery, meta.ifindex);
+	}
+}
+
+static void green_is_served(void)
+{
+	network_put(GREEN, REVISION, 1);
+	policy_put(GREEN, POLICY, 1, 1);
 }
 
 /* Two networks with the same addresses: the VNI says whose it is, and nothing else. */
 Test(ingress, R2_the_vni_says_which_network)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		struct outer_frame o = outer_from_host2();
-		struct vm_frame v = udp_from_vm2();
-		struct frame inner = frame_vm(&v), f;
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct outer_frame o = outer_from_host2(w.outer);
+		struct frame inner = the_inner(w.inner), f;
 		struct run r;
 
-		begin_hook(h, "green has no such VM");
-		network_put(GREEN, REVISION, 1);
-		policy_put(GREEN, POLICY, 1, 1);
+		begin_way(&w, "green has no such VM");
+		green_is_served();
 		o.vnid = GREEN;
 		f = frame_encapsulated(&o, &inner);
-		r = arrive(h, &f);
-		expect_refused(h, &r, DOVE_UNKNOWN_ENDPOINT);
+		r = arrive(w.hook, &f);
+		expect_refused(w.hook, &r, DOVE_UNKNOWN_ENDPOINT);
 		check(expect_event(DOVE_EVENT_UNKNOWN_ENDPOINT).vnid == GREEN, "the event's network");
 
-		begin_hook(h, "green has one");
-		network_put(GREEN, REVISION, 1);
-		policy_put(GREEN, POLICY, 1, 1);
+		begin_way(&w, "green has one");
+		green_is_served();
 		local_put(GREEN, &vm3, 4713, 1, 1);
-		r = arrive(h, &f);
-		expect_accepted_for(h, &r, &inner, 4713);
+		r = arrive(w.hook, &f);
+		expect_accepted_for(w.hook, &r, &inner, 4713);
 	}
 }
 
 /* ---- not ours: the kernel goes on with it ---- */
 
+/* What a table says of each: edits of one outer family, or, behind the outer IP header, of both. */
+struct wrong {
+	struct edit edit;
+	enum dove_reason reason;
+};
+
+static void expect_wrong(const struct way *w, const struct wrong *c)
+{
+	struct run r = arrive_edited(w, &c->edit);
+
+	if (c->reason == DOVE_PASSED)
+		expect_passed(w->hook, &r);
+	else
+		expect_refused(w->hook, &r, c->reason);
+	expect_quiet();
+}
+
+#define OF_OUTER(family) (1 << (family))
+#define OF_BOTH (OF_OUTER(V4) | OF_OUTER(V6))
+
+static void expect_all_wrong(const struct wrong *cases, size_t n, unsigned families)
+{
+	for (size_t i = 0; i < n; i++)
+		for (struct way w = {}; w.hook < AT_COUNT; way_next(&w))
+			if (families & OF_OUTER(w.outer))
+				expect_wrong(&w, &cases[i]);
+}
+
 Test(ingress, R14_foreign_traffic_passes_untouched)
 {
-	static const struct edit cases[] = {
-		{ "ARP", OUTER_AT(eth.h_proto), 2, 0x0806, EDIT_CHECKSUM },
-		{ "IPv6", OUTER_AT(eth.h_proto), 2, 0x86dd, EDIT_CHECKSUM },
-		{ "802.1Q outside", OUTER_AT(eth.h_proto), 2, 0x8100, EDIT_CHECKSUM },
-		{ "TCP", OUTER_AT(ip.protocol), 1, 6, EDIT_CHECKSUM },
-		{ "another UDP port", OUTER_AT(udp.dest), 2, 4789, EDIT_CHECKSUM },
-		{ "the control message's port", OUTER_AT(udp.dest), 2, 6082, EDIT_CHECKSUM },
-		{ "from port 6081, not to it", OUTER_AT(udp.source), 4, 6081u << 16 | 4000, EDIT_CHECKSUM },
-		{ "not to one of our addresses", OUTER_AT(ip.daddr), 4, 0xc0000203, EDIT_CHECKSUM },
-		{ "to another host", OUTER_AT(ip.daddr), 4, HOST2, EDIT_CHECKSUM },
-		{ "outer later fragment, which has no ports", OUTER_AT(ip.frag_off), 2, 0x0010,
-		  EDIT_CHECKSUM },
-		{ "outer last fragment", OUTER_AT(ip.frag_off), 2, 0x1fff, EDIT_CHECKSUM },
-		{ "outer IP version 6", OUTER_AT(ip), 1, 0x65, EDIT_CHECKSUM },
-		{ "outer IP options", OUTER_AT(ip), 1, 0x46, EDIT_CHECKSUM },
-		{ "outer IHL 0", OUTER_AT(ip), 1, 0x40, EDIT_CHECKSUM },
+	static const struct wrong both[] = {
+		{ { "ARP", OUTER_AT(eth.h_proto), 2, 0x0806, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "802.1Q outside", OUTER_AT(eth.h_proto), 2, 0x8100, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "another UDP port", OUTER_AT(udp.dest), 2, 4789, 0 }, DOVE_PASSED },
+		{ { "the control message's port", OUTER_AT(udp.dest), 2, 6082, 0 }, DOVE_PASSED },
+		{ { "from port 6081, not to it", OUTER_AT(udp.source), 4, 6081u << 16 | 4000, 0 },
+		  DOVE_PASSED },
+	};
+	static const struct wrong in_ipv4[] = {
+		{ { "IPv6", OUTER_AT(eth.h_proto), 2, 0x86dd, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "TCP", OUTER_AT(ip.protocol), 1, 6, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "not to one of our addresses", OUTER_AT(ip.daddr), 4, 0xc0000203, EDIT_CHECKSUM },
+		  DOVE_PASSED },
+		{ { "to another host", OUTER_AT(ip.daddr), 4, HOST2, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "outer later fragment, which has no ports", OUTER_AT(ip.frag_off), 2, 0x0010,
+		    EDIT_CHECKSUM },
+		  DOVE_PASSED },
+		{ { "outer last fragment", OUTER_AT(ip.frag_off), 2, 0x1fff, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "outer IP version 6", OUTER_AT(ip), 1, 0x65, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "outer IP options", OUTER_AT(ip), 1, 0x46, EDIT_CHECKSUM }, DOVE_PASSED },
+		{ { "outer IHL 0", OUTER_AT(ip), 1, 0x40, EDIT_CHECKSUM }, DOVE_PASSED },
+	};
+	static const struct wrong in_ipv6[] = {
+		{ { "IPv4", OUTER6_AT(eth.h_proto), 2, 0x0800, EDIT_OUTER6 }, DOVE_PASSED },
+		{ { "TCP", OUTER6_AT(ip.nexthdr), 1, 6, EDIT_OUTER6 }, DOVE_PASSED },
+		{ { "hop-by-hop header", OUTER6_AT(ip.nexthdr), 1, 0, EDIT_OUTER6 }, DOVE_PASSED },
+		{ { "fragment header", OUTER6_AT(ip.nexthdr), 1, 44, EDIT_OUTER6 }, DOVE_PASSED },
+		{ { "version 4", OUTER6_AT(ip), 1, 0x40, EDIT_OUTER6 }, DOVE_PASSED },
+		{ { "not to one of our addresses", OUTER6_AT(ip.daddr) + 12, 4, 0xc0000203, EDIT_OUTER6 },
+		  DOVE_PASSED },
+		{ { "to another host", OUTER6_AT(ip.daddr) + 12, 4, HOST2, EDIT_OUTER6 }, DOVE_PASSED },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		for (enum at h = AT_TC; h < AT_COUNT; h++) {
-			struct run r = arrive_edited(h, &cases[i]);
-
-			expect_passed(h, &r);
-			expect_quiet();
-		}
-	}
+	expect_all_wrong(both, ARRAY_SIZE(both), OF_BOTH);
+	expect_all_wrong(in_ipv4, ARRAY_SIZE(in_ipv4), OF_OUTER(V4));
+	expect_all_wrong(in_ipv6, ARRAY_SIZE(in_ipv6), OF_OUTER(V6));
 }
 
 /* ---- refused, each for its reason ---- */
 
-Test(ingress, R14_wrong_headers_are_dropped)
+Test(ingress, R14_wrong_outer_headers_are_dropped)
 {
-	static const struct {
-		struct edit edit;
-		enum dove_reason reason;
-	} cases[] = {
+	static const struct wrong in_ipv4[] = {
 		{ { "outer checksum", OUTER_AT(ip.check), 2, 0x1234, 0 }, DOVE_OUTER_MALFORMED },
 		{ { "TTL changed, checksum not", OUTER_AT(ip.ttl), 1, 9, 0 }, DOVE_OUTER_MALFORMED },
 		{ { "outer first fragment", OUTER_AT(ip.frag_off), 2, 0x2000, EDIT_CHECKSUM },
 		  DOVE_OUTER_FRAGMENT },
-		{ { "outer length beyond the frame", OUTER_AT(ip.tot_len), 2, 139, EDIT_CHECKSUM },
+		{ { "outer length beyond the frame", OUTER_AT(ip.tot_len), 2, 159, EDIT_CHECKSUM },
 		  DOVE_OUTER_MALFORMED },
 		{ { "outer length 65535", OUTER_AT(ip.tot_len), 2, 65535, EDIT_CHECKSUM },
 		  DOVE_OUTER_MALFORMED },
 		{ { "outer length 0", OUTER_AT(ip.tot_len), 2, 0, EDIT_CHECKSUM }, DOVE_OUTER_MALFORMED },
 		{ { "outer length 19", OUTER_AT(ip.tot_len), 2, 19, EDIT_CHECKSUM }, DOVE_OUTER_MALFORMED },
-		{ { "UDP length one more", OUTER_AT(udp.len), 2, 119, EDIT_CHECKSUM }, DOVE_OUTER_MALFORMED },
-		{ { "UDP length one less", OUTER_AT(udp.len), 2, 117, EDIT_CHECKSUM }, DOVE_OUTER_MALFORMED },
-		{ { "UDP length 0", OUTER_AT(udp.len), 2, 0, EDIT_CHECKSUM }, DOVE_OUTER_MALFORMED },
-		{ { "UDP length 65535", OUTER_AT(udp.len), 2, 65535, EDIT_CHECKSUM }, DOVE_OUTER_MALFORMED },
+		{ { "from nobody we know", OUTER_AT(ip.saddr), 4, 0xc6336409, EDIT_CHECKSUM },
+		  DOVE_UNKNOWN_HOST },
+		{ { "from ourselves", OUTER_AT(ip.saddr), 4, HOST1, EDIT_CHECKSUM }, DOVE_UNKNOWN_HOST },
+		{ { "from 0.0.0.0", OUTER_AT(ip.saddr), 4, 0, EDIT_CHECKSUM }, DOVE_UNKNOWN_HOST },
+	};
+	static const struct wrong in_ipv6[] = {
+		{ { "outer length beyond the frame", OUTER6_AT(ip.payload_len), 2, 139, EDIT_OUTER6 },
+		  DOVE_OUTER_MALFORMED },
+		{ { "outer length 65535", OUTER6_AT(ip.payload_len), 2, 65535, EDIT_OUTER6 },
+		  DOVE_OUTER_MALFORMED },
+		{ { "outer length 0", OUTER6_AT(ip.payload_len), 2, 0, EDIT_OUTER6 }, DOVE_OUTER_MALFORMED },
+		{ { "outer length 7", OUTER6_AT(ip.payload_len), 2, 7, EDIT_OUTER6 }, DOVE_OUTER_MALFORMED },
+		{ { "from nobody we know", OUTER6_AT(ip.saddr) + 12, 4, 0xc6336409, EDIT_OUTER6 },
+		  DOVE_UNKNOWN_HOST },
+		{ { "from ourselves", OUTER6_AT(ip.saddr) + 12, 4, HOST1, EDIT_OUTER6 }, DOVE_UNKNOWN_HOST },
+	};
+	static const struct wrong both[] = {
+		{ { "UDP length one less than with IPv4", OUTER_AT(udp.len), 2, 117, 0 },
+		  DOVE_OUTER_MALFORMED },
+		{ { "one more", OUTER_AT(udp.len), 2, 119, 0 }, DOVE_OUTER_MALFORMED },
+		{ { "UDP length one less than with IPv6", OUTER_AT(udp.len), 2, 137, 0 },
+		  DOVE_OUTER_MALFORMED },
+		{ { "one more than with IPv6", OUTER_AT(udp.len), 2, 139, 0 }, DOVE_OUTER_MALFORMED },
+		{ { "UDP length 0", OUTER_AT(udp.len), 2, 0, 0 }, DOVE_OUTER_MALFORMED },
+		{ { "UDP length 65535", OUTER_AT(udp.len), 2, 65535, 0 }, DOVE_OUTER_MALFORMED },
+	};
+
+	expect_all_wrong(in_ipv4, ARRAY_SIZE(in_ipv4), OF_OUTER(V4));
+	expect_all_wrong(in_ipv6, ARRAY_SIZE(in_ipv6), OF_OUTER(V6));
+	expect_all_wrong(both, ARRAY_SIZE(both), OF_BOTH);
+}
+
+Test(ingress, R14_wrong_geneve_headers_are_dropped)
+{
+	static const struct wrong cases[] = {
 		{ { "version 1", OUTER_AT(geneve), 1, 0x45, 0 }, DOVE_GENEVE_VERSION },
 		{ { "version 3", OUTER_AT(geneve), 1, 0xc5, 0 }, DOVE_GENEVE_VERSION },
 		{ { "O bit", OUTER_AT(geneve.flags), 1, 0xc0, 0 }, DOVE_GENEVE_VERSION },
@@ -177,48 +249,83 @@ Test(ingress, R14_wrong_headers_are_dropped)
 		{ { "stage 1", OUTER_AT(option.stage_vnid), 1, 0x10, 0 }, DOVE_GENEVE_OPTION },
 		{ { "stage 15", OUTER_AT(option.stage_vnid), 1, 0xf0, 0 }, DOVE_GENEVE_OPTION },
 		{ { "relayed", OUTER_AT(option.stage_vnid), 1, 0x01, 0 }, DOVE_GENEVE_OPTION },
+		{ { "relayed twice", OUTER_AT(option.stage_vnid), 1, 0x02, 0 }, DOVE_GENEVE_OPTION },
 		{ { "returned", OUTER_AT(option.stage_vnid), 1, 0x04, 0 }, DOVE_GENEVE_OPTION },
-		{ { "from nobody we know", OUTER_AT(ip.saddr), 4, 0xc6336409, EDIT_CHECKSUM },
-		  DOVE_UNKNOWN_HOST },
-		{ { "from ourselves", OUTER_AT(ip.saddr), 4, HOST1, EDIT_CHECKSUM }, DOVE_UNKNOWN_HOST },
-		{ { "from 0.0.0.0", OUTER_AT(ip.saddr), 4, 0, EDIT_CHECKSUM }, DOVE_UNKNOWN_HOST },
-		{ { "802.1Q inside", OUTER_AT(inner_eth.h_proto), 2, 0x8100, 0 }, DOVE_TAGGED },
-		{ { "802.1ad inside", OUTER_AT(inner_eth.h_proto), 2, 0x88a8, 0 }, DOVE_TAGGED },
-		{ { "ARP inside", OUTER_AT(inner_eth.h_proto), 2, 0x0806, 0 }, DOVE_NOT_IP },
-		{ { "IPv6 inside", OUTER_AT(inner_eth.h_proto), 2, 0x86dd, 0 }, DOVE_NOT_IP },
-		{ { "length inside", OUTER_AT(inner_eth.h_proto), 2, 0x0040, 0 }, DOVE_NOT_IP },
-		{ { "multicast inside", OUTER_AT(inner_eth), 1, 0x01, 0 }, DOVE_MULTICAST },
-		{ { "broadcast inside", OUTER_AT(inner_eth), 4, 0xffffffff, 0 }, DOVE_MULTICAST },
-		{ { "inner version 6", OUTER_AT(inner_ip), 1, 0x65, 0 }, DOVE_MALFORMED },
-		{ { "inner IHL 4", OUTER_AT(inner_ip), 1, 0x44, 0 }, DOVE_MALFORMED },
-		{ { "inner length one more", OUTER_AT(inner_ip.tot_len), 2, 69, 0 }, DOVE_TRUNCATED },
-		{ { "inner length 65535", OUTER_AT(inner_ip.tot_len), 2, 65535, 0 }, DOVE_TRUNCATED },
-		{ { "inner length 0", OUTER_AT(inner_ip.tot_len), 2, 0, 0 }, DOVE_MALFORMED },
-		{ { "inner length 19", OUTER_AT(inner_ip.tot_len), 2, 19, 0 }, DOVE_TRUNCATED },
-		{ { "inner length without ports", OUTER_AT(inner_ip.tot_len), 2, 23, 0 }, DOVE_TRUNCATED },
+		{ { "returned, and tracked", OUTER_AT(option.stage_vnid), 1, 0x0c, 0 }, DOVE_GENEVE_OPTION },
 		{ { "network not served", OUTER_AT(geneve.vni), 4, GREEN << 8, 0 }, DOVE_UNKNOWN_NETWORK },
 		{ { "network 0", OUTER_AT(geneve.vni), 4, 0, 0 }, DOVE_UNKNOWN_NETWORK },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		for (enum at h = AT_TC; h < AT_COUNT; h++) {
-			struct run r = arrive_edited(h, &cases[i].edit);
+	expect_all_wrong(cases, ARRAY_SIZE(cases), OF_BOTH);
+}
 
-			expect_refused(h, &r, cases[i].reason);
-			expect_quiet();
-		}
+Test(ingress, R14_wrong_frames_inside_are_dropped)
+{
+	static const struct wrong both[] = {
+		{ { "802.1Q", OUTER_AT(inner_eth.h_proto), 2, 0x8100, 0 }, DOVE_TAGGED },
+		{ { "802.1ad", OUTER_AT(inner_eth.h_proto), 2, 0x88a8, 0 }, DOVE_TAGGED },
+		{ { "ARP", OUTER_AT(inner_eth.h_proto), 2, 0x0806, 0 }, DOVE_NOT_IP },
+		{ { "MPLS", OUTER_AT(inner_eth.h_proto), 2, 0x8847, 0 }, DOVE_NOT_IP },
+		{ { "a length", OUTER_AT(inner_eth.h_proto), 2, 0x0040, 0 }, DOVE_NOT_IP },
+		{ { "version 0", OUTER_AT(inner_ip), 1, 0x05, 0 }, DOVE_MALFORMED },
+		{ { "version 5", OUTER_AT(inner_ip), 1, 0x55, 0 }, DOVE_MALFORMED },
+	};
+	static const struct wrong ipv4[] = {
+		{ { "IPv6 by the Ethernet header", OUTER_AT(inner_eth.h_proto), 2, 0x86dd, 0 },
+		  DOVE_MALFORMED },
+		{ { "version 6", OUTER_AT(inner_ip), 1, 0x65, 0 }, DOVE_MALFORMED },
+		{ { "IHL 4", OUTER_AT(inner_ip), 1, 0x44, 0 }, DOVE_MALFORMED },
+		{ { "length one more", OUTER_AT(inner_ip.tot_len), 2, 69, 0 }, DOVE_TRUNCATED },
+		{ { "length 65535", OUTER_AT(inner_ip.tot_len), 2, 65535, 0 }, DOVE_TRUNCATED },
+		{ { "length 0", OUTER_AT(inner_ip.tot_len), 2, 0, 0 }, DOVE_MALFORMED },
+		{ { "length 19", OUTER_AT(inner_ip.tot_len), 2, 19, 0 }, DOVE_TRUNCATED },
+		{ { "length without ports", OUTER_AT(inner_ip.tot_len), 2, 23, 0 }, DOVE_TRUNCATED },
+	};
+	static const struct wrong ipv6[] = {
+		{ { "IPv4 by the Ethernet header", OUTER_AT(inner_eth.h_proto), 2, 0x0800, 0 },
+		  DOVE_MALFORMED },
+		{ { "version 4", OUTER_AT(inner_ip), 1, 0x40, 0 }, DOVE_MALFORMED },
+		{ { "length one more", OUTER_AT(inner_ip) + 4, 2, 49, 0 }, DOVE_TRUNCATED },
+		{ { "length 65535", OUTER_AT(inner_ip) + 4, 2, 65535, 0 }, DOVE_TRUNCATED },
+		{ { "length 0", OUTER_AT(inner_ip) + 4, 2, 0, 0 }, DOVE_MALFORMED },
+		{ { "length without ports", OUTER_AT(inner_ip) + 4, 2, 3, 0 }, DOVE_TRUNCATED },
+	};
+
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		for (size_t i = 0; i < ARRAY_SIZE(both); i++)
+			expect_wrong(&w, &both[i]);
+		for (size_t i = 0; w.inner == V4 && i < ARRAY_SIZE(ipv4); i++)
+			expect_wrong(&w, &ipv4[i]);
+		for (size_t i = 0; w.inner == V6 && i < ARRAY_SIZE(ipv6); i++)
+			expect_wrong(&w, &ipv6[i]);
 	}
+}
+
+static void expect_harmless(const struct way *w, const struct edit *edit)
+{
+	struct run r = arrive_edited(w, edit);
+	struct frame inner = the_inner(w->inner);
+
+	expect_accepted(w->hook, &r, &inner);
+	expect_quiet();
 }
 
 /* The bits that RFC 8926 and RFC 791 leave to others change nothing. */
 Test(ingress, R14_harmless_differences_are_accepted)
 {
-	static const struct edit cases[] = {
+	static const struct edit ipv4[] = {
 		{ "nothing changed", OUTER_AT(ip.ttl), 1, 64, EDIT_CHECKSUM },
 		{ "TTL 1", OUTER_AT(ip.ttl), 1, 1, EDIT_CHECKSUM },
-		{ "DSCP and ECN", OUTER_AT(ip.tos), 1, 0xb9, EDIT_CHECKSUM },
+		{ "DSCP and ECT(0)", OUTER_AT(ip.tos), 1, 0xba, EDIT_CHECKSUM },
 		{ "IP id", OUTER_AT(ip.id), 2, 0xabcd, EDIT_CHECKSUM },
 		{ "no DF", OUTER_AT(ip.frag_off), 2, 0, EDIT_CHECKSUM },
+	};
+	static const struct edit ipv6[] = {
+		{ "hop limit 1", OUTER6_AT(ip.hop_limit), 1, 1, EDIT_OUTER6 },
+		{ "DSCP and ECT(0), flow label", OUTER6_AT(ip), 4, 0x6baabcde, EDIT_OUTER6 },
+		{ "a UDP checksum", OUTER_AT(udp.check), 2, 0x1234, 0 },
+	};
+	static const struct edit both[] = {
 		{ "any source port", OUTER_AT(udp.source), 2, 1, 0 },
 		{ "reserved flags", OUTER_AT(geneve.flags), 1, 0x7f, 0 },
 		{ "reserved byte behind the VNI", OUTER_AT(geneve.vni) + 3, 1, 0xff, 0 },
@@ -226,166 +333,125 @@ Test(ingress, R14_harmless_differences_are_accepted)
 		{ "another network as source", OUTER_AT(option.stage_vnid), 4, 0x00ffffff, 0 },
 	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		for (enum at h = AT_TC; h < AT_COUNT; h++) {
-			struct run r = arrive_edited(h, &cases[i]);
-			struct frame inner = the_inner();
-
-			expect_accepted(h, &r, &inner);
-			expect_quiet();
-		}
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		for (size_t i = 0; i < ARRAY_SIZE(both); i++)
+			expect_harmless(&w, &both[i]);
+		for (size_t i = 0; w.outer == V4 && i < ARRAY_SIZE(ipv4); i++)
+			expect_harmless(&w, &ipv4[i]);
+		for (size_t i = 0; w.outer == V6 && i < ARRAY_SIZE(ipv6); i++)
+			expect_harmless(&w, &ipv6[i]);
 	}
 }
 
 /* Two options, one behind the other, either of them ours. */
+static struct frame with_two_options(const struct way *w, bool ours_last)
+{
+	struct frame inner = the_inner(w->inner), f = wrap(w->outer, &inner);
+	size_t at = outer_at(w->outer, OUTER_AT(option));
+
+	frame_insert(&f, at, 20);
+	memcpy(f.b + at, f.b + at + 20, 20);
+	frame_put(&f, at + (ours_last ? 0 : 20), 2, 0x0102);
+	frame_put(&f, outer_at(w->outer, OUTER_AT(geneve)), 1, 10);
+	frame_lengths_outer(&f, w->outer, 0);
+	return f;
+}
+
 Test(ingress, R14_two_options_are_dropped)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		for (int second = 0; second < 2; second++) {
-			struct frame inner = the_inner(), f = wrap(&inner);
-			uint8_t ours[20];
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		for (int last = 0; last < 2; last++) {
+			struct frame f = with_two_options(&w, last);
 			struct run r;
 
-			begin_hook(h, second ? "ours last" : "ours first");
-			memcpy(ours, f.b + OUTER_AT(option), 20);
-			frame_insert(&f, OUTER_AT(option), 20);
-			frame_put(&f, OUTER_AT(geneve), 1, 10);
-			frame_put(&f, OUTER_AT(ip.tot_len), 2, f.len - 14);
-			frame_put(&f, OUTER_AT(udp.len), 2, f.len - 34);
-			frame_checksum_outer(&f);
-			memcpy(f.b + OUTER_AT(option), ours, 20);
-			frame_put(&f, OUTER_AT(option) + (second ? 0 : 20), 2, 0x0102);
-			r = arrive(h, &f);
-			expect_refused(h, &r, DOVE_GENEVE_OPTION);
+			begin_way(&w, last ? "ours last" : "ours first");
+			r = arrive(w.hook, &f);
+			expect_refused(w.hook, &r, DOVE_GENEVE_OPTION);
 			expect_quiet();
 		}
-	}
-}
-
-/* ---- how much of it ---- */
-
-/* Cut by somebody on the way: the headers still say the whole length. */
-Test(ingress, R14_truncated_at_every_length)
-{
-	struct frame inner = the_inner(), whole = wrap(&inner);
-	struct tap tap;
-
-	begin("taps");
-	tap = tap_attached("cut", dove->progs.dove_nic_ingress);
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		for (uint32_t len = 14; len < whole.len; len++) {
-			struct frame f = whole;
-			struct run r;
-
-			begin_hook(h, case_text("%u of %u bytes", len, whole.len));
-			f.len = len;
-			r = h == AT_TC ? run_tc(&tap, dove->progs.dove_nic_ingress, &f) : arrive(h, &f);
-			if (len < 34 && h == AT_TC)
-				r.action = TC_ACT_UNSPEC; /* came by the tap */
-			if (len < OUTER_AT(geneve))
-				expect_passed(h, &r);
-			else if (len < OUTER_LEN)
-				expect_refused(h, &r, DOVE_TRUNCATED);
-			else
-				expect_refused(h, &r, DOVE_OUTER_MALFORMED);
-			expect_quiet();
-		}
-	}
-}
-
-/* Cut by its sender: the outer headers say what is there, the inner ones do not. */
-Test(ingress, R14_truncated_inside_at_every_length)
-{
-	static const uint8_t protos[] = { 17, 6, 47 };
-
-	for (size_t i = 0; i < ARRAY_SIZE(protos); i++) {
-		struct vm_frame v = udp_from_vm2();
-		uint32_t full;
-
-		v.proto = protos[i];
-		full = frame_vm(&v).len;
-		for (enum at h = AT_TC; h < AT_COUNT; h++) {
-			for (uint32_t len = 0; len <= full; len++) {
-				struct frame inner = frame_vm(&v), f;
-				struct run r;
-
-				begin_hook(h, case_text("protocol %u, %u of %u bytes inside", v.proto, len,
-							full));
-				inner.len = len;
-				f = wrap(&inner);
-				r = arrive(h, &f);
-				if (len == full)
-					expect_accepted(h, &r, &inner);
-				else
-					expect_refused(h, &r, DOVE_TRUNCATED);
-				expect_quiet();
-			}
-		}
-	}
-}
-
-/* Whatever lies behind what the outer lengths say belongs to nobody, and fills no inner packet. */
-Test(ingress, R14_a_trailer_is_no_part_of_the_packet)
-{
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		struct frame inner = the_inner(), f = wrap(&inner);
-		struct run r;
-
-		begin_hook(h, "trailer of 4 bytes");
-		f.len += 4;
-		inner.len += 4;
-		r = arrive(h, &f);
-		expect_accepted(h, &r, &inner);
-
-		begin_hook(h, "last byte of the inner packet is in the trailer");
-		frame_put(&f, OUTER_AT(ip.tot_len), 2, f.len - 14 - 5);
-		frame_put(&f, OUTER_AT(udp.len), 2, f.len - 34 - 5);
-		frame_checksum_outer(&f);
-		r = arrive(h, &f);
-		expect_refused(h, &r, DOVE_TRUNCATED);
 	}
 }
 
 /* ---- who shall have it ---- */
 
-static void moved_put(uint32_t host, uint64_t until)
+static void moved_put(const struct way *w, uint64_t until)
 {
-	struct dove_moved moved = { .host = ip_of(host), .revision = REVISION + 3, .until = until };
+	struct dove_moved moved = { .host = ip_of(HOST2), .revision = REVISION + 3, .until = until };
+	struct dove_place_key key = { .addr = ip_in(w->inner, vm3.ip), .vnid = BLUE };
 
-	map_del(dove_local, &((struct dove_place_key){ .addr = ip_of(vm3.ip), .vnid = BLUE }));
-	map_put(dove_moved, &((struct dove_place_key){ .addr = ip_of(vm3.ip), .vnid = BLUE }), &moved);
+	local_del(BLUE, &vm3);
+	map_put(dove_moved, &key, &moved);
+}
+
+static struct dove_event expect_gone(const struct way *w, const struct run *r, enum dove_reason reason,
+				     enum dove_event_type type)
+{
+	struct dove_event e;
+
+	expect_refused(w->hook, r, reason);
+	e = expect_event(type);
+	expect_from_vm2(w, &e, false);
+	expect_quiet();
+	return e;
 }
 
 Test(ingress, R19_moved_and_unknown_endpoints)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		struct frame inner = the_inner(), f = wrap(&inner);
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct frame inner = the_inner(w.inner), f = wrap(w.outer, &inner);
 		struct dove_event e;
 		struct run r;
 
-		begin_hook(h, "moved");
-		moved_put(HOST2, now_ns() + 60 * SECOND);
-		r = arrive(h, &f);
-		expect_refused(h, &r, DOVE_MOVED);
-		e = expect_event(DOVE_EVENT_MOVED);
-		expect_from_vm2(&e, false);
+		begin_way(&w, "moved");
+		moved_put(&w, now_ns() + 60 * SECOND);
+		r = arrive(w.hook, &f);
+		e = expect_gone(&w, &r, DOVE_MOVED, DOVE_EVENT_MOVED);
 		check(e.wanted == REVISION + 3, "wanted %llx", e.wanted);
 		check((uint32_t)e.sequence == (uint32_t)REVISION, "sequence %llx", e.sequence);
-		expect_quiet();
 
-		begin_hook(h, "moved long ago");
-		moved_put(HOST2, now_ns() - SECOND);
-		r = arrive(h, &f);
-		expect_refused(h, &r, DOVE_UNKNOWN_ENDPOINT);
-		e = expect_event(DOVE_EVENT_UNKNOWN_ENDPOINT);
-		expect_from_vm2(&e, false);
-		expect_quiet();
+		begin_way(&w, "moved long ago");
+		moved_put(&w, now_ns() - SECOND);
+		r = arrive(w.hook, &f);
+		expect_gone(&w, &r, DOVE_UNKNOWN_ENDPOINT, DOVE_EVENT_UNKNOWN_ENDPOINT);
 
-		begin_hook(h, "came back");
-		moved_put(HOST2, now_ns() + 60 * SECOND);
+		begin_way(&w, "came back");
+		moved_put(&w, now_ns() + 60 * SECOND);
 		local_put(BLUE, &vm3, PORT3, 1, 1);
-		r = arrive(h, &f);
-		expect_accepted(h, &r, &inner);
+		r = arrive(w.hook, &f);
+		expect_accepted(w.hook, &r, &inner);
 		expect_quiet();
+	}
+}
+
+/* What nobody here has may be an external network's, whose way out is here: longest prefix first. */
+Test(ingress, R14_the_way_out_gets_what_is_outside)
+{
+	enum { WIDE = 8001, NARROW = 8002 };
+
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct dove_ip net = ip_in(w.inner, vm3.ip);
+		struct dove_local out = { .sequence = 1, .floor = 1, .ifindex = 4714, .mtu = PORT_MTU };
+		struct dove_place_key key = { .addr = external_addr(NARROW), .vnid = BLUE };
+		struct frame inner = the_inner(w.inner), f = wrap(w.outer, &inner);
+		struct dove_event e;
+		struct run r;
+
+		begin_way(&w, "here");
+		local_del(BLUE, &vm3);
+		prefix_put(BLUE, &net, 8, WIDE);
+		prefix_put(BLUE, &net, w.inner == V6 ? 120 : 24, NARROW);
+		map_put(dove_local, &key, &out);
+		r = arrive(w.hook, &f);
+		expect_accepted_for(w.hook, &r, &inner, 4714);
+		expect_quiet();
+
+		begin_way(&w, "elsewhere");
+		local_del(BLUE, &vm3);
+		prefix_put(BLUE, &net, 8, WIDE);
+		r = arrive(w.hook, &f);
+		expect_refused(w.hook, &r, DOVE_UNKNOWN_ENDPOINT);
+		net = external_addr(WIDE);
+		e = expect_event(DOVE_EVENT_UNKNOWN_ENDPOINT);
+		check(ip_is(&e.dst, &net), "the event is not of the external network");
 	}
 }

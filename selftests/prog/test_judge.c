@@ -39,30 +39,27 @@ static void judged_put(const struct judged *c)
 	local_put(BLUE, &vm3, PORT3, c->local_seq, c->local_floor);
 }
 
-static struct run arrive_sent_at(enum at h, uint64_t sequence)
+static struct run arrive_sent_at(const struct way *w, uint64_t sequence)
 {
-	struct outer_frame o = outer_from_host2();
-	struct frame inner = the_inner(), f;
+	struct frame f = wrap_sent_at(w, sequence);
 
-	o.sequence = (uint32_t)sequence;
-	f = frame_encapsulated(&o, &inner);
-	return arrive(h, &f);
+	return arrive(w->hook, &f);
 }
 
-static void expect_judged(enum at h, const struct judged *c, const struct run *r)
+static void expect_judged(const struct way *w, const struct judged *c, const struct run *r)
 {
-	struct frame inner = the_inner();
+	struct frame inner = the_inner(w->inner);
 	struct dove_event e;
 
+	will_count(DOVE_COUNT_STALE, c->event == DOVE_EVENT_STALE);
+	will_count(DOVE_COUNT_NEWER, c->event == DOVE_EVENT_NEWER);
 	if (c->reason == DOVE_DELIVERED)
-		expect_accepted(h, r, &inner);
+		expect_accepted(w->hook, r, &inner);
 	else
-		expect_refused(h, r, c->reason);
-	expect_counter(DOVE_COUNT_STALE, c->event == DOVE_EVENT_STALE);
-	expect_counter(DOVE_COUNT_NEWER, c->event == DOVE_EVENT_NEWER);
+		expect_refused(w->hook, r, c->reason);
 	if (c->event) {
 		e = expect_event(c->event);
-		expect_from_vm2(&e, c->reason == DOVE_DELIVERED);
+		expect_from_vm2(w, &e, c->reason == DOVE_DELIVERED);
 		check(e.sequence == c->sent, "sequence %llx, sent %llx", e.sequence,
 		      (unsigned long long)c->sent);
 		check(!c->wanted || e.wanted == c->wanted, "wanted %llx", e.wanted);
@@ -73,13 +70,13 @@ static void expect_judged(enum at h, const struct judged *c, const struct run *r
 static void judge_all(const struct judged *cases, size_t n)
 {
 	for (size_t i = 0; i < n; i++) {
-		for (enum at h = AT_TC; h < AT_COUNT; h++) {
+		for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
 			struct run r;
 
-			begin_hook(h, cases[i].name);
+			begin_way(&w, cases[i].name);
 			judged_put(&cases[i]);
-			r = arrive_sent_at(h, cases[i].sent);
-			expect_judged(h, &cases[i], &r);
+			r = arrive_sent_at(&w, cases[i].sent);
+			expect_judged(&w, &cases[i], &r);
 		}
 	}
 }
@@ -139,13 +136,13 @@ Test(judge, R15_low_halves_wrap_around)
 /* A sequence that lies before revision 0 is a forgery or a mistake, and the oldest there is. */
 Test(judge, R15_below_zero_is_the_oldest)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
 		struct run r;
 
-		begin_hook(h, "five revisions, and a sequence of 2^32 - 3");
+		begin_way(&w, "five revisions, and a sequence of 2^32 - 3");
 		network_put(BLUE, 5, 1);
-		r = arrive_sent_at(h, TURN - 3);
-		expect_refused(h, &r, DOVE_REFUSED);
+		r = arrive_sent_at(&w, TURN - 3);
+		expect_refused(w.hook, &r, DOVE_REFUSED);
 		check(expect_event(DOVE_EVENT_REFUSED).sequence == 0, "not the oldest");
 	}
 }
@@ -164,39 +161,46 @@ Test(judge_strict, R17_stale_is_dropped_where_configured)
 }
 
 /* TC gives the whole packet to the agent; XDP leaves that to TC, and so passes it on as it came. */
+static void expect_held_unknown(const struct way *w, const struct run *r)
+{
+	struct dove_ip dst = ip_in(w->inner, vm3.ip);
+	const struct dove_held *held;
+
+	expect_end(r, TC_ACT_SHOT, DOVE_HELD_UNKNOWN);
+	held = expect_record(r, DOVE_HELD_UNKNOWN);
+	check(held->policy == POLICY && held->sequence == (uint32_t)REVISION && held->vnid == BLUE &&
+		      held->ifindex == PORT && !held->group,
+	      "policy %x, sequence %x, network %x, port %u", held->policy, held->sequence, held->vnid,
+	      held->ifindex);
+	check(ip_is(&held->key.dst, &dst) && held->key.source == vm2.endpoint && held->key.to_port == 53,
+	      "the record's key");
+}
+
+/* TC gives the whole packet to the agent; XDP leaves that to TC, and so passes it on as it came. */
 Test(judge, R15_unknown_policy_is_held)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		struct frame inner = the_inner(), f = wrap(&inner);
-		const struct dove_held *held;
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct frame inner = the_inner(w.inner), f = wrap(w.outer, &inner);
 		struct dove_event e;
 		struct run r;
 
-		begin_hook(h, "policy not known");
-		map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
-		r = arrive(h, &f);
+		begin_way(&w, "policy not known");
+		policy_del(BLUE, POLICY);
+		r = arrive(w.hook, &f);
 		e = expect_event(DOVE_EVENT_UNKNOWN);
-		expect_from_vm2(&e, false);
-		if (h == AT_XDP) {
+		expect_from_vm2(&w, &e, false);
+		if (w.hook == AT_XDP) {
 			expect_untouched_by_xdp(&r);
 			expect_quiet();
 			continue;
 		}
-		expect_end(&r, TC_ACT_SHOT, DOVE_HELD_UNKNOWN);
-		held = expect_record(&r, DOVE_HELD_UNKNOWN);
-		check(held->policy == POLICY && held->sequence == (uint32_t)REVISION && held->vnid == BLUE &&
-			      held->ifindex == PORT,
-		      "policy %x, sequence %x, network %x, port %u", held->policy, held->sequence, held->vnid,
-		      held->ifindex);
-		check(ip_is(&held->key.dst, vm3.ip) && held->key.source == vm2.endpoint &&
-			      held->key.to_port == 53,
-		      "the record's key");
+		expect_held_unknown(&w, &r);
 		expect_quiet();
 
-		begin_hook(h, "no budget");
-		map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
+		begin_way(&w, "no budget");
+		policy_del(BLUE, POLICY);
 		map_del(dove_budgets, &(uint32_t){ PORT });
-		r = arrive(h, &f);
+		r = arrive(w.hook, &f);
 		expect_end(&r, TC_ACT_SHOT, DOVE_MISS_LIMITED);
 		expect_event(DOVE_EVENT_UNKNOWN);
 		expect_quiet();
@@ -205,13 +209,13 @@ Test(judge, R15_unknown_policy_is_held)
 
 Test(judge, R15_policy_of_another_network_is_unknown)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		struct frame inner = the_inner(), f = wrap(&inner);
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct frame inner = the_inner(w.inner), f = wrap(w.outer, &inner);
 
-		begin_hook(h, "known in green only");
-		map_del(dove_policies, &((struct dove_policy_key){ .vnid = BLUE, .policy = POLICY }));
+		begin_way(&w, "known in green only");
+		policy_del(BLUE, POLICY);
 		policy_put(GREEN, POLICY, 1, 1);
-		arrive(h, &f);
+		arrive(w.hook, &f);
 		expect_event(DOVE_EVENT_UNKNOWN);
 		check(!counted(DOVE_DELIVERED) && !counted(DOVE_STRIPPED), "accepted");
 	}
@@ -261,14 +265,14 @@ Test(judge, R15_cannot_judge)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
-		for (enum at h = AT_TC; h < AT_COUNT; h++) {
+		for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
 			struct run r;
 
-			begin_hook(h, cases[i].c.name);
+			begin_way(&w, cases[i].c.name);
 			judged_put(&cases[i].c);
 			silent(cases[i].may_judge);
-			r = arrive_sent_at(h, cases[i].c.sent);
-			expect_judged(h, &cases[i].c, &r);
+			r = arrive_sent_at(&w, cases[i].c.sent);
+			expect_judged(&w, &cases[i].c, &r);
 		}
 	}
 }
@@ -277,24 +281,24 @@ Test(judge, R15_cannot_judge)
 
 Test(judge, R16_one_event_per_policy_and_sender_in_100_ms)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		struct outer_frame o = outer_from_host2();
-		struct frame inner = the_inner(), f = wrap(&inner);
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct outer_frame o = outer_from_host2(w.outer);
+		struct frame inner = the_inner(w.inner), f = wrap(w.outer, &inner);
 		struct dove_event e;
 
-		begin_hook(h, "stale");
+		begin_way(&w, "stale");
 		policy_put(BLUE, POLICY, REVISION, 1);
 		o.sequence--;
 		f = frame_encapsulated(&o, &inner);
 		for (int i = 0; i < 20; i++)
-			arrive(h, &f);
+			arrive(w.hook, &f);
 		check(counted(DOVE_COUNT_STALE) == 20, "not every stale packet was counted");
 		expect_event(DOVE_EVENT_STALE);
 		expect_quiet();
 
 		o.source = 4711;
 		f = frame_encapsulated(&o, &inner);
-		arrive(h, &f);
+		arrive(w.hook, &f);
 		e = expect_event(DOVE_EVENT_STALE);
 		check(e.source == 4711, "another sender has an event of its own");
 	}
@@ -303,17 +307,17 @@ Test(judge, R16_one_event_per_policy_and_sender_in_100_ms)
 /* That the watch is behind concerns the network: one event, whoever the packets are from. */
 Test(judge, R16_newer_is_one_event_per_network)
 {
-	for (enum at h = AT_TC; h < AT_COUNT; h++) {
-		begin_hook(h, "newer");
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		begin_way(&w, "newer");
 		for (uint32_t i = 0; i < 20; i++) {
-			struct outer_frame o = outer_from_host2();
-			struct frame inner = the_inner(), f;
+			struct outer_frame o = outer_from_host2(w.outer);
+			struct frame inner = the_inner(w.inner), f;
 
 			o.sequence += 5;
 			o.source = 100 + i;
 			o.policy = 7000 + i;
 			f = frame_encapsulated(&o, &inner);
-			arrive(h, &f);
+			arrive(w.hook, &f);
 		}
 		check(counted(DOVE_COUNT_NEWER) == 20, "not every newer packet was counted");
 		expect_event(DOVE_EVENT_NEWER);
@@ -324,8 +328,8 @@ Test(judge, R16_newer_is_one_event_per_network)
 Test(judge, R16_lost_events_are_counted)
 {
 	unsigned seen = 0, sent = 4000;
-	struct outer_frame o = outer_from_host2();
-	struct frame inner = the_inner();
+	struct outer_frame o = outer_from_host2(V4);
+	struct frame inner = the_inner(V4);
 	struct dove_event e;
 
 	begin_hook(AT_XDP, "nobody reads");
