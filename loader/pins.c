@@ -135,6 +135,54 @@ int loader_prepare_pin_dir(const char *pin_dir, struct error *err)
 	return rc ? error_set(err, rc, "%s: %m", pin_dir) : 0;
 }
 
+/* ---- earlier layouts ---- */
+
+/* A link can be pinned twice; a rename across directories is not for every bpffs. */
+static void link_take(int ifindex, enum loader_role role, void *arg)
+{
+	struct pins *const *pins = arg; /* the old ones, the new ones */
+	const char *name = loader_role_name(role);
+	_close_ int fd = pins_get(pins[0], ifindex, name);
+
+	if (fd >= 0)
+		pins_put(pins[1], fd, ifindex, name);
+	pins_unlink(pins[0], ifindex, name);
+}
+
+static void maps_drop(const char *dir)
+{
+	struct dirent *entry;
+	DIR *d = opendir(dir);
+	char path[PINS_PATH];
+
+	while (d && (entry = readdir(d))) {
+		if (snprintf(path, sizeof(path), "%s/%s", dir, entry->d_name) < (int)sizeof(path) &&
+		    !strncmp(entry->d_name, "dove_", 5))
+			unlink(path);
+	}
+	if (d)
+		closedir(d);
+}
+
+static void layouts_take_over(struct pins *pins, const char *pin_dir)
+{
+	for (int layout = 1; layout < DOVE_LAYOUT; layout++) {
+		struct pins old = { .lock = -1 };
+		struct pins *both[] = { &old, pins };
+		char links[PINS_PATH];
+
+		snprintf(old.dir, sizeof(old.dir), "%s/v%d", pin_dir, layout);
+		if (access(old.dir, F_OK))
+			continue;
+		log_info("%s: taking over what is attached", old.dir);
+		pins_each(&old, link_take, both);
+		maps_drop(old.dir);
+		snprintf(links, sizeof(links), "%s/links", old.dir);
+		rmdir(links);
+		rmdir(old.dir);
+	}
+}
+
 /*
  * bpffs files can't be locked, its directories can: an open directory is
  * enough for flock(2).
@@ -156,6 +204,7 @@ int pins_open(struct pins *pins, const char *pin_dir, struct error *err)
 		return error_set(err, -errno, "%s: %m", pins->dir);
 	if (flock(pins->lock, LOCK_EX | LOCK_NB))
 		return error_set(err, -EBUSY, "%s: another agent uses this pin directory", pins->dir);
+	layouts_take_over(pins, pin_dir);
 	return 0;
 }
 

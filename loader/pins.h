@@ -14,6 +14,11 @@ struct pins {
 	int lock; /* flock(2) of the directory: one process at a time */
 };
 
+/*
+ * pins_open() - make and lock the directory of this layout. What an agent of
+ * an earlier layout left attached is taken over: its links come here, where
+ * they will run the new programs; its maps, which those can't read, go.
+ */
 int pins_open(struct pins *pins, const char *pin_dir, struct error *err);
 void pins_close(struct pins *pins);
 void pins_remove(struct pins *pins); /* the directories, when they are empty */

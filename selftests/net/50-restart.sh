@@ -57,6 +57,14 @@ check "the agents find the service again" until_ok 10 connected
 check "and ask it" sh -c "ip netns exec $P-h1 $BUILD/dove-agent flush --run-dir $W/run-h1 && ip netns exec $P-v1 ping -q -n -c 2 -i 0.1 -W 2 10.1.0.12"
 check "nothing acknowledged was lost by kill -9" sh -c "ip netns exec $P-s $BUILD/dovectl --dps $DPS_URL get endpoint blue/vm3"
 
+say "-- an earlier layout of the maps"
+stop agent-h1 KILL
+on h1 sh -c "cd $W/bpf-h1 && mkdir v1 v1/links && mv v2/links/* v1/links && mv v2/dove_ports v1 && rm v2/dove_* && rmdir v2/links v2"
+agent h1
+taken_over() { da h1 port list --json | jq -e 'length == 2' && [ ! -e "$W/bpf-h1/v1" ] && [ "$(links h1 | wc -w)" = 4 ]; }
+check "what its agent left attached is taken over, its maps are gone" taken_over
+check "and carries on" until_ok 5 ping_all v1 10.1.0.12
+
 say "-- detach, port del, and others' programs"
 cat >"$W/other.c" <<'C'
 #include <linux/bpf.h>
