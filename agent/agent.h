@@ -113,6 +113,9 @@ int agent_forget_translations(struct agent *a);
 /* agent_set_budget() - what a device (ifindex), or a network (VNID | DOVE_BUDGET_NETWORK), may cost others. */
 void agent_set_budget(const struct agent *a, uint32_t id);
 
+/* map_count() - entries of a map, counted up to max: those that change meanwhile may count twice, or not. */
+uint32_t map_count(int map_fd, uint32_t key_size, uint32_t max);
+
 /* map_clear() - delete every entry for which `keep` (NULL: none) says false; returns how many. */
 int map_clear(int map_fd, uint32_t key_size, bool (*keep)(const void *key, void *arg), void *arg);
 

@@ -61,6 +61,33 @@ static void do_port_list(struct agent *a, const cJSON *json, struct request *rq)
 	control_done(rq, ports_show(a->ports));
 }
 
+/* How full those maps are that fill with what VMs and others do. The LRU ones make room by themselves. */
+static cJSON *maps_json(struct agent *a)
+{
+	const struct {
+		const char *name;
+		int fd;
+		bool lru;
+	} maps[] = { { "cache", a->maps->cache, true },	      { "denied", a->maps->denied, true },
+		     { "flows", a->maps->flows, true },	      { "groups", a->maps->groups, true },
+		     { "policies", a->maps->policies, false }, { "moved", a->maps->moved, false } };
+	cJSON *list = cJSON_CreateArray();
+
+	for (size_t i = 0; i < ARRAY_SIZE(maps); i++) {
+		struct bpf_map_info info = {};
+		uint32_t size = sizeof(info);
+		cJSON *one = cJSON_CreateObject();
+
+		bpf_map_get_info_by_fd(maps[i].fd, &info, &size);
+		cJSON_AddStringToObject(one, "name", maps[i].name);
+		cJSON_AddNumberToObject(one, "entries", map_count(maps[i].fd, info.key_size, info.max_entries));
+		cJSON_AddNumberToObject(one, "room", info.max_entries);
+		cJSON_AddBoolToObject(one, "lru", maps[i].lru);
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
 static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 {
 	cJSON *s = cJSON_CreateObject();
@@ -74,6 +101,7 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "ports", ports_count(a->ports));
 	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
 	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
+	cJSON_AddItemToObject(s, "maps", maps_json(a));
 	control_done(rq, s);
 }
 

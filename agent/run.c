@@ -38,6 +38,19 @@ uint64_t clock_now(void)
 	return now.tv_sec * SECOND_NS + now.tv_nsec;
 }
 
+uint32_t map_count(int map_fd, uint32_t key_size, uint32_t max)
+{
+	_free_ char *key = malloc(key_size);
+	uint32_t n = 0;
+
+	if (!key || bpf_map_get_next_key(map_fd, NULL, key))
+		return 0;
+	do
+		n++;
+	while (n < max && !bpf_map_get_next_key(map_fd, key, key));
+	return n;
+}
+
 int map_clear(int map_fd, uint32_t key_size, bool (*keep)(const void *key, void *arg), void *arg)
 {
 	_free_ char *key = malloc(key_size), *next = malloc(key_size);
