@@ -12,7 +12,7 @@
 #include "lib/usage.h"
 
 /* What a port may give to the agent: some thousand packets at once, and again every second. */
-#define DEFAULT_HOLD_RATE (4u << 20)
+#define DEFAULT_HOLD_RATE (1u << 20)
 #define DEFAULT_HOLD_BURST (2u << 20)
 /* ICMP errors and resets a second that a port may cause, and copies of its broadcasts and multicasts. */
 #define DEFAULT_ANSWER_RATE 1000
