@@ -46,15 +46,20 @@ static __always_inline const struct dove_group *group_find(struct packet *p, __u
 	return group->state == DOVE_ACTIVE || p->hook == HOOK_DOOR ? group : 0;
 }
 
+/* The interface must still be that VM's: indexes are used again, and lists outlive ports. */
 static long copy_to_port(__u32 i, struct copies *c)
 {
 	const struct dove_target *to;
+	struct dove_port *port;
+	__u32 ifindex;
 
 	if (i >= DOVE_TARGETS_MAX || i >= c->group->n)
 		return 1;
 	to = &c->group->at[i];
-	if (to->ifindex != c->p->ifindex)
-		bpf_clone_redirect(c->skb, to->ifindex, 0);
+	ifindex = to->ifindex;
+	port = bpf_map_lookup_elem(&dove_ports, &ifindex);
+	if (port && port->endpoint == to->endpoint && ifindex != c->p->ifindex)
+		bpf_clone_redirect(c->skb, ifindex, 0);
 	return 0;
 }
 
