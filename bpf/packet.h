@@ -207,7 +207,7 @@ static __always_inline bool ip_is_link_local(const struct dove_ip *ip)
 	return ip->b[0] == 0xfe && (ip->b[1] & 0xc0) == 0x80;
 }
 
-/* Ports, or the identifier of an ICMP echo; `left` is what the packet has from here on. */
+/* Ports, or type and identifier of ICMP; `left` is what the packet has from here on. */
 static __always_inline int parse_l4(void *at, void *end, __u32 left, struct packet *p)
 {
 	__be16 *words = at;
@@ -222,7 +222,10 @@ static __always_inline int parse_l4(void *at, void *end, __u32 left, struct pack
 		p->to_port = bpf_ntohs(words[1]);
 		return 0;
 	}
-	if ((p->l4_proto == IPPROTO_ICMP || p->l4_proto == IPPROTO_ICMPV6) && (void *)(words + 4) <= end) {
+	if (p->l4_proto == IPPROTO_ICMP || p->l4_proto == IPPROTO_ICMPV6) {
+		/* RFC 7112: a first fragment has all headers, or else nobody could say what it is. */
+		if ((void *)(words + 4) > end || left < 8)
+			return -DOVE_TRUNCATED;
 		p->icmp_type = *(__u8 *)at;
 		p->icmp_id = bpf_ntohs(words[2]);
 	}
