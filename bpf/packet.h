@@ -358,15 +358,26 @@ static __always_inline int parse_ip(void *at, void *end, __u32 room, struct pack
 /* Ethernet, IP with all that may follow it, ports. */
 #define VM_HEADERS (sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + EXTENSIONS_LEN_MAX + 8)
 
-/* What a plain stream has in its linear part: Ethernet, IP, TCP. */
+/* Does the IP header, whose bounds are checked, say that nothing stands between it and what follows? */
+static __always_inline bool is_plain(__be16 eth_proto, const void *ip)
+{
+	const struct ipv6hdr *ip6 = ip;
+	const struct iphdr *ip4 = ip;
+
+	if (eth_proto == bpf_htons(ETH_P_IP))
+		return ip4->ihl == 5;
+	return eth_proto != bpf_htons(ETH_P_IPV6) || !is_extension(ip6->nexthdr);
+}
+
+/* What a plain stream has in its linear part, Ethernet, IP, TCP; of other packets all headers are wanted there. */
 static __always_inline __u32 least_linear(void *data, void *end)
 {
 	struct ethhdr *eth = data;
-	__u32 ip = sizeof(struct iphdr);
 
-	if ((void *)(eth + 1) <= end && eth->h_proto == bpf_htons(ETH_P_IPV6))
-		ip = sizeof(struct ipv6hdr);
-	return sizeof(*eth) + ip + sizeof(struct tcphdr);
+	if ((void *)(eth + 1) + sizeof(struct ipv6hdr) > end || !is_plain(eth->h_proto, eth + 1))
+		return VM_HEADERS;
+	return sizeof(*eth) + sizeof(struct tcphdr) +
+	       (eth->h_proto == bpf_htons(ETH_P_IPV6) ? sizeof(struct ipv6hdr) : sizeof(struct iphdr));
 }
 
 /* A VM's frame at TC. Headers may lie in fragments of the skb: all but a plain stream's are pulled. */

@@ -17,6 +17,19 @@
 /* A plain stream has at least this in its linear part: outer, Ethernet, IP, and ports. */
 #define OUTER_LEAST (sizeof(struct outer6) + sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + 4)
 
+/* As least_linear(), behind outer headers of either kind. */
+static __always_inline __u32 least_received(void *data, void *end)
+{
+	struct outer4 *o4 = data;
+	struct outer6 *o6 = data;
+	struct ethhdr *inner;
+
+	if (data + OUTER_LEAST > end)
+		return OUTER_HEADERS;
+	inner = o4->eth.h_proto == bpf_htons(ETH_P_IPV6) ? (void *)(o6 + 1) : (void *)(o4 + 1);
+	return is_plain(inner->h_proto, inner + 1) ? OUTER_LEAST : OUTER_HEADERS;
+}
+
 /* The sender must be a host that the service named to us. */
 static __always_inline int origin_check(const struct packet *p)
 {
@@ -197,7 +210,7 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 		return deliver(skb, p, meta.ifindex, meta.delivery);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	if (data + OUTER_LEAST > end) {
+	if (data + least_received(data, end) > end) {
 		bpf_skb_pull_data(skb, skb->len < OUTER_HEADERS ? skb->len : OUTER_HEADERS);
 		data = (void *)(long)skb->data;
 		end = (void *)(long)skb->data_end;
