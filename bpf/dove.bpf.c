@@ -66,10 +66,13 @@ SEC("xdp.frags")
 int dove_xdp(struct xdp_md *ctx)
 {
 	struct packet p = { .hook = HOOK_XDP, .len = bpf_xdp_get_buff_len(ctx), .action = XDP_PASS };
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
 	struct dove_local *to;
 	int rc;
 
-	rc = receive((void *)(long)ctx->data, (void *)(long)ctx->data_end, p.len, &p, &to);
+	rc = receive(data, end, p.len, &p, &to);
+	if (rc == -DOVE_TRUNCATED && (__u64)(end - data) < p.len)
+		return XDP_PASS; /* headers beyond the frame's first piece: TC can put them together */
 	if (!rc)
 		rc = strip_xdp(ctx, &p, to);
 	if (rc == -DOVE_PASSED || rc == -DOVE_HELD_UNKNOWN || rc == -DOVE_REPLICATED)
