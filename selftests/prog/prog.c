@@ -183,6 +183,21 @@ struct run run_xdp(const struct frame *f)
 	return run(dove->progs.dove_xdp, f, NULL);
 }
 
+struct run run_xdp_in_pieces(const struct frame *f, uint32_t linear)
+{
+	struct run r = { .in = *f };
+	struct xdp_md ctx = { .data_end = linear };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = r.in.b, .data_size_in = f->len, .data_out = r.out.b,
+		    .data_size_out = sizeof(r.out.b), .repeat = 1, .ctx_in = &ctx,
+		    .ctx_size_in = sizeof(ctx));
+
+	if (bpf_prog_test_run_opts(bpf_program__fd(dove->progs.dove_xdp), &opts))
+		skip("no XDP frames in pieces in this kernel's TEST_RUN");
+	r.action = opts.retval;
+	r.out.len = opts.data_size_out;
+	return r;
+}
+
 struct run run_port_at(uint32_t ifindex, const struct frame *f)
 {
 	struct __sk_buff ctx = { .ifindex = ifindex, .ingress_ifindex = ifindex };

@@ -64,7 +64,9 @@ struct run {
 /* ctx may be NULL: the packet then came in by loopback. */
 struct run run_skb(struct bpf_program *prog, const struct frame *f, const struct __sk_buff *ctx);
 struct run run_xdp(const struct frame *f);
-struct run run_port(const struct frame *f); /* a VM's frame at PORT */
+struct run run_xdp_in_pieces(const struct frame *f,
+			     uint32_t linear); /* so much in the first; a skip before 6.18 */
+struct run run_port(const struct frame *f);    /* a VM's frame at PORT */
 struct run run_port_at(uint32_t ifindex, const struct frame *f);
 struct run run_vm(const struct vm_frame *v); /* run_port() of that */
 
@@ -129,7 +131,8 @@ void local_put(uint32_t vnid, const struct vm *vm, uint32_t ifindex, uint64_t se
 void local_del(uint32_t vnid, const struct vm *vm);
 void local_deliver(const struct vm *vm, uint32_t ifindex, enum dove_delivery delivery);
 void local_mtu(const struct vm *vm, uint32_t mtu);
-void host2_leave_by(uint32_t ifindex); /* the NIC towards it, for both of its addresses */
+/* The NIC towards host 2, for both of its addresses, and what fits through it (0: as it was). */
+void host2_put(uint32_t ifindex, uint32_t mtu);
 /* A port like PORT, VM 1's or another's, as good as it, until the next begin(). */
 void port_put(uint32_t ifindex, const struct vm *vm, enum dove_port_kind kind);
 void addr_del(uint32_t ifindex, const struct vm *vm);
@@ -215,6 +218,8 @@ struct tap tap_attached(const char *name, struct bpf_program *prog);
 void tap_write(const struct tap *t, const struct frame *f);
 /* tap_write_offloaded() - its checksum is still to be made; with gso_size it is a super-packet. */
 void tap_write_offloaded(const struct tap *t, const struct vm_frame *v, uint16_t gso_size);
+/* tap_write_in_pieces() - only the first `linear` bytes lie where the programs can read them at once. */
+void tap_write_in_pieces(const struct tap *t, const struct frame *f, uint16_t linear);
 /* tap_read() - the next frame that the kernel sent out of it; false: there is none. */
 bool tap_read(const struct tap *t, struct frame *out);
 /* tap_silent() - nothing came out of it. */

@@ -110,6 +110,14 @@ void tap_write_offloaded(const struct tap *t, const struct vm_frame *v, uint16_t
 	write_with(t, &f, &hdr);
 }
 
+/* The kernel keeps what it believes to be headers together, of frames longer than a page. */
+void tap_write_in_pieces(const struct tap *t, const struct frame *f, uint16_t linear)
+{
+	struct virtio_net_hdr hdr = { .hdr_len = linear };
+
+	write_with(t, f, &hdr);
+}
+
 static bool read_within(const struct tap *t, struct frame *out, int ms)
 {
 	struct pollfd ready = { .fd = t->fd, .events = POLLIN };

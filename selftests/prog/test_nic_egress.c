@@ -90,7 +90,7 @@ Test(nic_egress, R13_bridged_to_another_nic_is_marked)
 	struct run r;
 
 	begin_bridged("bridged");
-	host2_leave_by(4712);
+	host2_put(4712, 0);
 	r = leave(MEMBER, 0);
 	expect_sent(&r, DOVE_ENCAPSULATED);
 	check(r.mark == DOVE_MARK_ENCAPSULATED, "mark %x", r.mark);

@@ -248,7 +248,7 @@ static void hosts_make(enum family family)
 	map_put(dove_hosts, &key2, &other);
 }
 
-void host2_leave_by(uint32_t ifindex)
+void host2_put(uint32_t ifindex, uint32_t mtu)
 {
 	for (enum family f = V4; f < FAMILIES; f++) {
 		struct dove_ip key = ip_in(f, HOST2);
@@ -256,6 +256,7 @@ void host2_leave_by(uint32_t ifindex)
 
 		check(map_get(dove_hosts, &key, &host), "no host 2");
 		host.ifindex = ifindex;
+		host.mtu = mtu ? mtu : host.mtu;
 		map_put(dove_hosts, &key, &host);
 	}
 }
