@@ -40,10 +40,12 @@ static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err
 	return json_fail(err, "verdict", "'%s' is no verdict", name);
 }
 
+/* Replies that must pass a service stay here, as all else that must. */
 static uint8_t flags_parse(const cJSON *json)
 {
-	return (cJSON_IsTrue(json_get(json, "reply")) ? DOVE_RULE_TRACK : 0) |
-	       (cJSON_IsTrue(json_get(json, "replies")) ? DOVE_RULE_REPLIES : 0);
+	bool replies = cJSON_IsTrue(json_get(json, "replies")) && !cJSON_GetArraySize(json_get(json, "path"));
+
+	return (cJSON_IsTrue(json_get(json, "reply")) ? DOVE_RULE_TRACK : 0) | (replies ? DOVE_RULE_REPLIES : 0);
 }
 
 static int scope_parse(const cJSON *json, uint8_t *out, struct json_error *err)
