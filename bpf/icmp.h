@@ -113,9 +113,10 @@ static __always_inline const struct dove_ip *speaker(const struct packet *p)
 }
 
 /* Quote the packet that it is about; *len is what the error has then, from its type on. */
-static __always_inline int quote(struct __sk_buff *skb, struct icmp_error *e, const __u32 max, __u32 *len)
+static __always_inline int quote(struct __sk_buff *skb, const struct packet *p, struct icmp_error *e,
+				 const __u32 max, __u32 *len)
 {
-	__u32 n = skb->len - (__u32)sizeof(struct ethhdr);
+	__u32 n = p->ip_len;
 
 	if (n > max)
 		n = max;
@@ -150,7 +151,7 @@ static __always_inline int icmp4_error(struct __sk_buff *skb, struct packet *p, 
 {
 	__u32 len;
 
-	if (quote(skb, &f->e, QUOTED4_MAX, &len))
+	if (quote(skb, p, &f->e, QUOTED4_MAX, &len))
 		return -1;
 	ethernet_back(&f->eth, p);
 	f->ip = (struct iphdr){ .version = 4,
@@ -174,7 +175,7 @@ static __always_inline int icmp6_error(struct __sk_buff *skb, struct packet *p, 
 	const __u16 *addrs = (const void *)&f->ip.saddr;
 	__u32 len, sum = 0;
 
-	if (quote(skb, &f->e, QUOTED6_MAX, &len))
+	if (quote(skb, p, &f->e, QUOTED6_MAX, &len))
 		return -1;
 	ethernet_back(&f->eth, p);
 	f->ip = (struct ipv6hdr){
@@ -248,7 +249,7 @@ static __always_inline int reset_of(struct __sk_buff *skb, const struct packet *
 
 	if (bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len, &in, sizeof(in)) || in.rst)
 		return -1;
-	len = skb->len - sizeof(struct ethhdr) - p->l3_len - in.doff * 4 + in.syn + in.fin;
+	len = p->ip_len - p->l3_len - in.doff * 4 + in.syn + in.fin;
 	*out = (struct tcphdr){ .source = in.dest, .dest = in.source, .doff = 5, .rst = 1 };
 	if (in.ack) {
 		out->seq = in.ack_seq;

@@ -72,6 +72,7 @@ struct packet {
 	__u8 dmac[6] __attribute__((aligned(8))); /* compared by words */
 	__u8 smac[6] __attribute__((aligned(8)));
 	__be16 eth_proto;
+	__u32 ip_len; /* of the IP packet: Ethernet pads short ones */
 	__u16 l3_len; /* of the IP header with its options, or extension headers */
 	__u8 l4_proto;
 	__u8 tos; /* DSCP and ECN */
@@ -252,8 +253,10 @@ static __always_inline int parse_ipv4(void *at, void *end, __u32 room, struct pa
 		return -DOVE_MALFORMED;
 	if (total && (total < header || total > room))
 		return -DOVE_TRUNCATED;
+	total = total ? total : room;
 	p->src = ip_from_v4(ip->saddr);
 	p->dst = ip_from_v4(ip->daddr);
+	p->ip_len = total;
 	p->l4_proto = ip->protocol;
 	p->l3_len = header;
 	p->tos = ip->tos;
@@ -261,7 +264,7 @@ static __always_inline int parse_ipv4(void *at, void *end, __u32 room, struct pa
 	p->later_fragment = ip->frag_off & bpf_htons(IP_OFFSET);
 	p->first_fragment = !p->later_fragment && ip->frag_off & bpf_htons(IP_MF);
 	p->fragment = ip->id;
-	return parse_l4(at + header, end, (total ? total : room) - header, p);
+	return parse_l4(at + header, end, total - header, p);
 }
 
 /* RFC 8200, 4: what may stand between IPv6's header and the payload. As many as real packets have. */
@@ -326,6 +329,7 @@ static __always_inline int parse_ipv6(void *at, void *end, __u32 room, struct pa
 	p->dst = ip_from_v6(&ip->daddr);
 	if (ip_is_reserved(&p->src) || ip_is_reserved(&p->dst))
 		return -DOVE_MALFORMED;
+	p->ip_len = total;
 	p->l4_proto = ip->nexthdr;
 	p->l3_len = sizeof(*ip);
 	p->tos = ip->priority << 4 | ip->flow_lbl[0] >> 4;
