@@ -47,3 +47,22 @@ void expect_told(const struct run *r, enum dove_reason reason, enum told what, u
 	expect_sent(r, reason);
 	expect_bytes(&r->out, &want);
 }
+
+struct frame tcp_reset(const struct vm_frame *of, uint32_t len)
+{
+	bool acks = of->tcp_flags & TCP_ACK;
+	struct vm_frame v = { .eth_proto = of->eth_proto,
+			      .src = of->dst,
+			      .dst = of->src,
+			      .ttl = 64,
+			      .proto = 6,
+			      .from_port = of->to_port,
+			      .to_port = of->from_port,
+			      .tcp_flags = acks ? TCP_RST : TCP_RST | TCP_ACK,
+			      .tcp_seq = acks ? of->tcp_ack : 0,
+			      .tcp_ack = acks ? 0 : of->tcp_seq + len };
+
+	memcpy(v.dmac, of->smac, 6);
+	memcpy(v.smac, of->dmac, 6);
+	return frame_vm(&v);
+}

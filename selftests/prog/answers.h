@@ -17,4 +17,10 @@ struct frame icmp_error(const struct frame *of, enum told what, uint32_t mtu, co
 void expect_told(const struct run *r, enum dove_reason reason, enum told what, uint32_t mtu,
 		 const struct dove_ip *speaker);
 
+/*
+ * The reset (RFC 9293, 3.10.7.1) that VM 1's segment brings forth, from whom
+ * it was for: `len` is what the segment takes up in sequence numbers.
+ */
+struct frame tcp_reset(const struct vm_frame *of, uint32_t len);
+
 #endif

@@ -256,7 +256,7 @@ static void put_l4(struct frame *f, const struct vm_frame *v)
 	}
 	put(f, 4, v->tcp_seq);
 	put(f, 4, v->tcp_ack);
-	put(f, 4, 0x50000400 | v->tcp_flags << 16); /* 5 words, flags, window */
+	put(f, 4, 0x50000000 | v->tcp_flags << 16 | v->tcp_window); /* 5 words */
 	put(f, 4, 0);
 }
 

@@ -70,6 +70,7 @@ struct vm_frame {
 	uint32_t icmp_rest; /* the second word: of an echo identifier << 16 | number */
 	uint8_t tcp_flags;
 	uint32_t tcp_seq, tcp_ack;
+	uint16_t tcp_window;
 	uint16_t frag_off; /* as in the IPv4 header, flags and all; of IPv6: a fragment header is put in */
 	uint32_t id;
 	uint8_t option_words;			      /* of IPv4 */

@@ -359,6 +359,7 @@ struct vm_frame udp_between(enum family family, const struct vm *from, const str
 			      .icmp_rest = 0x1234 << 16 | 1,
 			      .tcp_flags = TCP_ACK,
 			      .tcp_seq = 1,
+			      .tcp_window = 0x0400,
 			      .payload = 40 };
 
 	memcpy(v.dmac, to->mac, 6);
