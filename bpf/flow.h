@@ -50,6 +50,12 @@ static __always_inline __u64 flow_lifetime(__u8 proto)
 	return DOVE_FLOW_UDP_NS;
 }
 
+/* The coarse clock is behind that of user space, and an entry may be of after it was read: less than nothing then. */
+static __always_inline __s64 since(__u64 now, __u64 then)
+{
+	return now - then;
+}
+
 /* ---- remembering ---- */
 
 /* The packet's flow, as its replies will look. False for what nothing replies to. */
@@ -85,7 +91,7 @@ __noinline int flow_remember(const struct packet *p, __u32 vnid, __u32 replier, 
 	now.peer = p->source;
 	flow = bpf_map_lookup_elem(&dove_flows, &key);
 	if (flow && flow->revision == sequence && flow->policy == p->policy &&
-	    now.seen - flow->seen < DOVE_FLOW_TOUCH_NS)
+	    since(now.seen, flow->seen) < (__s64)DOVE_FLOW_TOUCH_NS)
 		return 0;
 	if (bpf_map_update_elem(&dove_flows, &key, &now, BPF_ANY))
 		count(DOVE_COUNT_FLOWS_FULL, p->len);
@@ -197,11 +203,11 @@ __noinline int flow_lets(struct __sk_buff *skb, const struct packet *p)
 	if (!p || !flow_key_of_reply(skb, p, &key))
 		return -DOVE_DENIED;
 	flow = bpf_map_lookup_elem(&dove_flows, &key);
-	if (!flow || now - flow->seen > flow_lifetime(key.proto))
+	if (!flow || since(now, flow->seen) > (__s64)flow_lifetime(key.proto))
 		return -DOVE_DENIED;
 	if (flow_is_doubtful(flow, p))
 		return -DOVE_HELD_FLOW;
-	if (now - flow->seen > DOVE_FLOW_TOUCH_NS)
+	if (since(now, flow->seen) > (__s64)DOVE_FLOW_TOUCH_NS)
 		flow->seen = now;
 	return 0;
 }
@@ -233,7 +239,7 @@ __noinline int fragment_ports(struct packet *p)
 		return 0;
 	}
 	known = bpf_map_lookup_elem(&dove_fragments, &key);
-	if (!known || bpf_ktime_get_coarse_ns() - known->since > DOVE_FRAGMENT_NS)
+	if (!known || since(bpf_ktime_get_coarse_ns(), known->since) > (__s64)DOVE_FRAGMENT_NS)
 		return 0;
 	p->has_ports = true;
 	p->from_port = known->from_port;
