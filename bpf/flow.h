@@ -151,22 +151,34 @@ static __always_inline bool flow_key_of_quoted6(struct __sk_buff *skb, __u32 at,
 	return true;
 }
 
+/* What it quotes must have come from where it goes itself: else anybody could be sent errors about somebody's flow. */
+static __always_inline bool flow_key_of_error(struct __sk_buff *skb, const struct packet *p,
+					      struct dove_flow_key *key)
+{
+	__u32 at = sizeof(struct ethhdr) + p->l3_len + 8;
+
+	if (p->eth_proto == bpf_htons(ETH_P_IP) ? !flow_key_of_quoted4(skb, at, key)
+						: !flow_key_of_quoted6(skb, at, key))
+		return false;
+	return ip_equal(&key->dst, &p->dst);
+}
+
+/* Of a later fragment only the ports are known, where its first was seen; nothing that is in it is a header. */
 static __always_inline bool flow_key_of_reply(struct __sk_buff *skb, const struct packet *p,
 					      struct dove_flow_key *key)
 {
-	__u32 quoted = sizeof(struct ethhdr) + p->l3_len + 8;
-
 	*key = (struct dove_flow_key){ .src = p->src,
 				       .dst = p->dst,
 				       .source = p->source,
 				       .from_port = p->from_port,
 				       .to_port = p->to_port,
 				       .proto = p->l4_proto };
+	if (p->later_fragment)
+		return p->has_ports;
 	if (!is_icmp(p))
-		return !p->later_fragment || p->has_ports;
+		return true;
 	if (is_icmp_error(p))
-		return p->eth_proto == bpf_htons(ETH_P_IP) ? flow_key_of_quoted4(skb, quoted, key)
-							   : flow_key_of_quoted6(skb, quoted, key);
+		return flow_key_of_error(skb, p, key);
 	key->from_port = key->to_port = p->icmp_id;
 	return p->icmp_type == (p->l4_proto == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY);
 }

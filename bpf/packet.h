@@ -122,6 +122,11 @@ static __always_inline __be32 ip_to_v4(const struct dove_ip *ip)
 	return ip->w[3];
 }
 
+static __always_inline bool ip_equal(const struct dove_ip *a, const struct dove_ip *b)
+{
+	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
+}
+
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 {
 	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
