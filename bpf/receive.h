@@ -135,8 +135,10 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 	TRY(origin_check(p));
 	inner = data + (p->outer_len == sizeof(struct outer4) ? sizeof(struct outer4) : sizeof(struct outer6));
 	TRY(inner_parse(inner, end, room, p));
-	if (unlikely(p->dmac[0] & 1))
+	if (unlikely(p->dmac[0] & 1)) {
+		TRY(ecn_receive(inner + sizeof(struct ethhdr), end, p));
 		return -DOVE_REPLICATED;
+	}
 	TRY(destination_find(p, to));
 	TRY(policy_check(p, *to, &j));
 	if (p->track)
