@@ -10,6 +10,8 @@
 #define DOVE_GROUP_H
 
 #include "deliver.h"
+#include "flow.h"
+#include "icmp.h"
 #include "maps.bpf.h"
 #include "packet.h"
 #include "tunnel.h"
@@ -21,13 +23,15 @@ struct copies {
 	const struct packet *p;
 	const struct dove_group *group; /* the part that is at hand */
 	struct dove_group_key key;
-	__u32 room; /* that the skb has for outer headers */
-	int rc;	    /* 0, or why the rest gets none */
+	__u32 room;   /* that the skb has for outer headers */
+	__u32 mtu;    /* the least of all ways to other hosts; 0: not looked at */
+	bool skipped; /* some host's copy was too big */
+	int rc;	      /* 0, or why the rest gets none */
 };
 
 /* The list that is good now; NULL: the agent makes one. */
 static __always_inline const struct dove_group *group_find(struct packet *p, __u8 side,
-							    struct dove_group_key *key)
+							   struct dove_group_key *key)
 {
 	__u32 vnid = p->vnid; /* 6.1 takes no key out of a global function's argument */
 	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &vnid);
@@ -74,8 +78,12 @@ static long copy_to_host(__u32 i, struct copies *c)
 		return 1;
 	addr = c->group->at[i].host;
 	host = bpf_map_lookup_elem(&dove_hosts, &addr);
-	if (!host || !(host->flags & DOVE_HOST_REACHABLE) || c->skb->len - c->room - sizeof(struct ethhdr) > host->mtu)
+	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return 0;
+	if (c->skb->len - c->room - sizeof(struct ethhdr) > host->mtu) {
+		c->skipped = true;
+		return 0;
+	}
 	if (outer_write(c->skb, c->p, &addr, host, &label, c->p->dmac))
 		return 1;
 	bpf_clone_redirect(c->skb, host->ifindex, 0);
@@ -91,8 +99,8 @@ static __always_inline int copies_room(struct copies *c, bool v6)
 	if (!c->room)
 		rc = make_room(c->skb, v6);
 	else if (c->room < want)
-		rc = bpf_skb_adjust_room(c->skb, sizeof(struct outer6) - sizeof(struct outer4), BPF_ADJ_ROOM_MAC,
-					 BPF_F_ADJ_ROOM_NO_CSUM_RESET);
+		rc = bpf_skb_adjust_room(c->skb, sizeof(struct outer6) - sizeof(struct outer4),
+					 BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_NO_CSUM_RESET);
 	c->room = want;
 	/* On a NIC that is a bridge's member our program at its egress sees them, too. */
 	c->skb->mark = DOVE_MARK_ENCAPSULATED;
@@ -124,6 +132,69 @@ static long copy_part(__u32 part, struct copies *c)
 	return c->rc || !c->group->more;
 }
 
+/* In whose name a sender to many is told something: its gateway's, by that one's MAC if there is no address. */
+static __always_inline void speak_as_gateway(struct packet *p)
+{
+	__builtin_memcpy(p->dmac, gateway_mac, sizeof(p->dmac));
+	p->dst = p->gateway;
+	if (ip_is_unspecified(&p->gateway) || ip_is_v4(&p->gateway))
+		p->dst = (struct dove_ip){ .b = { 0xfe, 0x80, [9] = 0xd0, 0x7e, 0xff, 0xfe, [15] = 1 } };
+}
+
+static long host_mtu(__u32 i, struct copies *c)
+{
+	struct dove_host *host;
+	struct dove_ip addr;
+
+	if (i >= DOVE_TARGETS_MAX || i >= c->group->n)
+		return 1;
+	addr = c->group->at[i].host;
+	host = bpf_map_lookup_elem(&dove_hosts, &addr);
+	if (host && host->flags & DOVE_HOST_REACHABLE && (!c->mtu || host->mtu < c->mtu))
+		c->mtu = host->mtu;
+	return 0;
+}
+
+static long part_mtu(__u32 part, struct copies *c)
+{
+	c->key.part = part;
+	c->group = bpf_map_lookup_elem(&dove_groups, &c->key);
+	if (!c->group)
+		return 1;
+	if (c->group->kind != DOVE_GROUP_PORTS)
+		bpf_loop(DOVE_TARGETS_MAX, host_mtu, c, 0);
+	return !c->group->more;
+}
+
+/* RFC 8200, 5: every IPv6 link takes packets of this size. */
+#define IPV6_LEAST_MTU 1280
+
+/*
+ * Is it too big for any of the hosts? RFC 4443, 2.4 (e.3) has its sender told,
+ * also of what went to many; RFC 1122, 3.2.2 has not.
+ */
+static __always_inline int copies_fit(struct copies *c, struct packet *p)
+{
+	__u32 len = c->skb->len - (__u32)sizeof(struct ethhdr);
+
+	if (likely(len <= IPV6_LEAST_MTU || p->eth_proto != bpf_htons(ETH_P_IPV6)))
+		return 0;
+	bpf_loop(DOVE_GROUP_PARTS_MAX, part_mtu, c, 0);
+	if (!c->mtu || len <= c->mtu)
+		return 0;
+	speak_as_gateway(p);
+	return complain(c->skb, p, TOO_BIG, c->mtu) ? -DOVE_TOO_BIG : -DOVE_TOO_BIG_ANSWERED;
+}
+
+/* Later fragments go where their first went. */
+static __always_inline int group_fragment(struct packet *p)
+{
+	if (likely(!p->first_fragment && !p->later_fragment))
+		return 0;
+	fragment_ports(p);
+	return p->later_fragment && has_ports(p->l4_proto) && !p->has_ports ? -DOVE_FRAGMENT : 0;
+}
+
 /*
  * group_copy() - make all copies of the frame; at its sender's host, or behind
  * the outer headers that are still on it. Returns the reason that its way
@@ -135,6 +206,7 @@ __noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
 
 	if (!p)
 		return -DOVE_MULTICAST;
+	TRY(group_fragment(p));
 	c.group = group_find(p, side, &c.key);
 	if (!c.group)
 		return -DOVE_HELD_MISS;
@@ -145,9 +217,13 @@ __noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
 	if (side == DOVE_GROUP_RECEIVED) {
 		TRY(strip_skb(skb, p));
 		bpf_skb_change_type(skb, PACKET_HOST);
+	} else {
+		TRY(copies_fit(&c, p));
 	}
 	bpf_loop(DOVE_GROUP_PARTS_MAX, copy_part, &c, 0);
-	return c.rc ? c.rc : -DOVE_REPLICATED;
+	if (c.rc)
+		return c.rc;
+	return c.skipped ? -DOVE_TOO_BIG : -DOVE_REPLICATED;
 }
 
 #endif

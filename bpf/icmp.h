@@ -30,6 +30,9 @@ static const __u16 icmp6_types[COMPLAINTS] = { 0x0200, 0x0300, 0x0103, 0x0104, 0
 #define FRONT_MAX (VM_HEADERS)
 #define FRONT_AND_MORE (FRONT_MAX + sizeof(struct ethhdr) + sizeof(struct ipv6hdr) + 2)
 
+/* What newer kernels say to a tunnel's packet, of inside a VM without a kernel of its own. */
+#define ENOTSUPP 524
+
 /*
  * The frame becomes this one. Where the VM left a checksum to be filled in, the
  * kernel would still do so, somewhere in this frame; it only forgets that when
@@ -37,9 +40,10 @@ static const __u16 icmp6_types[COMPLAINTS] = { 0x0200, 0x0300, 0x0103, 0x0104, 0
  */
 static __always_inline int frame_replace(struct __sk_buff *skb, const void *frame, __u32 len)
 {
-	return bpf_skb_change_tail(skb, FRONT_AND_MORE, 0) ||
-	       bpf_skb_adjust_room(skb, -(__s32)FRONT_MAX, BPF_ADJ_ROOM_MAC, 0) ||
-	       bpf_skb_change_tail(skb, len, 0) || bpf_skb_store_bytes(skb, 0, frame, len, 0);
+	TRY(bpf_skb_change_tail(skb, FRONT_AND_MORE, 0));
+	TRY(bpf_skb_adjust_room(skb, -(__s32)FRONT_MAX, BPF_ADJ_ROOM_MAC, 0));
+	TRY(bpf_skb_change_tail(skb, len, 0));
+	return bpf_skb_store_bytes(skb, 0, frame, len, 0);
 }
 
 /* How much of the packet an error quotes: RFC 1812, 4.3.2.3 and RFC 4443, 2.4 say how long it may be. */

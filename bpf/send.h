@@ -30,32 +30,39 @@ static __always_inline __u32 wire_size(struct __sk_buff *skb, const struct packe
 	return skb->gso_size + p->l3_len + (data_offset >> 4) * 4;
 }
 
-static __always_inline int too_big(struct __sk_buff *skb, struct packet *p, __u32 mtu)
-{
-	return complain(skb, p, TOO_BIG, mtu) ? -DOVE_TOO_BIG : -DOVE_TOO_BIG_ANSWERED;
-}
-
 /*
  * A super-packet that is encapsulated already, by a tunnel inside the VM, can
  * get no further headers that segmentation would understand. The agent's
  * device can't take super-packets, so the kernel cuts it on the way there, and
- * what comes out comes back one by one.
+ * what comes out comes back one by one, and is a plain packet then.
  */
 static __always_inline int segment_first(struct __sk_buff *skb, struct packet *p)
 {
-	struct dove_door door = { .magic = DOVE_DOOR_MAGIC,
-				  .ifindex = p->ifindex,
-				  .way = DOVE_DOOR_SENT,
-				  .proto = p->eth_proto };
+	struct dove_door door = {
+		.magic = DOVE_DOOR_MAGIC, .ifindex = p->ifindex, .way = DOVE_DOOR_SENT, .proto = p->eth_proto
+	};
 
-	if (!cfg_door || bpf_skb_change_head(skb, sizeof(door), 0) ||
+	if (!cfg_door || skb->ifindex == cfg_door || bpf_skb_change_head(skb, sizeof(door), 0) ||
 	    bpf_skb_store_bytes(skb, 0, &door, sizeof(door), 0))
 		return -DOVE_ENCAP_FAILED;
 	return send_out(skb, p, cfg_door) ? -DOVE_ENCAP_FAILED : -DOVE_SEGMENTING;
 }
 
+/* Its sender was to be told: rc says whether that was possible. */
+static __always_inline int told(struct __sk_buff *skb, struct packet *p, int rc, int yes, int no)
+{
+	if (rc == -ENOTSUPP)
+		return segment_first(skb, p) == -DOVE_SEGMENTING ? -DOVE_SEGMENTING : no;
+	return rc ? no : yes;
+}
+
+static __always_inline int too_big(struct __sk_buff *skb, struct packet *p, __u32 mtu)
+{
+	return told(skb, p, complain(skb, p, TOO_BIG, mtu), -DOVE_TOO_BIG_ANSWERED, -DOVE_TOO_BIG);
+}
+
 static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const struct decision *d,
-				       const struct dove_host *host)
+				  const struct dove_host *host)
 {
 	struct label label = { .vnid = d->t->vnid,
 			       .policy = d->policy,
@@ -168,15 +175,16 @@ static __always_inline int send_begin(struct __sk_buff *skb, struct packet *p, c
 static __always_inline int refuse(struct __sk_buff *skb, struct packet *p, const struct decision *d, int rc)
 {
 	if (rc == -DOVE_GATEWAY)
-		return gateway_answer(skb, p) ? rc : -DOVE_GATEWAY_ANSWERED;
+		return told(skb, p, gateway_answer(skb, p), -DOVE_GATEWAY_ANSWERED, rc);
 	if (route_ends(p))
-		return complain(skb, p, TIME_EXCEEDED, 0) ? -DOVE_EXPIRED : -DOVE_EXPIRED_ANSWERED;
+		return told(skb, p, complain(skb, p, TIME_EXCEEDED, 0), -DOVE_EXPIRED_ANSWERED,
+			    -DOVE_EXPIRED);
 	if (rc == -DOVE_NO_ENDPOINT && p->to_gateway)
-		return complain(skb, p, HOST_UNREACHABLE, 0) ? rc : -DOVE_UNREACHABLE_ANSWERED;
+		return told(skb, p, complain(skb, p, HOST_UNREACHABLE, 0), -DOVE_UNREACHABLE_ANSWERED, rc);
 	if (rc == -DOVE_REJECTED && p->l4_proto == IPPROTO_TCP)
-		return reset(skb, p) ? -DOVE_DENIED : rc;
+		return told(skb, p, reset(skb, p), rc, -DOVE_DENIED);
 	if (rc == -DOVE_REJECTED)
-		return complain(skb, p, PROHIBITED, 0) ? -DOVE_DENIED : rc;
+		return told(skb, p, complain(skb, p, PROHIBITED, 0), rc, -DOVE_DENIED);
 	return rc;
 }
 
@@ -197,8 +205,9 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 	}
 	if (rc == -DOVE_DENIED || rc == -DOVE_REJECTED)
 		count_policy(p, p->vnid, d->policy, true);
-	return rc == -DOVE_HELD_MISS || rc == -DOVE_HELD_FLOW || (!rc && !route_ends(p)) ? rc
-											  : refuse(skb, p, d, rc);
+	return rc == -DOVE_HELD_MISS || rc == -DOVE_HELD_FLOW || (!rc && !route_ends(p))
+		       ? rc
+		       : refuse(skb, p, d, rc);
 }
 
 /* To where policy lets it go. */
@@ -253,7 +262,8 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
 }
 
 /* What can't be decided yet goes to the agent; what was looked up is a hit or a miss. */
-static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, const struct decision *d, int rc)
+static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, const struct decision *d,
+				       int rc)
 {
 	switch (-rc) {
 	case DOVE_HELD_MISS:
