@@ -12,6 +12,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "miss.h"
 #include "ports.h"
 #include "underlay.h"
 #include "watch.h"
@@ -153,14 +154,26 @@ static void list_store(struct question *q, uint8_t state)
 	part_store(&w, false);
 }
 
-/* First those that wait, then the list is open to all. */
+static void waiting_send(struct question *q)
+{
+	struct packet *p, *tmp;
+
+	DL_FOREACH_SAFE(q->waiting, p, tmp)
+	{
+		loader_send_on(q->group->agent->loader, p->way, p->ifindex, p->data, p->len, p->gso_size);
+		DL_DELETE(q->waiting, p);
+		q->n_waiting--;
+		free(p);
+	}
+}
+
+/* First those that wait, and those that came up meanwhile; then the list is open to all. */
 static void list_release(struct question *q)
 {
-	struct packet *p;
-
 	list_store(q, DOVE_PENDING);
-	DL_FOREACH (q->waiting, p)
-		loader_send_on(q->group->agent->loader, p->way, p->ifindex, p->data, p->len, p->gso_size);
+	waiting_send(q);
+	miss_drain(q->group->agent->miss);
+	waiting_send(q);
 	list_store(q, DOVE_ACTIVE);
 	q->group->counters.lists++;
 	question_free(q);

@@ -658,6 +658,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	settle(m);
 }
 
+void miss_drain(struct miss *m)
+{
+	ring_drain(m);
+}
+
 /* Super-packets of tunnels inside VMs, cut into frames (bpf/send.h): each goes its port's way again. */
 static void on_cut(evutil_socket_t fd, short what, void *arg)
 {

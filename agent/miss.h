@@ -31,6 +31,9 @@ void miss_close(struct miss *m);
 /* miss_next_hop() - the way to some host has opened: packets that waited for one may go. */
 void miss_next_hop(struct miss *m);
 
+/* miss_drain() - take what the kernel has given up to now, also for others: broadcasts, replies. */
+void miss_drain(struct miss *m);
+
 /*
  * miss_refresh() - ask anew for a translation that is in use and known to be
  * old. `wanted`: the least revision that helps; one that is newer already, or
