@@ -7,6 +7,7 @@
 # source made for this one call out of the machine's own, so neither its list
 # of sources nor its preferences change. Elsewhere it says what is missing.
 set -eu
+. "$(dirname "$0")/apt.sh"
 
 BUILD_PACKAGES="gcc libc6-dev linux-libc-dev clang llvm pkg-config libelf-dev zlib1g-dev libcjson-dev libevent-dev
 	libcurl4-openssl-dev libsqlite3-dev libssl-dev uthash-dev libmnl-dev libcbor-dev"
@@ -40,32 +41,15 @@ candidate_fits() {
 	dpkg --compare-versions "${v:-0}" ge "1:$LIBBPF_LEAST"
 }
 
-# The first stanza or line of the machine's own sources, for the suites given.
-own_source() {
-	for f in /etc/apt/sources.list.d/debian.sources /etc/apt/sources.list.d/*.sources; do
-		[ -f "$f" ] || continue
-		awk -v suites="$*" 'BEGIN { RS = ""; FS = "\n" }
-			NR == 1 { for (i = 1; i <= NF; i++) print ($i ~ /^Suites:/) ? "Suites: " suites : $i }' "$f"
-		return
-	done
-	awk -v suites="$*" '$1 == "deb" { at = 2; opts = ""
-		if ($2 ~ /^\[/) { while ($at !~ /\]$/) opts = opts " " $at++; opts = opts " " $at++ }
-		n = split(suites, s, " ")
-		for (i = 1; i <= n; i++) { printf "deb%s %s %s", opts, $at, s[i]; for (k = at + 2; k <= NF; k++) printf " %s", $k; print "" }
-		exit }' /etc/apt/sources.list
-}
-
 from_backports() {
 	codename=$(. /etc/os-release && echo "$VERSION_CODENAME")
 	dir=$(mktemp -d)
 	trap 'rm -rf "$dir"' EXIT
 	chmod 755 "$dir" # apt fetches as a user of its own
-	mkdir -p "$dir/lists/partial"
-	file=backports.sources
-	own_source "$codename" "$codename-backports" >"$dir/$file"
-	grep -q '^URIs:' "$dir/$file" || { mv "$dir/$file" "$dir/backports.list"; file=backports.list; }
-	[ -s "$dir/$file" ] || die "no Debian source found in /etc/apt to take $codename-backports from"
-	apt="apt-get -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$dir -o Dir::State::Lists=$dir/lists"
+	mkdir -p "$dir/sources" "$dir/lists/partial"
+	own_source "$dir/sources" "$codename" "$codename-backports" ||
+		die "no Debian source found in /etc/apt to take $codename-backports from"
+	apt="apt-get -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts=$dir/sources -o Dir::State::Lists=$dir/lists"
 	say "installing from $codename-backports: libbpf1 $BPF_PACKAGES"
 	$apt update
 	# shellcheck disable=SC2086
