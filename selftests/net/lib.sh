@@ -78,9 +78,9 @@ stop() {
 	unset "PID[$1]"
 }
 
-# until_ok SECONDS COMMAND...: again and again until it ends 0.
+# until_ok SECONDS COMMAND...: again and again until it ends 0. DOVE_TEST_SLOW stretches it.
 until_ok() {
-	local end=$((SECONDS + $1))
+	local end=$((SECONDS + $1 * ${DOVE_TEST_SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
 		[ $SECONDS -lt $end ] || return 1
