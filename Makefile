@@ -28,6 +28,7 @@ BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-para
 LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor
 LIBS_DPS   := -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
 LIBS_CTL   := -lcurl -lcjson
+LIBS_verified := -lbpf -lelf -lz
 
 SRC_lib    := $(wildcard lib/*.c)
 SRC_loader := $(wildcard loader/*.c)
@@ -110,7 +111,7 @@ $(B)/selftests/prog-tests: $(OBJ_prog)
 $(TOOLS): $(B)/selftests/%: selftests/tools/%.c
 	$(call say,CC,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< -o $@
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBS_$(@F))
 
 TESTS := $(B)/selftests/unit-tests $(B)/selftests/prog-tests $(TOOLS)
 
@@ -133,6 +134,11 @@ demo-down: ## take down what DEMO_KEEP=1 left up
 test: deps ## all tests: units, programs in the kernel, namespaces (T=PATTERN for some)
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)selftests/run.sh $(T)
+
+.PHONY: test-vm
+test-vm: deps ## programs and namespaces in Debian's kernels 6.1, 6.12 and 7.2 (K=6.1 for one, T=PATTERN)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)BUILD='$(B)' KERNELS='$(K)' selftests/vm/run.sh $(T)
 
 .PHONY: asan
 asan: deps ## the unit tests under AddressSanitizer and UBSan

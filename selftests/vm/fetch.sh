@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+# What guests are made of, unpacked from Debian's packages into $VM; nothing is installed.
+# Each is fetched once: remove its folder to have it fetched anew. Source it, then:
+#
+#   fetch_tools      QEMU 10, virtme-ng, kmod, a static busybox: as commands in $VM/bin
+#   fetch_clang N    that clang, as $VM/bin/clang-N, where the system has none
+#   fetch_kernel K   a kernel with its modules, in $VM/linux-K
+#   image_of K       its image;  release_of K  what it calls itself
+#
+# They return 0, or say in one line why they could not.
+#
+# (No shebang: this file is sourced by bash scripts.)
+
+. "$ROOT/scripts/apt.sh"
+
+# The suite whose kernel metapackage names that version. Unstable's moves on: the report names what it was.
+declare -A KERNEL_SUITE=([6.1]=bookworm [6.12]=trixie [7.2]=sid)
+CODENAME=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+LIB=lib/$(uname -m)-linux-gnu
+
+# ---- an apt of our own ----
+
+apt_in() { # DIR PROGRAM ARG...
+	local d=$1 program=$2
+	"$program" -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$d/sources" \
+		-o Dir::Etc::Preferences="$d/preferences" -o Dir::Etc::PreferencesParts=/dev/null \
+		-o Dir::State::Lists="$d/lists" -o Dir::Cache="$d/cache" -o APT::Sandbox::User=root -o Debug::NoLocking=1 "${@:3}"
+}
+
+# The first suite is preferred. Of the others comes only what is asked for by name: unpinned, a
+# package of a newer suite would want that suite's libc too.
+apt_new() { # DIR SUITE...
+	local d=$1 suite
+	mkdir -p "$d/sources" "$d/lists/partial" "$d/cache/archives/partial" "$d/debs"
+	own_source "$d/sources" "${@:2}" || return 1
+	for suite in "${@:3}"; do
+		[ "$suite" = "$2" ] || printf 'Package: *\nPin: release n=%s\nPin-Priority: 50\n\n' "$suite"
+	done >"$d/preferences"
+	apt_in "$d" apt-get update
+}
+
+# would_install DIR PACKAGE...: NAME=VERSION of what it would install here.
+would_install() {
+	apt_in "$1" apt-get -s install --reinstall --no-install-recommends ${EMPTY_SYSTEM:+-o Dir::State::status=/dev/null} "${@:2}" |
+		sed -n 's/^Inst \([^ ]*\) .*(\([^ ]*\) .*/\1=\2/p'
+}
+
+# unpack TREE FILTER "SUITE..." PACKAGE...: what apt would install here for them, where the name fits.
+unpack() {
+	local tree=$VM/$1 filter=$2 apt=$VM/apt-$1 packages deb
+	[ ! -e "$tree" ] || return 0
+	echo "-- fetching ${*:4}"
+	rm -rf "$tree.part" "$apt"
+	apt_new "$apt" $3 || { echo "$1: no package lists of $3"; return 1; }
+	packages=$(would_install "$apt" "${@:4}" | grep -E "$filter") || { echo "$1: $3 has no ${*:4}"; return 1; }
+	(cd "$apt/debs" && apt_in "$apt" apt-get download $packages) || { echo "$1: cannot be fetched"; return 1; }
+	for deb in "$apt"/debs/*; do dpkg -x "$deb" "$tree.part" || return 1; done
+	rm -rf "$apt"
+	mv "$tree.part" "$tree"
+}
+
+# ---- tools, compilers, kernels ----
+
+# wrapper NAME TREE COMMAND...: a command in $VM/bin that finds its libraries in the tree.
+wrapper() {
+	printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%s QEMU_MODULE_DIR=%s\nexec %s "$@"\n' \
+		"$2/usr/$LIB:$2/$LIB" "$2/usr/$LIB/qemu" "${*:3}" >"$VM/bin/$1"
+	chmod +x "$VM/bin/$1"
+}
+
+# QEMU 7.2 panics 6.12 guests. A system's older SeaBIOS makes QEMU 10 wait half a minute before it
+# starts a kernel, so ours comes first.
+fetch_tools() {
+	local tools=$VM/tools newer=$CODENAME name
+	[ "$CODENAME" != bookworm ] || newer=bookworm-backports
+	unpack tools . "$CODENAME $newer trixie" {qemu-system-x86,qemu-system-common,qemu-system-data,seabios}/$newer \
+		virtme-ng/trixie kmod busybox-static || return 1
+	for name in modprobe depmod; do ln -sf "$(first "$tools"/{usr/,}bin/kmod)" "$VM/bin/$name"; done
+	ln -sf "$(first "$tools"/{usr/,}bin/busybox)" "$VM/bin/busybox-static"
+	wrapper qemu-system-x86_64 "$tools" "$tools/usr/bin/qemu-system-x86_64 -L $tools/usr/share/seabios -L $tools/usr/share/qemu"
+	cp "$HERE/udevd" "$VM/bin/"
+}
+
+fetch_clang() {
+	local tree=$VM/llvm-$1 from
+	[ ! -x "$(type -P "clang-$1")" ] || return 0
+	unpack "llvm-$1" . "$CODENAME bookworm" "clang-$1" || return 1
+	from=$tree/usr/lib/llvm-$1/bin/clang
+	wrapper "clang-$1" "$tree" "$from"
+}
+
+# The newest kernels come in several packages, and without the link from /lib that depmod goes by.
+fetch_kernel() {
+	local tree=$VM/linux-$1 suite=${KERNEL_SUITE[$1]:-}
+	[ -n "$suite" ] || { echo "no suite is known for kernel $1: ${!KERNEL_SUITE[*]} are"; return 1; }
+	EMPTY_SYSTEM=1 unpack "linux-$1" '^linux-(image|base|binary|modules)-[0-9]' "$suite" linux-image-amd64 || return 1
+	[ -e "$tree/lib" ] || ln -s usr/lib "$tree/lib"
+	[ -e "$tree/lib/modules/$(release_of "$1")/modules.dep" ] || "$VM/bin/depmod" -b "$tree" "$(release_of "$1")"
+}
+
+first() { ls "$@" 2>/dev/null | head -n 1; }
+release_of() { ls "$VM/linux-$1/lib/modules"; }
+image_of() { first "$VM/linux-$1"/boot/vmlinuz-* "$VM/linux-$1"/usr/lib/modules/*/vmlinuz; }
