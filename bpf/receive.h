@@ -222,8 +222,12 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 		return group_copy(skb, p, DOVE_GROUP_RECEIVED);
 	if (rc)
 		return rc;
-	/* A length that the UDP header can't say is one that the kernel's tunnel would refuse. */
-	if (to->delivery == DOVE_DELIVER_TUNNEL && p->len <= 0xffff)
+	/*
+	 * A length that the UDP header can't say is one that the kernel's tunnel
+	 * would refuse; and from the agent's device no way leads there, for the
+	 * frame is not for that device's MAC.
+	 */
+	if (to->delivery == DOVE_DELIVER_TUNNEL && p->len <= 0xffff && p->hook != HOOK_DOOR)
 		return leave_to_tunnel(skb, p, to->ifindex);
 	TRY(strip_skb(skb, p));
 	return deliver(skb, p, to->ifindex, to->delivery);
