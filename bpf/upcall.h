@@ -83,6 +83,9 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 	barrier_var(len);
 	if (len > room || bpf_skb_load_bytes(skb, 0, held->data, len))
 		goto cut_off;
+	/* On its way over a bridge it had its destination's MAC; the door knows by this one that it is to be routed. */
+	if (p->to_gateway)
+		__builtin_memcpy(held->data, gateway_mac, sizeof(gateway_mac));
 	bpf_ringbuf_submit(held, 0);
 	return reason;
 cut_off:
