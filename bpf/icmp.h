@@ -101,7 +101,8 @@ static __always_inline __sum16 checksum6(const struct ipv6hdr *ip, const void *a
 static __always_inline void ethernet_back(struct ethhdr *eth, const struct packet *p)
 {
 	__builtin_memcpy(eth->h_dest, p->smac, 6);
-	__builtin_memcpy(eth->h_source, p->dmac, 6);
+	/* Behind a bridge the frame has another MAC by now than that which the VM sent it to. */
+	__builtin_memcpy(eth->h_source, p->to_gateway ? gateway_mac : p->dmac, 6);
 	eth->h_proto = p->eth_proto;
 }
 
