@@ -22,29 +22,38 @@ struct copies {
 	struct __sk_buff *skb;
 	const struct packet *p;
 	const struct dove_group *group; /* the part that is at hand */
-	struct dove_group_key key;
 	__u32 room;   /* that the skb has for outer headers */
 	__u32 mtu;    /* the least of all ways to other hosts; 0: not looked at */
 	bool skipped; /* some host's copy was too big */
 	int rc;	      /* 0, or why the rest gets none */
 };
 
+/*
+ * One part of the packet's list. A function of its own: its key is not to be on
+ * the stack under all that makes the copies.
+ */
+static __noinline const struct dove_group *group_part(const struct packet *p, __u32 part)
+{
+	struct dove_group_key key = { .vnid = p->vnid,
+				      .source = p->source,
+				      .from_port = p->from_port,
+				      .to_port = p->to_port,
+				      .proto = p->l4_proto,
+				      .side = p->group - 1,
+				      .part = part };
+
+	return bpf_map_lookup_elem(&dove_groups, &key);
+}
+
 /* The list that is good now; NULL: the agent makes one. */
-static __always_inline const struct dove_group *group_find(struct packet *p, __u8 side,
-							   struct dove_group_key *key)
+static __noinline const struct dove_group *group_find(struct packet *p, __u32 side)
 {
 	__u32 vnid = p->vnid; /* 6.1 takes no key out of a global function's argument */
 	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &vnid);
 	const struct dove_group *group;
 
-	*key = (struct dove_group_key){ .vnid = vnid,
-					.source = p->source,
-					.from_port = p->from_port,
-					.to_port = p->to_port,
-					.proto = p->l4_proto,
-					.side = side };
 	p->group = side + 1;
-	group = bpf_map_lookup_elem(&dove_groups, key);
+	group = group_part(p, 0);
 	if (!net || !group || group->revision < net->revision || bpf_ktime_get_coarse_ns() >= group->expires)
 		return 0;
 	return group->state == DOVE_ACTIVE || p->hook == HOOK_DOOR ? group : 0;
@@ -124,8 +133,7 @@ static __always_inline int copies_make(struct copies *c)
 
 static long copy_part(__u32 part, struct copies *c)
 {
-	c->key.part = part;
-	c->group = bpf_map_lookup_elem(&dove_groups, &c->key);
+	c->group = group_part(c->p, part);
 	if (!c->group)
 		return 1;
 	c->rc = copies_make(c);
@@ -157,8 +165,7 @@ static long host_mtu(__u32 i, struct copies *c)
 
 static long part_mtu(__u32 part, struct copies *c)
 {
-	c->key.part = part;
-	c->group = bpf_map_lookup_elem(&dove_groups, &c->key);
+	c->group = group_part(c->p, part);
 	if (!c->group)
 		return 1;
 	if (c->group->kind != DOVE_GROUP_PORTS)
@@ -207,7 +214,7 @@ __noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
 	if (!p)
 		return -DOVE_MULTICAST;
 	TRY(group_fragment(p));
-	c.group = group_find(p, side, &c.key);
+	c.group = group_find(p, side);
 	if (!c.group)
 		return -DOVE_HELD_MISS;
 	if (c.group->off)

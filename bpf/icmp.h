@@ -125,9 +125,12 @@ static __always_inline int quote(struct __sk_buff *skb, const struct packet *p, 
 
 	if (n > max)
 		n = max;
-	barrier_var(n); /* the verifier needs both bounds */
-	if (n < sizeof(struct iphdr) || n > max ||
-	    bpf_skb_load_bytes(skb, sizeof(struct ethhdr), e->quoted, n))
+	/* As in hold_in(): out of both bounds in one comparison 6.1 reads no lower one. */
+	barrier_var(n);
+	if (n < sizeof(struct iphdr))
+		return -1;
+	barrier_var(n);
+	if (n > max || bpf_skb_load_bytes(skb, sizeof(struct ethhdr), e->quoted, n))
 		return -1;
 	for (__u32 i = 0; i < 4; i++) /* sums are of whole words */
 		e->quoted[n + i] = 0;
