@@ -219,7 +219,7 @@ __noinline int flow_lets(struct __sk_buff *skb, const struct packet *p)
 		return -DOVE_DENIED;
 	if (flow_is_doubtful(flow, p))
 		return -DOVE_HELD_FLOW;
-	if (since(now, flow->seen) > (__s64)DOVE_FLOW_TOUCH_NS)
+	if (since(now, flow->seen) > (__s64)DOVE_FLOW_TOUCH_NS && p->hook != HOOK_TRACE)
 		flow->seen = now;
 	return 0;
 }

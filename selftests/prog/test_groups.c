@@ -2,6 +2,7 @@
 /* What a VM sends to many: a copy for each that is on the list, and only for those. */
 #include <string.h>
 
+#include "answers.h"
 #include "groups.h"
 
 static void load(void)
@@ -245,19 +246,7 @@ Test(groups, R3_hosts_that_cannot_have_it_are_left_out)
 	expect_copy_to_host2(V4, &r.in, REVISION);
 	all_silent();
 
-	for (int over = 0; over < 2; over++) {
-		begin_many(V4, over ? "one byte too large" : "just fits");
-		group_put(&key, &g);
-		v.payload = HOST2_MTU - 28 + over;
-		r = run_vm(&v);
-		expect_replicated(&r);
-		if (!over)
-			expect_copy_to_host2(V4, &r.in, REVISION);
-		all_silent();
-	}
-
 	begin_many(V4, "its next hop was lost");
-	v.payload = 40;
 	group_put(&key, &g);
 	map_get(dove_hosts, &host2, &host);
 	host.flags = 0;
@@ -265,6 +254,130 @@ Test(groups, R3_hosts_that_cannot_have_it_are_left_out)
 	r = run_vm(&v);
 	expect_replicated(&r);
 	all_silent();
+}
+
+/* ---- too big for some ---- */
+
+static void begin_of_size(enum family f, const char *name, struct vm_frame *v, uint32_t ip_len)
+{
+	struct dove_group_key key;
+	struct dove_group ports = both_ports(), v4 = host2_in(V4), v6 = host2_in(V6);
+
+	*v = to_many(f, &vm1);
+	v->payload = ip_len - (f == V6 ? 40 : 20) - 8;
+	key = group_key(v, &vm1, DOVE_GROUP_SENT);
+	begin_many(f, name);
+	group_put_part(&key, 0, &ports, true);
+	group_put_part(&key, 1, &v4, true);
+	group_put_part(&key, 2, &v6, false);
+}
+
+/* RFC 1122, 3.2.2: nobody is told; those get it who can. */
+Test(groups, R13_ipv4_too_big_for_some_hosts)
+{
+	struct vm_frame v;
+	struct run r;
+
+	taps_open();
+	begin_of_size(V4, "just fits", &v, HOST2_MTU6);
+	r = run_vm(&v);
+	expect_replicated(&r);
+	tap_expect(&tap3, &r.in);
+	tap_expect(&tap4, &r.in);
+	expect_copy_to_host2(V4, &r.in, REVISION);
+	expect_copy_to_host2(V6, &r.in, REVISION);
+
+	begin_of_size(V4, "over IPv6 it does not", &v, HOST2_MTU6 + 1);
+	r = run_vm(&v);
+	expect_dropped(&r, DOVE_TOO_BIG);
+	tap_expect(&tap3, &r.in);
+	tap_expect(&tap4, &r.in);
+	expect_copy_to_host2(V4, &r.in, REVISION);
+	all_silent();
+}
+
+/* RFC 4443, 2.4 (e.3): its sender is told what fits all, by its gateway, and goes on in fragments. */
+Test(groups, R13_ipv6_too_big_for_some_hosts)
+{
+	static const char *const gateways[] = { "2001:db8::a01:1", "::" };
+	struct dove_addr_key key = { .addr = ip6_of(vm1.ip), .vnid = BLUE, .ifindex = PORT };
+
+	taps_open();
+	for (size_t i = 0; i < ARRAY_SIZE(gateways); i++) {
+		struct dove_ip speaker = i ? ip6_text("fe80::d0:7eff:fe00:1") : ip6_text(gateways[0]);
+		struct dove_addr known;
+		struct vm_frame v;
+		struct frame want;
+		struct run r;
+
+		begin_of_size(V6, case_text("gateway %s", gateways[i]), &v, HOST2_MTU6 + 1);
+		check(map_get(dove_addrs, &key, &known), "no address");
+		known.gateway = ip6_text(gateways[i]);
+		map_put(dove_addrs, &key, &known);
+		r = run_vm(&v);
+		expect_sent(&r, DOVE_TOO_BIG_ANSWERED);
+		want = icmp_error(&r.in, TOLD_TOO_BIG, HOST2_MTU6, &speaker);
+		memcpy(want.b + 6, gateway.mac, 6);
+		expect_bytes(&r.out, &want);
+		all_silent();
+	}
+}
+
+Test(groups, R13_ipv6_that_fits_all_is_not_answered)
+{
+	struct vm_frame v;
+	struct run r;
+
+	taps_open();
+	begin_of_size(V6, "just fits", &v, HOST2_MTU6);
+	r = run_vm(&v);
+	expect_replicated(&r);
+	tap_expect(&tap3, &r.in);
+	tap_expect(&tap4, &r.in);
+	expect_copy_to_host2(V4, &r.in, REVISION);
+	expect_copy_to_host2(V6, &r.in, REVISION);
+
+	begin_of_size(V6, "too big, and nobody may be told", &v, HOST2_MTU6 + 1);
+	budget_put(PORT, DOVE_BUDGET_ANSWERS, 0);
+	r = run_vm(&v);
+	expect_dropped(&r, DOVE_TOO_BIG);
+	all_silent();
+}
+
+/* ---- fragments ---- */
+
+Test(groups, R9_later_fragments_go_where_their_first_went)
+{
+	taps_open();
+	for (enum family f = V4; f < FAMILIES; f++) {
+		struct vm_frame v = to_many(f, &vm1);
+		struct dove_group_key key = group_key(&v, &vm1, DOVE_GROUP_SENT);
+		struct dove_group g = both_ports();
+		struct run r;
+
+		begin_many(f, "first not seen");
+		group_put(&key, &g);
+		v.id = 0x99;
+		v.frag_off = 70;
+		r = run_vm(&v);
+		expect_dropped(&r, DOVE_FRAGMENT);
+		all_silent();
+
+		counters_clear();
+		v.frag_off = MORE_FRAGMENTS;
+		r = run_vm(&v);
+		expect_replicated(&r);
+		tap_expect(&tap3, &r.in);
+		tap_expect(&tap4, &r.in);
+
+		counters_clear();
+		v.frag_off = 70;
+		r = run_vm(&v);
+		expect_replicated(&r);
+		tap_expect(&tap3, &r.in);
+		tap_expect(&tap4, &r.in);
+		all_silent();
+	}
 }
 
 /* A NIC that is a bridge's member has a program of ours at its egress, which must know them for what they are. */
