@@ -68,8 +68,8 @@ static cJSON *maps_json(struct agent *a)
 		const char *name;
 		int fd;
 		bool lru;
-	} maps[] = { { "cache", a->maps->cache, true },	      { "denied", a->maps->denied, true },
-		     { "flows", a->maps->flows, true },	      { "groups", a->maps->groups, true },
+	} maps[] = { { "cache", a->maps->cache, true },	       { "denied", a->maps->denied, true },
+		     { "flows", a->maps->flows, true },	       { "groups", a->maps->groups, true },
 		     { "policies", a->maps->policies, false }, { "moved", a->maps->moved, false } };
 	cJSON *list = cJSON_CreateArray();
 
@@ -80,7 +80,8 @@ static cJSON *maps_json(struct agent *a)
 
 		bpf_map_get_info_by_fd(maps[i].fd, &info, &size);
 		cJSON_AddStringToObject(one, "name", maps[i].name);
-		cJSON_AddNumberToObject(one, "entries", map_count(maps[i].fd, info.key_size, info.max_entries));
+		cJSON_AddNumberToObject(one, "entries",
+					map_count(maps[i].fd, info.key_size, info.max_entries));
 		cJSON_AddNumberToObject(one, "room", info.max_entries);
 		cJSON_AddBoolToObject(one, "lru", maps[i].lru);
 		cJSON_AddItemToArray(list, one);

@@ -56,10 +56,8 @@ struct hint {
 };
 
 static const char *const reasons[] = {
-	[DOVE_EVENT_STALE] = "stale",
-	[DOVE_EVENT_REFUSED] = "refused",
-	[DOVE_EVENT_MOVED] = "moved",
-	[DOVE_EVENT_UNKNOWN_ENDPOINT] = "unknown",
+	[DOVE_EVENT_STALE] = "stale", [DOVE_EVENT_REFUSED] = "refused",
+	[DOVE_EVENT_MOVED] = "moved", [DOVE_EVENT_UNKNOWN_ENDPOINT] = "unknown",
 	[HINT_FLOW] = "flow",
 };
 
@@ -123,7 +121,8 @@ static bool message_send(struct hint *h, const struct ip_addr *host, const struc
 	size_t len = hint_write(m, buf, sizeof(buf));
 
 	memcpy(&to.sin6_addr, host->b, sizeof(to.sin6_addr));
-	return len && sendto(h->fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) == (ssize_t)len;
+	return len &&
+	       sendto(h->fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) == (ssize_t)len;
 }
 
 void hint_send(struct hint *h, const struct dove_event *ev)

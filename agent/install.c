@@ -45,7 +45,8 @@ static uint8_t flags_parse(const cJSON *json)
 {
 	bool replies = cJSON_IsTrue(json_get(json, "replies")) && !cJSON_GetArraySize(json_get(json, "path"));
 
-	return (cJSON_IsTrue(json_get(json, "reply")) ? DOVE_RULE_TRACK : 0) | (replies ? DOVE_RULE_REPLIES : 0);
+	return (cJSON_IsTrue(json_get(json, "reply")) ? DOVE_RULE_TRACK : 0) |
+	       (replies ? DOVE_RULE_REPLIES : 0);
 }
 
 static int scope_parse(const cJSON *json, uint8_t *out, struct json_error *err)

@@ -282,10 +282,11 @@ static int config_numbers(const cJSON *json, struct agent_config *c, struct json
 	return 0;
 }
 
-static const char *const config_fields[] = { "host",	     "dps",	   "run_dir", "pin_dir",
-					     "tls_cert",     "tls_key",	   "tls_ca",  "origin_check",
-					     "refuse_stale", "tcx",	   "hints",   "cache_entries",
-					     "hold_rate",    "hold_burst",  "answer_rate", "copy_rate", "outer_dscp", NULL };
+static const char *const config_fields[] = { "host",	     "dps",	   "run_dir",	  "pin_dir",
+					     "tls_cert",     "tls_key",	   "tls_ca",	  "origin_check",
+					     "refuse_stale", "tcx",	   "hints",	  "cache_entries",
+					     "hold_rate",    "hold_burst", "answer_rate", "copy_rate",
+					     "outer_dscp",   NULL };
 
 void options_config_file(struct options *o)
 {

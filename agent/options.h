@@ -11,8 +11,8 @@ struct options {
 	const char *device;  /* DEV */
 	const char *network; /* --network */
 	const char *endpoint;
-	const char *ingress;   /* "auto", "xdp" or "tc" */
-	const char *to, *from; /* addresses */
+	const char *ingress;	    /* "auto", "xdp" or "tc" */
+	const char *to, *from;	    /* addresses */
 	int proto, port, from_port; /* -1: not given */
 	bool json, follow, verbose;
 };

@@ -59,7 +59,8 @@ static int parse6(const uint8_t *icmp, const uint8_t *end, struct ip_addr *from,
 {
 	const uint8_t *ip = icmp + ICMP_HEADER;
 
-	if (ip + 40 > end || icmp[0] != ICMP6_PACKET_TOO_BIG || ip[6] != IPPROTO_UDP || !is_ours(ip + 40, end))
+	if (ip + 40 > end || icmp[0] != ICMP6_PACKET_TOO_BIG || ip[6] != IPPROTO_UDP ||
+	    !is_ours(ip + 40, end))
 		return -ENOMSG;
 	memcpy(from->b, ip + 8, sizeof(from->b));
 	memcpy(to->b, ip + 24, sizeof(to->b));

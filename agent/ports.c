@@ -43,7 +43,7 @@ struct port {
 	struct ip_addr *addrs; /* those entered in the maps */
 	int n_addrs;
 	uint8_t kind, delivery;
-	uint32_t mtu; /* the device's */
+	uint32_t mtu;	       /* the device's */
 	uint64_t place_before; /* revision of the place before our claim */
 	struct request *rq;    /* the `port add` that waits */
 	struct event *timeout;

@@ -131,7 +131,8 @@ void show_stats(const cJSON *result, const struct options *o)
 	       "of need\n",
 	       num(result, "hits"), num(result, "misses"), num(result, "questions"), num(agent, "requests"),
 	       num(agent, "requests_failed"), num(agent, "refreshed"));
-	printf("held packets: %.0f wait, %.0f sent on, dropped: %.0f over a bound, %.0f in vain; %.0f frames of "
+	printf("held packets: %.0f wait, %.0f sent on, dropped: %.0f over a bound, %.0f in vain; %.0f frames "
+	       "of "
 	       "tunnels inside VMs cut\n",
 	       num(agent, "waiting"), num(agent, "sent_on"), num(agent, "dropped_bound"),
 	       num(agent, "dropped_late"), num(agent, "cut"));
@@ -166,7 +167,8 @@ static void show_event(const cJSON *one)
 	char clock[16];
 
 	strftime(clock, sizeof(clock), "%H:%M:%S", localtime(&when));
-	printf("%s %-12s %-16s network %s policy %s (%.0f) %s:%.0f -> %s:%.0f proto %.0f, endpoint %.0f on %s: "
+	printf("%s %-12s %-16s network %s policy %s (%.0f) %s:%.0f -> %s:%.0f proto %.0f, endpoint %.0f on "
+	       "%s: "
 	       "sequence %.0f, wanted %.0f\n",
 	       clock, str(one, "type"), str(one, "reason"), str(one, "network"), str(one, "policy_name"),
 	       num(one, "policy"), str(one, "source_address"), num(one, "from_port"), str(one, "destination"),

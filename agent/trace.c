@@ -49,7 +49,8 @@ struct trace {
 	cJSON *steps;
 };
 
-static void step(struct trace *t, const char *name, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void step(struct trace *t, const char *name, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 static void step(struct trace *t, const char *name, const char *fmt, ...)
 {
@@ -176,8 +177,9 @@ static const char *verdict_words(const struct dove_traced *d)
 	case DOVE_VERDICT_ALLOW:
 		return d->flags & DOVE_RULE_TRACK ? "allows it, and the replies to it" : "allows it";
 	case DOVE_VERDICT_DENY:
-		return d->flags & DOVE_RULE_REPLIES ? "denies it, unless it is a reply to what was let through"
-						    : "denies it";
+		return d->flags & DOVE_RULE_REPLIES
+			       ? "denies it, unless it is a reply to what was let through"
+			       : "denies it";
 	case DOVE_VERDICT_REJECT:
 		return "rejects it: the sender is told";
 	case DOVE_VERDICT_NO_ENDPOINT:

@@ -41,8 +41,8 @@ struct underlay {
 	struct host *hosts; /* by address */
 	struct event *refresh;
 	struct event *widen; /* a router's word ends: look whether the way has become wider */
-	bool families[2]; /* of this host's addresses: IPv4, IPv6 */
-	bool soon; /* it is due after REFRESH_DELAY_MS, not after RETRY_MS */
+	bool families[2];    /* of this host's addresses: IPv4, IPv6 */
+	bool soon;	     /* it is due after REFRESH_DELAY_MS, not after RETRY_MS */
 };
 
 static struct host *host_find(const struct underlay *u, const struct ip_addr *addr)
@@ -199,7 +199,8 @@ void underlay_path_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t 
 	struct host *h = host_find(u, addr);
 	char text[IP_TEXT];
 
-	if (!h || h->self || !h->needed || (h->path_mtu && h->path_mtu <= mtu && clock_now() < h->path_mtu_until))
+	if (!h || h->self || !h->needed ||
+	    (h->path_mtu && h->path_mtu <= mtu && clock_now() < h->path_mtu_until))
 		return;
 	log_info("the way to host %s (%s) takes %u bytes", h->name, ip_format(addr, text), mtu);
 	h->path_mtu = mtu;

@@ -172,8 +172,8 @@ static __noinline int solicitation_parse(struct __sk_buff *skb, struct packet *p
 	__u8 mac[6] __attribute__((aligned(8)));
 	int rc;
 
-	if (p->ttl != ND_HOP_LIMIT || bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len, &n,
-							 SOLICITATION_LEAST))
+	if (p->ttl != ND_HOP_LIMIT ||
+	    bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len, &n, SOLICITATION_LEAST))
 		return -DOVE_ND_MALFORMED;
 	bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len + SOLICITATION_LEAST, &n.opt_type, 8);
 	if (n.code || n.target[0] == 0xff)
@@ -191,8 +191,7 @@ static __noinline int solicitation_parse(struct __sk_buff *skb, struct packet *p
 }
 
 /* Turn the solicitation into its advertisement; RFC 4861, 7.2.4. */
-static __noinline int solicitation_turn(struct __sk_buff *skb, struct packet *p, const __u8 *mac,
-					     bool router)
+static __noinline int solicitation_turn(struct __sk_buff *skb, struct packet *p, const __u8 *mac, bool router)
 {
 	struct advertisement a = {};
 	bool probe = ip_is_unspecified(&p->src);

@@ -117,7 +117,8 @@ static __always_inline void key_ports(struct dove_flow_key *key, const __be16 *q
 {
 	__u16 from = bpf_ntohs(quoted[0]), to = bpf_ntohs(quoted[1]), id = bpf_ntohs(quoted[2]);
 
-	barrier_var(from); /* or the compiler chooses among pointers to the stack, which the verifier forbids */
+	barrier_var(
+		from); /* or the compiler chooses among pointers to the stack, which the verifier forbids */
 	barrier_var(to);
 	barrier_var(id);
 	key->from_port = echo ? id : to;

@@ -52,9 +52,10 @@ struct {
 const volatile bool cfg_origin_check = true;  /* hold our own packets to the numbers we watch */
 const volatile bool cfg_refuse_stale = false; /* drop what is stale, where delivering it would be safe */
 const volatile bool cfg_policy_stats = true;
-const volatile __s32 cfg_outer_dscp = -1;    /* of what we send; -1: the VM's own */
-const volatile bool cfg_tunnel_vxlan = false; /* the tunnel device is a VXLAN one: this kernel has no Geneve */
-const volatile __u32 cfg_door = 0;	      /* ifindex of the agent's own device */
+const volatile __s32 cfg_outer_dscp = -1; /* of what we send; -1: the VM's own */
+const volatile bool cfg_tunnel_vxlan =
+	false;			   /* the tunnel device is a VXLAN one: this kernel has no Geneve */
+const volatile __u32 cfg_door = 0; /* ifindex of the agent's own device */
 
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;

@@ -92,7 +92,7 @@ struct packet {
 	/* what is known of it */
 	struct dove_ip gateway; /* the sender's; zero: none */
 	__u32 external;		/* the external network that has the destination; 0: none */
-	__u32 source; /* endpoint id of the sender */
+	__u32 source;		/* endpoint id of the sender */
 	__u32 source_vnid;
 	__u32 vnid; /* the destination's */
 	__u32 policy;
@@ -100,8 +100,8 @@ struct packet {
 	struct dove_ip origin; /* underlay address of the sending host; zero: this one */
 	__u16 outer_len;       /* of the headers that it came in */
 	__u8 outer_tos;
-	__u8 group;	       /* to many: DOVE_GROUP_* of this side, plus 1 */
-	bool track;	       /* its flow is to be remembered, for the replies */
+	__u8 group; /* to many: DOVE_GROUP_* of this side, plus 1 */
+	bool track; /* its flow is to be remembered, for the replies */
 };
 
 static __always_inline struct dove_ip ip_from_v4(__be32 addr)
@@ -278,7 +278,7 @@ static __always_inline int parse_ipv4(void *at, void *end, __u32 room, struct pa
 
 struct extension {
 	__u8 next;
-	__u8 len;	   /* in 8 bytes, less the first; of a fragment header: reserved */
+	__u8 len;	    /* in 8 bytes, less the first; of a fragment header: reserved */
 	__be16 frag_offset; /* of a fragment header: offset (13 bits), reserved, more fragments */
 	__be32 frag_id;
 };

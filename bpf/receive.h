@@ -133,7 +133,8 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 
 	TRY(outer_parse(data, end, frame_len, p, &room));
 	TRY(origin_check(p));
-	inner = data + (p->outer_len == sizeof(struct outer4) ? sizeof(struct outer4) : sizeof(struct outer6));
+	inner = data +
+		(p->outer_len == sizeof(struct outer4) ? sizeof(struct outer4) : sizeof(struct outer6));
 	TRY(inner_parse(inner, end, room, p));
 	if (unlikely(p->dmac[0] & 1)) {
 		TRY(ecn_receive(inner + sizeof(struct ethhdr), end, p));

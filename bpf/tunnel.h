@@ -213,9 +213,9 @@ static __always_inline int inner_ethernet_write(void *at, void *end, const struc
 }
 
 /* Fill the room that make_room() made, for the host at the underlay's address `to`. */
-static __always_inline int outer_write(struct __sk_buff *skb, const struct packet *p, const struct dove_ip *to,
-				       const struct dove_host *host, const struct label *label,
-				       const __u8 *dmac)
+static __always_inline int outer_write(struct __sk_buff *skb, const struct packet *p,
+				       const struct dove_ip *to, const struct dove_host *host,
+				       const struct label *label, const __u8 *dmac)
 {
 	__u32 hash = bpf_get_hash_recalc(skb);
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -278,7 +278,8 @@ static __always_inline int outer4_parse(struct outer4 *o, void *end, __u32 frame
 	p->origin = ip_from_v4(o->ip.saddr);
 	p->outer_len = sizeof(*o);
 	p->outer_tos = o->ip.tos;
-	return lengths_check(bpf_ntohs(o->ip.tot_len), bpf_ntohs(o->tunnel.udp.len), sizeof(o->ip), frame_len);
+	return lengths_check(bpf_ntohs(o->ip.tot_len), bpf_ntohs(o->tunnel.udp.len), sizeof(o->ip),
+			     frame_len);
 }
 
 static __always_inline int outer6_parse(struct outer6 *o, void *end, __u32 frame_len, struct packet *p)
@@ -300,8 +301,8 @@ static __always_inline int outer6_parse(struct outer6 *o, void *end, __u32 frame
 	p->outer_len = sizeof(*o);
 	p->outer_tos = o->ip.priority << 4 | o->ip.flow_lbl[0] >> 4;
 	payload = bpf_ntohs(o->ip.payload_len);
-	return lengths_check(payload ? payload + sizeof(o->ip) : 0, bpf_ntohs(o->tunnel.udp.len), sizeof(o->ip),
-			     frame_len);
+	return lengths_check(payload ? payload + sizeof(o->ip) : 0, bpf_ntohs(o->tunnel.udp.len),
+			     sizeof(o->ip), frame_len);
 }
 
 static __always_inline int tunnel_parse(const struct tunnel *t, struct packet *p)

@@ -30,12 +30,8 @@ enum {
 #define FILTER_HANDLE 0xD07E
 
 static const char *const role_names[LOADER_ROLES] = {
-	[LOADER_PORT] = "port",
-	[LOADER_NIC_EGRESS] = "egress",
-	[LOADER_NIC_INGRESS] = "ingress",
-	[LOADER_NIC_XDP] = "xdp",
-	[LOADER_DOOR] = "door",
-	[LOADER_TUNNEL] = "tunnel",
+	[LOADER_PORT] = "port",	  [LOADER_NIC_EGRESS] = "egress", [LOADER_NIC_INGRESS] = "ingress",
+	[LOADER_NIC_XDP] = "xdp", [LOADER_DOOR] = "door",	  [LOADER_TUNNEL] = "tunnel",
 };
 
 const char *loader_role_name(enum loader_role role)

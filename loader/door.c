@@ -82,7 +82,8 @@ static bool parse(const uint8_t *frame, size_t len, struct segment *s)
 	s->v6 = get16(frame + 12) == ETH_P_IPV6;
 	if (s->v6 ? !parse6(frame, len, s) : get16(frame + 12) != ETH_P_IP || !parse4(frame, len, s))
 		return false;
-	if (s->end > len || s->end == s->l3 + (s->v6 ? 40 : 0)) /* a super-packet that its field can't count */
+	if (s->end > len ||
+	    s->end == s->l3 + (s->v6 ? 40 : 0)) /* a super-packet that its field can't count */
 		s->end = len;
 	return s->l4 + (s->proto == IPPROTO_TCP ? 20 : 8) <= s->end;
 }
@@ -179,9 +180,7 @@ int door_write(int fd, uint16_t way, uint32_t ifindex, const void *frame, size_t
 	/* Of what came from the underlay it is the frame inside that has offloads. */
 	size_t outer = way != DOVE_DOOR_RECEIVED ? 0 : v6 ? DOVE_OVERHEAD_V6 : DOVE_OVERHEAD_V4;
 	struct virtio_net_hdr hdr;
-	struct iovec parts[] = { { &hdr, sizeof(hdr) },
-				 { &door, sizeof(door) },
-				 { (void *)frame, len } };
+	struct iovec parts[] = { { &hdr, sizeof(hdr) }, { &door, sizeof(door) }, { (void *)frame, len } };
 
 	if (len < outer + ETH_HLEN)
 		return -EINVAL;

@@ -128,6 +128,7 @@ int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t r
 
 /* loader_trace() - what would become of a frame (as from a port's VM): 0 and *out, or -errno. */
 struct dove_traced;
-int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len, struct dove_traced *out);
+int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len,
+		 struct dove_traced *out);
 
 #endif

@@ -37,7 +37,10 @@ struct dove_ip {
  * The one MAC of every network's gateway: each host answers for it itself, so
  * it is never seen on an underlay.
  */
-#define DOVE_GATEWAY_MAC { 0x02, 0xd0, 0x7e, 0x00, 0x00, 0x01 }
+#define DOVE_GATEWAY_MAC                                                                                     \
+	{                                                                                                    \
+		0x02, 0xd0, 0x7e, 0x00, 0x00, 0x01                                                           \
+	}
 
 /*
  * An external network in the place of an address: 100::/64 is the discard
@@ -48,15 +51,16 @@ struct dove_ip {
 
 /* dove_ports: ifindex -> what is behind that interface. Writer: agent. Readers: all programs. */
 enum dove_port_kind {
-	DOVE_PORT_VM = 1,      /* frames are taken at the port and leave by redirect */
-	DOVE_PORT_BRIDGED = 2, /* member of a Linux bridge: checked at the port, encapsulated at the NIC */
+	DOVE_PORT_VM = 1,	/* frames are taken at the port and leave by redirect */
+	DOVE_PORT_BRIDGED = 2,	/* member of a Linux bridge: checked at the port, encapsulated at the NIC */
 	DOVE_PORT_EXTERNAL = 3, /* the host's own kernel stands behind it and routes to an external network */
 };
 
 enum dove_delivery {
 	DOVE_DELIVER_REDIRECT = 0, /* bpf_redirect() to the interface's egress */
 	DOVE_DELIVER_PEER = 1,	   /* bpf_redirect_peer(): veth whose peer is in another namespace */
-	DOVE_DELIVER_TUNNEL = 2,   /* by the tunnel device, which leaves super-packets whole; then as REDIRECT */
+	DOVE_DELIVER_TUNNEL =
+		2, /* by the tunnel device, which leaves super-packets whole; then as REDIRECT */
 };
 
 struct dove_port {

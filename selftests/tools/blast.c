@@ -203,10 +203,10 @@ static bool other_protocol(struct frame *f, size_t *len)
 }
 
 static bool (*const faults[])(struct frame *f, size_t *len) = {
-	foreign_source,	 own_source,	  other_network, other_endpoint, version,     control_bit,
-	no_critical_bit, not_ethernet,	  option_length, option_class,	 option_type, option_words,
-	stage,		 outer_sum,	  fragment,	 udp_length,	 truncated,   inner_tag,
-	inner_arp,	 inner_header,	 inner_length,	 other_port,  other_protocol,
+	foreign_source,	 own_source,   other_network, other_endpoint, version,	      control_bit,
+	no_critical_bit, not_ethernet, option_length, option_class,   option_type,    option_words,
+	stage,		 outer_sum,    fragment,      udp_length,     truncated,      inner_tag,
+	inner_arp,	 inner_header, inner_length,  other_port,     other_protocol,
 };
 
 static void die(const char *what)

@@ -16,11 +16,10 @@ static const uint8_t udp4[] = {
 
 /* The same over IPv6, fd00::11 -> fd00::12. */
 static const uint8_t udp6[] = {
-	2,    0, 0,    0, 1, 2, 2,  0, 0,    0,	  1,   1,   0x86, 0xdd, /* Ethernet */
-	0x60, 0, 0,    0, 0, 13, 17, 64,				 /* IPv6 */
-	0xfd, 0, 0,    0, 0, 0, 0,  0, 0,    0,	  0,   0,   0,	  0,	0, 0x11,
-	0xfd, 0, 0,    0, 0, 0, 0,  0, 0,    0,	  0,   0,   0,	  0,	0, 0x12,
-	0,    7, 0,    9, 0, 13, 0, 0, 'h', 'e', 'l', 'l', 'o',
+	2,    0, 0, 0, 1, 2,  2,  0,  0,    0, 1, 1, 0x86, 0xdd, /* Ethernet */
+	0x60, 0, 0, 0, 0, 13, 17, 64,				 /* IPv6 */
+	0xfd, 0, 0, 0, 0, 0,  0,  0,  0,    0, 0, 0, 0,	   0,	 0,  0x11, 0xfd, 0,   0,   0,	0,   0,	  0,
+	0,    0, 0, 0, 0, 0,  0,  0,  0x12, 0, 7, 0, 9,	   0,	 13, 0,	   0,	 'h', 'e', 'l', 'l', 'o',
 };
 
 static uint32_t sum(const uint8_t *at, int n, uint32_t from)
@@ -34,7 +33,8 @@ static uint32_t sum(const uint8_t *at, int n, uint32_t from)
 static void put_partial(uint8_t *frame, size_t len, size_t l4, size_t field)
 {
 	uint8_t proto = l4 == 34 ? frame[23] : frame[20];
-	uint32_t total = l4 == 34 ? sum(frame + 26, 8, proto + len - l4) : sum(frame + 22, 32, proto + len - l4);
+	uint32_t total = l4 == 34 ? sum(frame + 26, 8, proto + len - l4)
+				  : sum(frame + 22, 32, proto + len - l4);
 
 	while (total >> 16)
 		total = (total & 0xffff) + (total >> 16);

@@ -6,18 +6,23 @@
 #include "agent/hint.h"
 
 static const struct hint_message sent = { .ev = {
-	.sequence = 1ull << 40,
-	.wanted = (1ull << 40) + 7,
-	.dst = { .b = { [10] = 0xff, [11] = 0xff, [12] = 10, [13] = 1, [14] = 0, [15] = 12 } },
-	.type = DOVE_EVENT_REFUSED,
-	.vnid = 0xffffff,
-	.policy = 4000000000u,
-	.source = 7,
-	.from_port = 40000,
-	.to_port = 443,
-	.proto = 6,
-	.processed = 1,
-} };
+						  .sequence = 1ull << 40,
+						  .wanted = (1ull << 40) + 7,
+						  .dst = { .b = { [10] = 0xff,
+								  [11] = 0xff,
+								  [12] = 10,
+								  [13] = 1,
+								  [14] = 0,
+								  [15] = 12 } },
+						  .type = DOVE_EVENT_REFUSED,
+						  .vnid = 0xffffff,
+						  .policy = 4000000000u,
+						  .source = 7,
+						  .from_port = 40000,
+						  .to_port = 443,
+						  .proto = 6,
+						  .processed = 1,
+					  } };
 
 static uint8_t buf[512];
 static size_t len;
