@@ -151,23 +151,23 @@ __noinline int event_report(__u32 type, const struct packet *p, const struct jud
 		count(DOVE_COUNT_EVENTS_LOST, 0);
 		return 0;
 	}
-	*event = (struct dove_event){
-		.time = bpf_ktime_get_ns(),
-		.sequence = j->sequence,
-		.wanted = j->wanted,
-		.origin = p->origin,
-		.src = p->src,
-		.dst = route_target(p),
-		.type = type,
-		.vnid = p->vnid,
-		.policy = p->policy,
-		.source = p->source,
-		.from_port = p->from_port,
-		.to_port = p->to_port,
-		.proto = p->l4_proto,
-		.processed = processed,
-		.reason = reason,
-	};
+	/* Field by field: a compound literal would be made on the stack first, of which 6.1 has too little here. */
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time = bpf_ktime_get_ns();
+	event->sequence = j->sequence;
+	event->wanted = j->wanted;
+	event->origin = p->origin;
+	event->src = p->src;
+	event->dst = route_target(p);
+	event->type = type;
+	event->vnid = p->vnid;
+	event->policy = p->policy;
+	event->source = p->source;
+	event->from_port = p->from_port;
+	event->to_port = p->to_port;
+	event->proto = p->l4_proto;
+	event->processed = processed;
+	event->reason = reason;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
