@@ -25,9 +25,9 @@ CFLAGS  ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANITIZE) -I. -I$(B) -D_GNU_SOURCE
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member -fno-strict-aliasing -I. -Ibpf
 
-LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor
+LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor -lcrypto
 LIBS_DPS   := -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
-LIBS_CTL   := -lcurl -lcjson
+LIBS_CTL   := -lcurl -lcjson -lssl -lcrypto
 
 SRC_lib    := $(wildcard lib/*.c)
 SRC_loader := $(wildcard loader/*.c)
@@ -105,7 +105,7 @@ $(B)/selftests/unit-tests: $(OBJ_unit)
 $(B)/selftests/prog-tests: $(OBJ_prog)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lmnl -lcriterion
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lmnl -lcrypto -lcriterion
 
 $(TOOLS): $(B)/selftests/%: selftests/tools/%.c
 	$(call say,CC,$@)
