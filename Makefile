@@ -44,7 +44,7 @@ OBJ_agent := $(call obj,$(SRC_lib) $(SRC_loader) $(SRC_agent))
 OBJ_dps   := $(call obj,$(SRC_lib) $(SRC_dps))
 OBJ_ctl   := $(call obj,$(SRC_lib) $(SRC_ctl))
 MAINS     := $(foreach d,agent dps ctl,$(B)/$(d)/main.o)
-OBJ_unit  := $(call obj,$(SRC_unit)) $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps)))
+OBJ_unit  := $(call obj,$(SRC_unit)) $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl)))
 OBJ_prog  := $(call obj,$(SRC_prog) $(SRC_lib) $(SRC_loader))
 TOOLS     := $(patsubst selftests/tools/%.c,$(B)/selftests/%,$(SRC_tool))
 
