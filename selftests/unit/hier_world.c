@@ -319,24 +319,30 @@ static void copy_reply(const struct reply *from, struct reply *out)
 		reply_add(out, &from->chain[i]);
 }
 
-/* The first reply that it ever gave to the question. */
-static void replay(struct hier_node *n, const struct ask *ask, struct reply *reply)
+/* The first reply that it ever gave to the question; NULL: this is it, and is remembered. */
+static const struct reply *remember(struct hier_node *n, const struct ask *ask, const struct reply *reply)
 {
 	struct hier_memory *m;
 	char key[ASK_TEXT];
 
 	ask_text(ask, false, key);
 	for (m = n->memory; m; m = m->next)
-		if (!strcmp(m->key, key)) {
-			reply_free(reply);
-			copy_reply(&m->reply, reply);
-			return;
-		}
+		if (!strcmp(m->key, key))
+			return &m->reply;
 	m = mem_alloc(sizeof(*m));
 	strcpy(m->key, key);
 	copy_reply(reply, &m->reply);
 	m->next = n->memory;
 	n->memory = m;
+	return NULL;
+}
+
+static void replay(const struct reply *first, struct reply *reply)
+{
+	if (!first)
+		return;
+	reply_free(reply);
+	copy_reply(first, reply);
 }
 
 /* Its own delegation, or that of the top, in place of one that leads on. */
@@ -391,7 +397,7 @@ static void deny(struct hier_node *n, const struct ask *ask, struct reply *reply
 }
 
 static void lie_once(struct hier_node *n, enum hier_lie lie, const struct ask *ask,
-		     const struct errand *errand, struct reply *reply)
+		     const struct errand *errand, const struct reply *first, struct reply *reply)
 {
 	switch (lie) {
 	case LIE_FORGE:
@@ -401,6 +407,10 @@ static void lie_once(struct hier_node *n, enum hier_lie lie, const struct ask *a
 		if (!is_own(n, ask))
 			say_allow(n, ask, zone_of(n), key_of(n), reply);
 		return;
+	case LIE_USURP:
+		if (is_own(n, ask) && authority_child(&n->domain->authority, ask))
+			say_allow(n, ask, zone_of(n), key_of(n), reply);
+		return;
 	case LIE_OTHER:
 		answer_other(n, ask, errand, reply);
 		return;
@@ -408,7 +418,7 @@ static void lie_once(struct hier_node *n, enum hier_lie lie, const struct ask *a
 		corrupt(n, reply);
 		return;
 	case LIE_REPLAY:
-		replay(n, ask, reply);
+		replay(first, reply);
 		return;
 	case LIE_SELF:
 	case LIE_UPWARD:
@@ -433,12 +443,13 @@ static void lie_once(struct hier_node *n, enum hier_lie lie, const struct ask *a
 static void hostile(struct hier_node *n, const struct ask *ask, const struct errand *errand,
 		    struct reply *reply)
 {
+	const struct reply *first = remember(n, ask, reply);
 	enum hier_lie lie = n->lie;
 
 	if (lie == LIE_ANY)
 		lie = hier_random(n->h, LIE_ANY);
 	if (lie != LIE_NONE)
-		lie_once(n, lie, ask, errand, reply);
+		lie_once(n, lie, ask, errand, first, reply);
 }
 
 /* Delivery */

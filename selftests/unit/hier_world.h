@@ -31,7 +31,8 @@
 	X(LAME, "lame")	      /* that it is not responsible */                                               \
 	X(FAIL, "fail")	      /* that it doesn't know */                                                     \
 	X(MISNAME, "misname") /* a name that leads to another's VNID */                                      \
-	X(ANY, "any")	      /* each time one of these */
+	X(ANY, "any")	      /* each time one of these */                                                   \
+	X(USURP, "usurp")     /* its own zone's answer to what is its child's; to strangers that is no lie */
 
 #define HIER_LIE_ENUM(name, text) LIE_##name,
 enum hier_lie { HIER_LIES(HIER_LIE_ENUM) LIE_COUNT };
@@ -93,7 +94,7 @@ struct hier_node {
 	uint64_t received;
 	struct server_name parent; /* of a cache that forwards */
 	struct server_name primary;
-	struct hier_memory *memory; /* of a replaying one */
+	struct hier_memory *memory; /* its first reply to each question */
 	struct hier_node *next;
 };
 

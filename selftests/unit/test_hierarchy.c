@@ -87,6 +87,15 @@ static void grow(struct hier_domain *parent, const char *name, uint32_t first, u
 	(void)parent;
 }
 
+static struct hier_node *any_node(void)
+{
+	struct hier_node *n = p.h.nodes;
+
+	for (uint32_t i = dice(p.h.ports); i && n->next; i--)
+		n = n->next;
+	return n;
+}
+
 static void make_caches(int n)
 {
 	char name[16], via[16];
@@ -99,6 +108,9 @@ static void make_caches(int n)
 	if (dice(2)) /* a ring */
 		p.caches[0]->parent =
 			(struct server_name){ .n_addresses = 1, .addresses = { p.caches[n - 1]->addr } };
+	if (dice(2)) /* somebody's authority finds our answers */
+		p.caches[1]->parent =
+			(struct server_name){ .n_addresses = 1, .addresses = { any_node()->addr } };
 }
 
 static void make_world(uint64_t seed, int tops, int depth, int caches)
@@ -131,15 +143,6 @@ static void end_world(void)
 
 /* Mishaps and changes */
 
-static struct hier_node *any_node(void)
-{
-	struct hier_node *n = p.h.nodes;
-
-	for (uint32_t i = dice(p.h.ports); i && n->next; i--)
-		n = n->next;
-	return n;
-}
-
 static void mishap(void)
 {
 	struct hier_node *n = any_node();
@@ -149,7 +152,7 @@ static void mishap(void)
 		n->dead = true;
 		return;
 	case 1:
-		n->lie = dice(LIE_COUNT);
+		n->lie = dice(LIE_ANY);
 		return;
 	case 2:
 		n->loss = dice(60);

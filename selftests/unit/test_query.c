@@ -138,6 +138,22 @@ Test(query, R22_what_cannot_be_sent_is_not_waited_for)
 	cr_assert_leq(sent, QUERY_ROUNDS_MAX);
 }
 
+Test(query, R22_no_more_than_its_budget)
+{
+	struct delegation root = { .n_keys = 1, .n_servers = ZONE_SERVERS_MAX };
+
+	for (int i = 0; i < ZONE_SERVERS_MAX; i++)
+		for (int j = 0; j < SERVER_ADDRESSES_MAX; j++)
+			root.servers[i].addresses[root.servers[i].n_addresses++].port = 1 + 10 * i + j;
+	reference_anchor(&r.ref, &root);
+	cr_assert(ask(7, 0));
+	for (int i = 0; i < 1000 && !told; i++)
+		query_broken(&r, last_id);
+	cr_assert_eq(told, 1);
+	cr_assert_eq(sent, QUERY_UPSTREAM_MAX);
+	cr_assert_eq(reason, QUERY_BUDGET);
+}
+
 Test(query, R22_replies_to_nobody_are_passed_over)
 {
 	struct reply reply = { .status = REPLY_FAILED };

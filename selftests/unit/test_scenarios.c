@@ -7,6 +7,7 @@
  *   root NAME...                      root servers
  *   domain DOMAIN RANGES on NAME...   delegated by its parent; RANGES like 256-511,600
  *   cache NAME [via NAME]             a local server; via: asks that one to find answers
+ *   parent NAME OTHER                 the cache NAME asks OTHER (before boot; for rings)
  *   network DOMAIN:NAME VNID          with VMs 1 to 8, all allowed
  *   boot                              the world begins
  *   tend                              from now on all servers do what is to be done now and then
@@ -30,8 +31,8 @@
  *        upstream N                   questions that it took     within MS    that it took
  *   waiting ID                        it isn't answered yet
  *   received NAME N                   questions, since the last "received" of that server
- *   lame NAME | dead NAME ...         see "knows"
  *   knows NAME dead|alive SERVER      what the server NAME thinks of another
+ *   loops NAME N                      questions that came back to it, since the last "loops" of that server
  *
  * Whatever is told is held against the truth (hier_truth()) as well.
  */
@@ -163,6 +164,14 @@ static void do_domain(void)
 static void do_cache(void)
 {
 	hier_cache(&scene.h, word(1), is(2, "via") ? word(3) : NULL);
+}
+
+static void do_parent(void)
+{
+	struct hier_node *n = hier_find(&scene.h, word(1)), *other = hier_find(&scene.h, word(2));
+
+	n->parent = (struct server_name){ .n_addresses = 1, .addresses = { other->addr } };
+	strcpy(n->parent.name, other->name);
 }
 
 static void do_network(void)
@@ -386,6 +395,14 @@ static void do_received(void)
 	n->received = 0;
 }
 
+static void do_loops(void)
+{
+	struct hier_node *n = hier_find(&scene.h, word(1));
+
+	cr_assert_eq(n->node.loops, number(2), "%s: it was %lu", scene.where, n->node.loops);
+	n->node.loops = 0;
+}
+
 static void do_knows(void)
 {
 	struct hier_node *n = hier_find(&scene.h, word(1)), *other = hier_find(&scene.h, word(3));
@@ -398,30 +415,15 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } commands[] = {
-	{ "root", do_root },
-	{ "domain", do_domain },
-	{ "cache", do_cache },
-	{ "network", do_network },
-	{ "boot", do_boot },
-	{ "tend", do_tend },
-	{ "run", do_run },
-	{ "vm", do_vm },
-	{ "change", do_change },
-	{ "remove", do_remove },
-	{ "delegate", do_redelegate },
-	{ "withdraw", do_withdraw },
-	{ "publish", do_publish },
-	{ "life", do_life },
-	{ "answers", do_answers },
-	{ "lag", do_lag },
-	{ "key", do_key },
-	{ "floor", do_floor },
-	{ "server", do_server },
-	{ "ask", do_ask },
-	{ "expect", do_expect },
-	{ "waiting", do_waiting },
-	{ "received", do_received },
-	{ "knows", do_knows },
+	{ "root", do_root },	     { "domain", do_domain },	{ "cache", do_cache },
+	{ "parent", do_parent },     { "network", do_network }, { "boot", do_boot },
+	{ "tend", do_tend },	     { "run", do_run },		{ "vm", do_vm },
+	{ "change", do_change },     { "remove", do_remove },	{ "delegate", do_redelegate },
+	{ "withdraw", do_withdraw }, { "publish", do_publish }, { "life", do_life },
+	{ "answers", do_answers },   { "lag", do_lag },		{ "key", do_key },
+	{ "floor", do_floor },	     { "server", do_server },	{ "ask", do_ask },
+	{ "expect", do_expect },     { "waiting", do_waiting }, { "received", do_received },
+	{ "knows", do_knows },	     { "loops", do_loops },
 };
 
 static void play_line(char *line)
