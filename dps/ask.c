@@ -15,15 +15,18 @@ static const char *const kinds[] = {
 
 const char *ask_text(const struct ask *ask, bool pair, char buf[ASK_TEXT])
 {
-	char address[IP_TEXT];
+	char to[IP_TEXT];
 	int len;
 
 	if (ask->kind != ASK_POLICY) {
 		snprintf(buf, ASK_TEXT, "%s %s", kinds[ask->kind], ask->kind == ASK_ROOT ? "" : ask->name);
 		return buf;
 	}
-	len = snprintf(buf, ASK_TEXT, "policy %u %u/%u %s", ask->vnid, ask->from_vnid, ask->source,
-		       ip_format(&ask->address, address));
+	if (ask->to.id)
+		snprintf(to, sizeof(to), "%u", ask->to.id);
+	else
+		ip_format(&ask->to.address, to);
+	len = snprintf(buf, ASK_TEXT, "policy %u %u/%u %s", ask->vnid, ask->from_vnid, ask->source, to);
 	if (!pair)
 		snprintf(buf + len, ASK_TEXT - len, " %u %u %u", ask->packet.proto, ask->packet.from_port,
 			 ask->packet.to_port);
@@ -79,7 +82,7 @@ bool ask_answered(const struct ask *ask, const struct statement *s)
 	switch (s->kind) {
 	case STATEMENT_POLICY:
 		return ask->kind == ASK_POLICY && s->vnid == ask->vnid && s->from_vnid == ask->from_vnid &&
-		       s->source == ask->source && ip_equal(&s->address, &ask->address) &&
+		       s->source == ask->source && target_equal(&s->to, &ask->to) &&
 		       (s->whole || same_packet(&s->packet, &ask->packet));
 	case STATEMENT_NAME:
 		return ask->kind == ASK_NAME && !strcmp(s->name, ask->name);
@@ -92,13 +95,11 @@ bool ask_answered(const struct ask *ask, const struct statement *s)
 
 static void put_policy(cJSON *out, const struct ask *ask)
 {
-	char text[IP_TEXT];
-
 	cJSON_AddNumberToObject(out, "vnid", ask->vnid);
 	if (ask->from_vnid)
 		cJSON_AddNumberToObject(out, "from_vnid", ask->from_vnid);
 	cJSON_AddNumberToObject(out, "source", ask->source);
-	cJSON_AddStringToObject(out, "address", ip_format(&ask->address, text));
+	target_put(out, &ask->to);
 	if (!ask->packet.proto)
 		return;
 	cJSON_AddNumberToObject(out, "proto", ask->packet.proto);
@@ -167,14 +168,11 @@ static int parse_packet(const cJSON *json, struct packet_fields *out, struct jso
 static int parse_policy(const cJSON *json, struct ask *ask, struct json_error *err)
 {
 	uint64_t vnid = 0, from_vnid = 0, source = 0;
-	const char *address = NULL;
 	int rc = json_uint(json, "vnid", 1, VNID_LAST, &vnid, err);
 
 	rc = rc ? rc : json_uint_opt(json, "from_vnid", 1, VNID_LAST, &from_vnid, err);
 	rc = rc ? rc : json_uint(json, "source", 1, UINT32_MAX, &source, err);
-	rc = rc ? rc : json_str(json, "address", &address, err);
-	if (!rc && ip_parse(address, &ask->address))
-		rc = json_fail(err, "address", "'%.60s' is not an IP address", address);
+	rc = rc ? rc : target_parse(json, &ask->to, err);
 	ask->vnid = vnid;
 	ask->from_vnid = from_vnid == vnid ? 0 : from_vnid;
 	ask->source = source;
@@ -242,7 +240,7 @@ static int parse_subject(const cJSON *json, struct ask *ask, struct json_error *
 
 int ask_parse(const cJSON *json, struct ask *ask, struct errand *errand, struct json_error *err)
 {
-	static const char *const fields[] = { "kind",  "vnid",	    "from_vnid", "source", "address",
+	static const char *const fields[] = { "kind",  "vnid",	    "from_vnid", "source", "to",
 					      "proto", "from_port", "to_port",	 "name",   "min_revision",
 					      "zone",  "recursive", "deadline",	 "path",   NULL };
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)

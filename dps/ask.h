@@ -3,7 +3,7 @@
  * What servers ask one another. A question (struct ask) is the same whoever
  * asks; how it travels (struct errand) is not part of it. JSON, one object:
  *
- *   {"kind": "policy", "vnid": 300, "source": 5, "address": "10.1.0.12",
+ *   {"kind": "policy", "vnid": 300, "source": 5, "to": "10.1.0.12" or 7,
  *    "proto": 6, "from_port": 40000, "to_port": 443, "from_vnid": 7, ...}
  *   {"kind": "name", "name": "acme/eng:blue/vm1", ...}     what a full name leads to
  *   {"kind": "zone", "name": "acme/eng", ...}              the delegation of a domain
@@ -28,7 +28,7 @@ struct ask {
 	uint32_t vnid;		     /* policy: whose authority is asked */
 	uint32_t from_vnid;	     /* policy: the sender's network, if it is another one; else 0 */
 	uint32_t source;	     /* policy: endpoint id, in the sender's network */
-	struct ip_addr address;	     /* policy: of the destination */
+	struct target to;	     /* policy: in the network `vnid`, or as seen from the sender's */
 	struct packet_fields packet; /* policy: proto 0: the pair */
 	char name[FULL_NAME_ROOM];
 	uint64_t min_revision; /* of the network asked about: an older answer won't do */

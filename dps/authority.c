@@ -219,13 +219,18 @@ unsigned int authority_renew(struct authority *a, int64_t now)
 	return n;
 }
 
+static void forget_prepared(struct authority *a)
+{
+	cache_free(&a->prepared);
+	cache_init(&a->prepared, AUTHORITY_PREPARED, PREPARED_BYTES);
+}
+
 void authority_rekey(struct authority *a, const struct sign_key *key, int64_t now)
 {
 	a->key = key;
 	for (struct child *child = a->children; child; child = child->hh.next)
 		sign_child(a, child, now);
-	cache_free(&a->prepared);
-	cache_init(&a->prepared, AUTHORITY_PREPARED, PREPARED_BYTES);
+	forget_prepared(a);
 }
 
 /* True: the child was cut back, or is gone. */
@@ -334,10 +339,10 @@ static void vnid_gap(const struct authority *a, uint32_t vnid, struct statement 
 		}
 }
 
-static int sign_statement(const struct authority *a, const struct statement *s, cJSON *content,
+static int sign_statement(const struct authority *a, const struct statement *s, cJSON *answer,
 			  struct signed_doc *out)
 {
-	return signed_make(a->key, SIGNED_STATEMENT, statement_render(s, content), out);
+	return signed_make(a->key, SIGNED_STATEMENT, statement_render(s, answer), out);
 }
 
 static struct statement denial(const struct authority *a, int64_t now, uint32_t life)
@@ -387,9 +392,9 @@ static void fill_subject(const struct authority *a, const struct ask *ask, const
 	s->from_vnid = ask->from_vnid;
 	s->beyond = f->beyond;
 	s->source = ask->source;
-	s->address = ask->address;
+	s->to = ask->to;
 	s->packet = ask->packet;
-	s->allow = f->allow;
+	s->decided_by = f->vnid;
 	s->absent = f->absent;
 }
 
@@ -406,24 +411,17 @@ static void fill_times(const struct finding *f, int64_t now, struct statement *s
 	s->expires = now + (held < STATEMENT_LIFE_MAX ? held : STATEMENT_LIFE_MAX);
 }
 
-/* The number that a prepared answer has to have to be of today. */
-static uint64_t today(const struct authority *a, const struct ask *ask, const struct cached *entry)
-{
-	uint32_t vnid = ask->kind == ASK_POLICY ? ask->vnid : entry->vnid;
-
-	return vnid ? a->env.revision(a->env.arg, vnid) : UINT64_MAX;
-}
-
 /* Half of its life must be left, so that who gets it has something of it. */
 static bool from_prepared(struct authority *a, const struct ask *ask, int64_t now, struct reply *out)
 {
-	struct ask any = *ask;
+	uint64_t version = a->env.version(a->env.arg);
 	const struct cached *entry;
 
-	any.min_revision = 0;
-	entry = cache_get(&a->prepared, &any, now);
-	return entry && entry->sequence == today(a, ask, entry) && entry->sequence >= ask->min_revision &&
-	       (entry->fresh - now) * 2 >= entry->fresh - entry->issued &&
+	if (version != a->version)
+		forget_prepared(a);
+	a->version = version;
+	entry = cache_get(&a->prepared, ask, now);
+	return entry && (entry->fresh - now) * 2 >= entry->fresh - entry->issued &&
 	       !signed_copy(&entry->doc, &out->doc);
 }
 
@@ -436,14 +434,14 @@ static void answer(struct authority *a, const struct ask *ask, int64_t now, stru
 	if (rc > 0)
 		return;
 	if (rc < 0) {
-		cJSON_Delete(f.content);
+		cJSON_Delete(f.answer);
 		reply_say(out, REPLY_BEHIND, "not at revision %llu yet",
 			  (unsigned long long)ask->min_revision);
 		return;
 	}
 	fill_subject(a, ask, &f, &s);
 	fill_times(&f, now, &s);
-	if (sign_statement(a, &s, f.content, &out->doc))
+	if (sign_statement(a, &s, f.answer, &out->doc))
 		reply_say(out, REPLY_FAILED, "no memory");
 	else
 		cache_put(&a->prepared, ask, &s, &out->doc, now);

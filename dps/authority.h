@@ -31,14 +31,14 @@
 /* What the domain's own store says to a question. */
 struct finding {
 	enum statement_kind kind; /* STATEMENT_POLICY, STATEMENT_NAME, STATEMENT_NO_NETWORK */
-	cJSON *content;		  /* the ANSWER of docs/api.md, or what a name leads to; taken over */
-	bool whole;
-	bool allow, absent;
-	uint32_t vnid; /* of a name */
+	cJSON *answer; /* of a policy: the ANSWER of docs/api.md; of a name: what else is known; taken over */
+	bool whole;    /* it holds for all packets of the pair */
+	bool absent;   /* there is no such source or destination */
+	uint32_t vnid; /* what a name leads to; of a policy: the network that `sequence` is of */
 	uint32_t
 		beyond; /* of a policy: the destination's network, where another authority's half is needed */
-	uint64_t sequence; /* the network's revision */
-	uint32_t lifetime, stale;
+	uint64_t sequence;
+	uint32_t lifetime, stale; /* seconds */
 };
 
 struct authority_env {
@@ -47,7 +47,7 @@ struct authority_env {
 	 * that is below min_revision. -EAGAIN: nothing can be said now.
 	 */
 	int (*find)(void *arg, const struct ask *ask, struct finding *out);
-	uint64_t (*revision)(void *arg, uint32_t vnid); /* of one of our networks; 0: none */
+	uint64_t (*version)(void *arg); /* another one whenever a finding may be another */
 	uint32_t (*used)(void *arg,
 			 struct vnid_range r); /* a VNID in it that a network of ours has; 0: none */
 	void *arg;
@@ -77,6 +77,7 @@ struct authority {
 	struct leaving *leaving;
 	struct authority_env env;
 	struct cache prepared;
+	uint64_t version; /* that they are of */
 };
 
 /* authority_init() - serial: the highest that was ever used. The root has all VNIDs, whatever `ranges` says. */

@@ -147,8 +147,8 @@ const struct cached *cache_put(struct cache *c, const struct ask *ask, const str
 	*entry = (struct cached){ .key = mem_copy(key),
 				  .kind = kind_of(s),
 				  .zone = mem_copy(s->zone),
-				  .vnid = s->vnid,
-				  .refuses = statement_refuses(s),
+				  .vnid = s->kind == STATEMENT_POLICY ? s->decided_by : s->vnid,
+				  .refuses = s->refuses,
 				  .sequence = s->sequence,
 				  .issued = s->issued,
 				  .fresh = fresh_until(s, kind_of(s), now),
@@ -246,6 +246,20 @@ const struct cached *cache_get_failure(struct cache *c, const struct ask *ask, i
 bool cache_ageing(const struct cached *entry, int64_t now)
 {
 	return (entry->fresh - now) * CACHE_PREFETCH_PART < entry->fresh - entry->issued;
+}
+
+uint64_t cache_least(const struct cache *c, const struct ask *ask)
+{
+	const struct cached *entry = NULL;
+	char key[ASK_TEXT];
+
+	if (ask->kind != ASK_POLICY)
+		return 0;
+	if (ask->from_vnid) /* a destination's half is its own network's */
+		return cache_floor(c, ask->vnid);
+	for (int pair = 1; pair >= 0 && !entry; pair--)
+		entry = find(c, ask_text(ask, pair, key));
+	return entry ? cache_floor(c, entry->vnid) : 0;
 }
 
 void cache_raise_floor(struct cache *c, uint32_t vnid, uint64_t floor)

@@ -42,7 +42,7 @@ struct cached {
 	char *key; /* ask_text() */
 	enum cached_kind kind;
 	char *zone;    /* whose word it is */
-	uint32_t vnid; /* of a policy or name; 0: none */
+	uint32_t vnid; /* that `sequence` is of, or a name leads to; 0: none */
 	bool refuses;  /* a policy that lets nothing pass */
 	uint64_t sequence;
 	int64_t issued, fresh, stale, expires; /* fresh, stale: until when; a failure has only fresh */
@@ -99,6 +99,13 @@ void cache_drop(struct cache *c, const struct cached *entry);
 /* cache_raise_floor() - answers of this network below `floor` are not handed out any more. Never falls. */
 void cache_raise_floor(struct cache *c, uint32_t vnid, uint64_t floor);
 uint64_t cache_floor(const struct cache *c, uint32_t vnid); /* 0: none is known */
+
+/*
+ * cache_least() - the floor that holds for the answer to this question: of the
+ * network that decided it when it was last answered, which may be the
+ * destination's. 0: none is known.
+ */
+uint64_t cache_least(const struct cache *c, const struct ask *ask);
 
 const char *cached_kind_name(enum cached_kind kind);
 

@@ -91,7 +91,7 @@ static enum judgement judge_referral(struct reference *ref, const struct ask *as
 
 /* The statement */
 
-/* What a name leads to must be its own domain's to give. */
+/* What a name leads to, and the network whose policy decides, must be the zone's own. */
 static bool vnid_is_of(struct reference *ref, uint32_t vnid, const struct zone *zone, int64_t now)
 {
 	return reference_closest_vnid(ref, vnid, now) == zone;
@@ -118,6 +118,8 @@ static enum judgement judge_content(struct reference *ref, const struct ask *ask
 
 	if (s->kind == STATEMENT_NAME && !vnid_is_of(ref, s->vnid, zone, now))
 		return say(out, JUDGE_LIE, "VNID %u is not %.60s's", s->vnid, s->zone);
+	if (s->kind == STATEMENT_POLICY && s->decided_by && !vnid_is_of(ref, s->decided_by, zone, now))
+		return say(out, JUDGE_LIE, "'%.60s' decides for VNID %u", s->zone, s->decided_by);
 	if (s->kind == STATEMENT_NO_DELEGATION && !reference_withdraw(ref, s->zone, ask, s->sequence))
 		return say(out, JUDGE_BEHIND, "it denies a delegation that is newer than this word");
 	out->believed = true;
@@ -188,5 +190,5 @@ bool judge_still(struct reference *ref, const struct ask *ask, const struct cach
 	if (!zone || strcmp(zone->d.domain, entry->zone) != 0 ||
 	    !signed_named(&entry->doc, zone->d.keys, zone->d.n_keys))
 		return false;
-	return ask->kind != ASK_NAME || !entry->vnid || vnid_is_of(ref, entry->vnid, zone, now);
+	return !entry->vnid || vnid_is_of(ref, entry->vnid, zone, now);
 }

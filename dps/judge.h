@@ -10,8 +10,8 @@
  * 2. A referral ends deeper than the zone asked.
  * 3. A statement is about this very question, valid now, and signed by the
  *    closest zone to the question that we know of. Who delegated a network away
- *    has nothing to say of it any more, nor has a sibling, nor has a zone that
- *    the question's VNID, or the VNID in the statement, doesn't belong to.
+ *    has nothing to say of it any more, nor has a sibling. The VNID that a name
+ *    leads to, and that of the network whose policy decides, are the zone's own.
  * 4. Only the denial of a delegation comes from above: it stands unless we know
  *    a delegation that its zone has made since.
  */

@@ -273,8 +273,10 @@ static void make_reply(struct node *n, const struct errand *errand, const struct
 		out->status = REPLY_ROOT;
 		break;
 	case RESULT_ZONE:
-		out->status = REPLY_REFERRAL;
-		prove(n, errand, result->zone, out);
+		if (prove(n, errand, result->zone, out) && out->n_chain)
+			out->status = REPLY_REFERRAL;
+		else
+			reply_say(out, REPLY_FAILED, "the delegation itself is not known yet");
 		return;
 	default:
 		out->status = REPLY_ANSWER;

@@ -475,7 +475,7 @@ struct waiter *query_ask(struct resolver *r, const struct ask *question, const s
 			 query_done done, void *arg)
 {
 	struct ask ask = *question;
-	uint64_t floor = cache_floor(&r->cache, ask.kind == ASK_POLICY ? ask.vnid : 0);
+	uint64_t floor = cache_least(&r->cache, &ask);
 	struct own_word own = { 0 };
 	struct query_result result;
 	struct waiter *w = NULL;

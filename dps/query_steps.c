@@ -260,10 +260,27 @@ static enum query_state reject(struct query *q, bool lie)
 	return next_server(q);
 }
 
+/* It is known that this network has been further: whoever is asked next is asked for no less. */
+static bool is_below_floor(struct query *q)
+{
+	const struct statement *s = &q->judged.statement;
+	uint64_t floor = s->kind == STATEMENT_POLICY ? cache_floor(&q->r->cache, s->decided_by) : 0;
+
+	if (s->sequence >= floor)
+		return false;
+	if (floor > q->ask.min_revision)
+		q->ask.min_revision = floor;
+	return true;
+}
+
 static enum query_state take_answer(struct query *q)
 {
 	struct query_result result;
 
+	if (is_below_floor(q)) {
+		q->behind = true;
+		return next_server(q);
+	}
 	query_keep(q, &q->judged.statement, &q->reply->doc, &result);
 	query_tell(q, &result);
 	if (!q->n_waiters)

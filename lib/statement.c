@@ -95,49 +95,95 @@ static int parse_packet(const cJSON *json, struct statement *out, struct json_er
 	return rc;
 }
 
-/* An answer for a pair whose packets fare differently lets pass if one of its rules does. */
-static bool has_allowing_rule(const cJSON *json)
-{
-	const cJSON *rule, *verdict;
+/* Whom a packet is for */
 
-	cJSON_ArrayForEach (rule, json_get(json, "rules")) {
-		verdict = json_get(rule, "verdict");
-		if (cJSON_IsString(verdict) && !strcmp(verdict->valuestring, "allow"))
-			return true;
-	}
-	return false;
+int target_parse(const cJSON *obj, struct target *out, struct json_error *err)
+{
+	const cJSON *to = json_get(obj, "to");
+	struct target target = { 0 };
+	uint64_t id = 0;
+
+	if (!to)
+		return json_fail(err, "to", "'to' is missing");
+	if (cJSON_IsString(to) ? ip_parse(to->valuestring, &target.address)
+			       : !json_whole(to, 1, UINT32_MAX, &id))
+		return json_fail(err, "to", "'to' must be an IP address, or an id");
+	target.id = id;
+	*out = target;
+	return 0;
 }
 
-static int parse_verdict(const cJSON *json, struct statement *out, struct json_error *err)
+void target_put(cJSON *obj, const struct target *to)
 {
-	const char *verdict = NULL;
-	int rc = json_str(json, "verdict", &verdict, err);
+	char text[IP_TEXT];
 
-	if (rc)
-		return rc;
-	out->allow = !strcmp(verdict, "allow") || has_allowing_rule(json);
+	if (to->id)
+		cJSON_AddNumberToObject(obj, "to", to->id);
+	else
+		cJSON_AddStringToObject(obj, "to", ip_format(&to->address, text));
+}
+
+bool target_equal(const struct target *a, const struct target *b)
+{
+	return a->id == b->id && (a->id || ip_equal(&a->address, &b->address));
+}
+
+/* Policies */
+
+static const char *verdict_of(const cJSON *json)
+{
+	const cJSON *verdict = json_get(json, "verdict");
+
+	return cJSON_IsString(verdict) ? verdict->valuestring : "";
+}
+
+static bool refuses(const cJSON *json)
+{
+	return !strcmp(verdict_of(json), "deny") && !cJSON_IsTrue(json_get(json, "replies"));
+}
+
+/* An answer for a pair whose packets fare differently refuses if all of its rules do. */
+static bool all_refuse(const cJSON *answer)
+{
+	const cJSON *rule;
+
+	cJSON_ArrayForEach (rule, json_get(answer, "rules"))
+		if (!refuses(rule))
+			return false;
+	return refuses(answer);
+}
+
+static int parse_answer(const cJSON *json, struct statement *out, struct json_error *err)
+{
+	const cJSON *answer = json_get(json, "answer");
+	const char *verdict = verdict_of(answer);
+	uint64_t vnid = 0;
+	int rc = 0;
+
+	strcpy(err->prefix, "answer.");
+	if (!*verdict)
+		rc = json_fail(err, "verdict", "'verdict' is missing");
+	rc = rc ? rc : json_uint(answer, "vnid", 0, VNID_LAST, &vnid, err);
+	err->prefix[0] = '\0';
+	out->refuses = all_refuse(answer);
 	out->absent = !strcmp(verdict, "no_endpoint") || !strcmp(verdict, "no_source");
-	if (!out->allow && !out->absent && strcmp(verdict, "deny") != 0)
-		return json_fail(err, "verdict", "no such verdict: '%.40s'", verdict);
-	return 0;
+	out->decided_by = vnid;
+	return rc;
 }
 
 static int parse_policy(const cJSON *json, struct statement *out, struct json_error *err)
 {
-	const char *address = NULL;
 	uint64_t source = 0;
 	int rc = parse_vnid(json, "vnid", &out->vnid, err);
 
 	rc = rc ? rc : parse_vnid(json, "from_vnid", &out->from_vnid, err);
 	rc = rc ? rc : parse_vnid(json, "beyond", &out->beyond, err);
 	rc = rc ? rc : json_uint(json, "source", 1, UINT32_MAX, &source, err);
-	rc = rc ? rc : json_str(json, "address", &address, err);
+	rc = rc ? rc : target_parse(json, &out->to, err);
 	if (!rc && !out->vnid)
 		rc = json_fail(err, "vnid", "'vnid' is missing");
-	if (!rc && ip_parse(address, &out->address))
-		rc = json_fail(err, "address", "'%.60s' is not an IP address", address);
 	out->source = source;
-	rc = rc ? rc : parse_verdict(json, out, err);
+	rc = rc ? rc : parse_answer(json, out, err);
 	return rc ? rc : parse_packet(json, out, err);
 }
 
@@ -237,14 +283,13 @@ static void put_number(cJSON *out, const char *field, double value, bool always)
 
 static void put_policy(cJSON *out, const struct statement *s)
 {
-	char text[IP_TEXT];
 	cJSON *packet;
 
 	put_number(out, "vnid", s->vnid, true);
 	put_number(out, "from_vnid", s->from_vnid, false);
 	put_number(out, "beyond", s->beyond, false);
 	put_number(out, "source", s->source, true);
-	cJSON_AddStringToObject(out, "address", ip_format(&s->address, text));
+	target_put(out, &s->to);
 	if (s->whole)
 		return;
 	packet = cJSON_AddObjectToObject(out, "packet");
@@ -281,22 +326,7 @@ static void put_times(cJSON *out, const struct statement *s)
 	put_number(out, "stale", s->stale, false);
 }
 
-/* What the header says counts: content that has the same field is not signed twice over. */
-static void put_content(cJSON *out, cJSON *content)
-{
-	cJSON *item, *next;
-
-	for (item = content ? content->child : NULL; item; item = next) {
-		next = item->next;
-		if (json_get(out, item->string))
-			continue;
-		cJSON_DetachItemViaPointer(content, item);
-		cJSON_AddItemToObject(out, item->string, item);
-	}
-	cJSON_Delete(content);
-}
-
-char *statement_render(const struct statement *s, cJSON *content)
+char *statement_render(const struct statement *s, cJSON *answer)
 {
 	cJSON *out = cJSON_CreateObject();
 	char *text;
@@ -305,7 +335,8 @@ char *statement_render(const struct statement *s, cJSON *content)
 	cJSON_AddStringToObject(out, "kind", kinds[s->kind]);
 	put_subject(out, s);
 	put_times(out, s);
-	put_content(out, content);
+	if (answer)
+		cJSON_AddItemToObject(out, "answer", answer);
 	text = cJSON_PrintUnformatted(out);
 	cJSON_Delete(out);
 	return text;
@@ -323,14 +354,9 @@ bool statement_fresh(const struct statement *s, int64_t now)
 	return statement_valid(s, now) && now < s->issued + s->lifetime;
 }
 
-bool statement_refuses(const struct statement *s)
-{
-	return s->kind == STATEMENT_POLICY && !s->allow && !s->absent;
-}
-
 int64_t statement_stale_until(const struct statement *s)
 {
 	int64_t until = s->issued + s->lifetime + s->stale;
 
-	return until <= s->expires || statement_refuses(s) ? until : s->expires;
+	return until <= s->expires || s->refuses ? until : s->expires;
 }

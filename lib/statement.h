@@ -14,7 +14,9 @@
  *
  * and by kind
  *
- *   policy         {"vnid", "source", "address", "verdict", ...}: an ANSWER of docs/api.md. With "packet":
+ *   policy         {"vnid", "source", "to", "answer": ANSWER of docs/api.md}: what is decided for packets of
+ *                  endpoint `source` of network `vnid` to an address, or to the endpoint or external network
+ *                  of that id. "sequence" is the answer's, of the answer's own `vnid`. With "packet":
  *                  {"proto", "from_port", "to_port"} it holds for packets like that one only (proto 0: for
  *                  those that no rule with ports or protocol matches), without for all of the pair. "from_vnid": the sender's network, where this is the half of the
  *                  destination's authority. "beyond": the destination's network, where this is the half of
@@ -25,8 +27,8 @@
  *                  VNIDs, no child whose name is strictly between (by bytes; "" at an end: open) and has
  *                  no network there
  *
- * Fields that are not listed are for those who read the answer's content; the
- * parser leaves them alone.
+ * Of the answer only what is said here is looked at. Fields that are not listed
+ * are left alone.
  */
 #ifndef DOVE_STATEMENT_H
 #define DOVE_STATEMENT_H
@@ -46,19 +48,26 @@ struct packet_fields {
 	uint16_t from_port, to_port; /* host order */
 };
 
+/* Whom a packet is for: {"to": 7} or {"to": "10.1.0.12"}. */
+struct target {
+	uint32_t id; /* of an endpoint or external network; 0: by address */
+	struct ip_addr address;
+};
+
 struct statement {
 	enum statement_kind kind;
 	char zone[DOMAIN_ROOM];
 	uint32_t vnid, from_vnid, beyond, source;
-	struct ip_addr address;
+	struct target to;
 	bool whole; /* holds for every packet of the pair; of other kinds always true */
 	struct packet_fields packet;
 	char name[FULL_NAME_ROOM]; /* "": none */
 	struct vnid_range vnids;   /* {0, 0}: none */
 	bool between;		   /* the next two are said */
 	char after[DOMAIN_ROOM], before[DOMAIN_ROOM];
-	bool allow;  /* a policy's verdict, or that of one of its rules, lets pass */
-	bool absent; /* a policy's verdict is that source or destination do not exist */
+	bool refuses;	     /* a policy that lets nothing pass, no replies either */
+	bool absent;	     /* a policy's verdict is that source or destination do not exist */
+	uint32_t decided_by; /* of a policy: the network that `sequence` is of; 0: none */
 	uint64_t sequence;
 	int64_t issued, expires;
 	uint32_t lifetime, stale;
@@ -68,20 +77,20 @@ struct statement {
 int statement_parse(const char *body, size_t len, struct statement *out, struct json_error *err);
 
 /*
- * statement_render() - the fields above, put in front of `content` (taken over;
- * NULL: none), as the body of a document, the caller's. A field of content that
- * is there already is left out. NULL: no memory.
+ * statement_render() - the body of a document, the caller's. answer (taken
+ * over): of a policy; NULL: none. NULL: no memory.
  */
-char *statement_render(const struct statement *s, cJSON *content);
+char *statement_render(const struct statement *s, cJSON *answer);
+
+int target_parse(const cJSON *obj, struct target *out, struct json_error *err); /* its field "to" */
+void target_put(cJSON *obj, const struct target *to);
+bool target_equal(const struct target *a, const struct target *b);
 
 const char *statement_kind_name(enum statement_kind kind);
 
 /* Times, of a statement whose signature and zone are good. */
 bool statement_valid(const struct statement *s, int64_t now); /* issued, and not expired */
 bool statement_fresh(const struct statement *s, int64_t now); /* and needs not be asked for again */
-
-/* statement_refuses() - is it a policy that lets nothing pass? */
-bool statement_refuses(const struct statement *s);
 
 /* statement_stale_until() - unix time until which it may be used with nobody to ask. */
 int64_t statement_stale_until(const struct statement *s);

@@ -94,32 +94,31 @@ static struct hier_network *named_network(const struct hier_domain *d, const cha
 	return NULL;
 }
 
-static cJSON *verdict_json(const char *verdict, uint64_t revision)
+static cJSON *verdict_json(const char *verdict, uint32_t vnid, uint64_t revision)
 {
 	cJSON *out = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(out, "verdict", verdict);
-	cJSON_AddNumberToObject(out, "policy", 1);
-	cJSON_AddNumberToObject(out, "made_at", (double)revision);
+	cJSON_AddNumberToObject(out, "vnid", vnid);
+	cJSON_AddNumberToObject(out, "sequence", (double)revision);
 	return out;
 }
 
 static void find_policy(const struct hier_network *net, uint64_t revision, const struct ask *ask,
 			struct finding *out)
 {
-	int vm = vm_of(&ask->address);
+	int vm = vm_of(&ask->to.address);
 	bool source = ask->source && ask->source <= HIER_VMS;
 
 	out->kind = STATEMENT_POLICY;
 	out->whole = true;
 	out->absent = !source || vm < 0 || !net->history[revision].is[vm];
-	out->allow = !out->absent && net->history[revision].allow[vm];
-	out->beyond = out->absent ? 0 : net->history[revision].beyond;
-	out->content = verdict_json(!source	  ? "no_source"
-				    : out->absent ? "no_endpoint"
-				    : out->allow  ? "allow"
-						  : "deny",
-				    revision);
+	out->vnid = net->vnid;
+	out->answer = verdict_json(!source			      ? "no_source"
+				   : out->absent		      ? "no_endpoint"
+				   : net->history[revision].allow[vm] ? "allow"
+								      : "deny",
+				   net->vnid, revision);
 }
 
 static int find(void *arg, const struct ask *ask, struct finding *out)
@@ -142,12 +141,10 @@ static int find(void *arg, const struct ask *ask, struct finding *out)
 	return 0;
 }
 
-static uint64_t revision(void *arg, uint32_t vnid)
+/* Whatever changes, of any domain. */
+static uint64_t version(void *arg)
 {
-	const struct hier_domain *d = arg;
-	const struct hier_network *net = own_network(d, vnid);
-
-	return !net ? 0 : d->lags && d->lag < net->revision ? d->lag : net->revision;
+	return ((const struct hier_domain *)arg)->h->changes;
 }
 
 static uint32_t used(void *arg, struct vnid_range r)
@@ -239,7 +236,7 @@ static void say_allow(struct hier_node *n, const struct ask *ask, const char *zo
 			       .vnid = ask->kind == ASK_NAME ? 7 : ask->vnid,
 			       .from_vnid = ask->from_vnid,
 			       .source = ask->source,
-			       .address = ask->address,
+			       .to = ask->to,
 			       .sequence = 1000000,
 			       .issued = env_now(n),
 			       .expires = env_now(n) + 3600,
@@ -249,7 +246,8 @@ static void say_allow(struct hier_node *n, const struct ask *ask, const char *zo
 	if (ask->kind == ASK_NAME)
 		strcpy(s.name, ask->name);
 	clear(out, REPLY_ANSWER);
-	signed_make(key, SIGNED_STATEMENT, statement_render(&s, verdict_json("allow", 1000000)), &out->doc);
+	signed_make(key, SIGNED_STATEMENT, statement_render(&s, verdict_json("allow", ask->vnid, 1000000)),
+		    &out->doc);
 }
 
 /* Is the question its own authority's, or its child's? What it signs of that counts: it might have kept it. */
@@ -663,7 +661,7 @@ struct hier_domain *hier_find_domain(struct hier *h, const char *name)
 
 struct hier_domain *hier_domain(struct hier *h, const char *name)
 {
-	const struct authority_env env = { .find = find, .revision = revision, .used = used };
+	const struct authority_env env = { .find = find, .version = version, .used = used };
 	struct hier_domain *d = mem_alloc(sizeof(*d));
 	const struct vnid_ranges none = { .n = 0 };
 	char above[DOMAIN_ROOM];
@@ -895,6 +893,7 @@ struct hier_network *hier_network(struct hier_domain *d, const char *name, uint3
 	snprintf(net->name, sizeof(net->name), "%s", name);
 	net->domain = d;
 	net->made = d->h->ticks;
+	d->h->changes++;
 	net->history = mem_alloc(2 * sizeof(*net->history));
 	net->revision = 1;
 	net->history[1].at = d->h->ticks;
@@ -919,6 +918,7 @@ void hier_change(struct hier_network *net, int vm, bool is, bool allow)
 {
 	uint64_t r = ++net->revision;
 
+	net->domain->h->changes++;
 	net->history = mem_resize(net->history, r + 1, sizeof(*net->history));
 	net->history[r] = net->history[r - 1];
 	net->history[r].at = net->domain->h->ticks;
@@ -931,12 +931,14 @@ void hier_change(struct hier_network *net, int vm, bool is, bool allow)
 void hier_remove(struct hier_network *net)
 {
 	net->gone = net->domain->h->ticks;
+	net->domain->h->changes++;
 }
 
 void hier_lag(struct hier_domain *d, uint64_t revision)
 {
 	if (d->lags && !revision)
 		d->caught_up = d->h->ticks;
+	d->h->changes++;
 	d->lags = revision;
 	d->lag = revision;
 }
@@ -1045,13 +1047,13 @@ static const char *check_revision(const struct hier_network *net, const struct h
 static const char *check_verdict(const struct hier_network *net, const struct hier_result *r)
 {
 	const struct statement *s = &r->statement;
-	int vm = vm_of(&r->ask.address);
+	int vm = vm_of(&r->ask.to.address);
 	bool source = r->ask.source && r->ask.source <= HIER_VMS;
 	bool is = source && vm >= 0 && net->history[s->sequence].is[vm];
 
 	if (s->absent != !is)
 		return no("a VM that %s", is ? "is there is denied" : "isn't there is said to be");
-	if (is && s->allow != net->history[s->sequence].allow[vm])
+	if (is && s->refuses == net->history[s->sequence].allow[vm])
 		return no("revision %lu says otherwise", s->sequence);
 	return NULL;
 }
@@ -1061,8 +1063,7 @@ static const char *check_times(const struct hier_result *r)
 	const struct statement *s = &r->statement;
 	int64_t told = HIER_EPOCH + (int64_t)(r->told / 1000);
 
-	if (told >= s->expires &&
-	    (s->allow || s->kind != STATEMENT_POLICY || told >= s->issued + s->lifetime + s->stale))
+	if (told >= s->expires && (!s->refuses || told >= s->issued + s->lifetime + s->stale))
 		return no("it was over for %ld s (issued %ld, lifetime %u, stale %u, took %u, %s)",
 			  told - s->expires, s->issued - HIER_EPOCH, s->lifetime, s->stale,
 			  r->result.upstream, r->result.stale ? "stale" : "fresh");

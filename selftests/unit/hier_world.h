@@ -50,7 +50,6 @@ struct hier_network {
 	struct {
 		uint64_t at; /* tick */
 		bool is[HIER_VMS], allow[HIER_VMS];
-		uint32_t beyond;
 	} * history; /* by revision, from 1 */
 	struct hier_network *next;
 };
@@ -112,6 +111,7 @@ struct hier {
 	size_t messages, max_messages;
 	uint16_t ports;
 	bool tending;
+	uint64_t changes; /* of anything that answers depend on */
 };
 
 /* What an asker got. */

@@ -23,18 +23,19 @@ static int find(void *arg, const struct ask *ask, struct finding *out)
 	if (ask->kind == ASK_POLICY && ask->vnid == own_vnid) {
 		*out = (struct finding){ .kind = STATEMENT_POLICY,
 					 .whole = true,
-					 .allow = true,
+					 .vnid = own_vnid,
 					 .sequence = own_revision,
 					 .lifetime = 100 };
-		out->content = cJSON_CreateObject();
-		cJSON_AddStringToObject(out->content, "verdict", "allow");
+		out->answer = cJSON_CreateObject();
+		cJSON_AddStringToObject(out->answer, "verdict", "allow");
+		cJSON_AddNumberToObject(out->answer, "vnid", own_vnid);
 	}
 	return 0;
 }
 
-static uint64_t revision(void *arg, uint32_t vnid)
+static uint64_t version(void *arg)
 {
-	return vnid == own_vnid ? own_revision : 0;
+	return own_revision;
 }
 
 static uint32_t used(void *arg, struct vnid_range r)
@@ -44,7 +45,7 @@ static uint32_t used(void *arg, struct vnid_range r)
 
 static void setup(void)
 {
-	const struct authority_env env = { .find = find, .revision = revision, .used = used };
+	const struct authority_env env = { .find = find, .version = version, .used = used };
 	struct vnid_ranges ranges = { .v = { { 256, 511 } }, .n = 1 };
 
 	cr_assert_eq(sign_key_make(&key, NULL), 0);
@@ -222,7 +223,7 @@ Test(authority, R24_answers_are_signed_once_a_version)
 	struct reply one = ask_it(ask, NOW), two = ask_it(ask, NOW + 40);
 	struct statement s = read_statement(&one);
 
-	cr_assert(s.allow && s.sequence == 3 && s.lifetime == 100);
+	cr_assert(!s.refuses && s.decided_by == 256 && s.sequence == 3 && s.lifetime == 100);
 	cr_assert_eq(found, 1);
 	cr_assert(signed_equal(&one.doc, &two.doc));
 	reply_free(&two);

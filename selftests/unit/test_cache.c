@@ -27,7 +27,7 @@ static struct ask question(uint32_t n)
 {
 	struct ask ask = { .kind = ASK_POLICY, .vnid = 300, .source = n, .packet = { 6, 1, 2 } };
 
-	cr_assert_eq(ip_parse("10.1.0.1", &ask.address), 0);
+	cr_assert_eq(ip_parse("10.1.0.1", &ask.to.address), 0);
 	return ask;
 }
 
@@ -36,8 +36,8 @@ static struct statement statement(uint64_t sequence, int64_t issued)
 	return (struct statement){ .kind = STATEMENT_POLICY,
 				   .zone = "acme",
 				   .vnid = 300,
+				   .decided_by = 300,
 				   .whole = true,
-				   .allow = true,
 				   .sequence = sequence,
 				   .issued = issued,
 				   .expires = issued + 150,
@@ -85,7 +85,7 @@ Test(cache, R24_lives_as_long_as_it_says)
 	cr_assert_eq(get_stale(1, 1149), 5);
 	cr_assert_eq(get_stale(1, 1150), 0, "an allowance ends where it was signed to end");
 	cr_assert_eq(get(2, 0, 1000), 0);
-	s.allow = false;
+	s.refuses = true;
 	put(3, &s, 1000);
 	cr_assert_eq(get_stale(3, 1599), 5);
 	cr_assert_eq(get_stale(3, 1600), 0);
@@ -132,7 +132,6 @@ Test(cache, R22_each_kind_of_no_has_its_time)
 	struct statement vm = statement(5, 1000), network = statement(0, 1000), zone = statement(0, 1000);
 	struct ask ask = question(4);
 
-	vm.allow = false;
 	vm.absent = true;
 	network.kind = STATEMENT_NO_NETWORK;
 	zone.kind = STATEMENT_NO_DELEGATION;
@@ -170,7 +169,6 @@ Test(cache, R26_rooms_are_bounded_and_apart)
 	struct statement s = statement(5, 1000), none = statement(5, 1000);
 	struct ask ask;
 
-	none.allow = false;
 	none.absent = true;
 	for (uint32_t n = 1; n <= 100; n++)
 		put(n, &s, 1000);

@@ -266,7 +266,7 @@ static struct ask any_question(void)
 		ask.vnid = 1 + dice(FIRST_VNID + 20 * TOP_VNIDS);
 	if (dice(20) == 0)
 		ask.source = HIER_VMS + 1;
-	ask.address = hier_address((int)dice(HIER_VMS + 1));
+	ask.to.address = hier_address((int)dice(HIER_VMS + 1));
 	if (!net->gone && ask.vnid == net->vnid && dice(4) == 0)
 		ask.min_revision = net->revision;
 	if (dice(5) == 0) {
@@ -342,7 +342,7 @@ static void everything_is_found(void)
 	for (int i = 0; i < p.n_networks; i++) {
 		struct ask ask = { .kind = ASK_POLICY, .vnid = p.networks[i]->vnid, .source = 1 };
 
-		ask.address = hier_address(1);
+		ask.to.address = hier_address(1);
 		hier_result_free(r);
 		hier_ask(p.caches[dice(p.n_caches)], &ask, 0, r);
 		cr_assert(hier_wait(&p.h, r));

@@ -78,7 +78,7 @@ static struct ask question(uint32_t vnid)
 {
 	struct ask ask = { .kind = ASK_POLICY, .vnid = vnid, .source = 1 };
 
-	cr_assert_eq(ip_parse("10.1.0.1", &ask.address), 0);
+	cr_assert_eq(ip_parse("10.1.0.1", &ask.to.address), 0);
 	return ask;
 }
 
@@ -89,7 +89,7 @@ static struct statement statement_of(enum who who, uint32_t vnid)
 			       .whole = true,
 			       .vnid = vnid,
 			       .source = 1,
-			       .address = ask.address,
+			       .to = ask.to,
 			       .sequence = 7,
 			       .issued = NOW,
 			       .expires = NOW + 100,
@@ -104,6 +104,7 @@ static void state(const struct statement *s, enum who by)
 	cJSON *content = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(content, "verdict", "allow");
+	cJSON_AddNumberToObject(content, "vnid", s->decided_by ? s->decided_by : s->vnid);
 	signed_free(&reply.doc);
 	cr_assert_eq(signed_make(keys[by], SIGNED_STATEMENT, statement_render(s, content), &reply.doc), 0);
 }
@@ -301,6 +302,23 @@ Test(judge, R25_names_lead_to_their_own)
 	s.vnid = 600;
 	state(&s, ENG);
 	is(JUDGE_LIE, judge(&ask, "acme/eng", REPLY_ANSWER)); /* globex's */
+}
+
+Test(judge, R25_policies_decide_for_their_own)
+{
+	struct ask ask = question(300);
+	struct statement s = statement_of(ENG, 300);
+
+	know_acme_and_eng();
+	s.decided_by = 301;
+	state(&s, ENG);
+	is(JUDGE_ANSWER, judge(&ask, "acme/eng", REPLY_ANSWER)); /* of one authority's two networks */
+	s.decided_by = 400;
+	state(&s, ENG);
+	is(JUDGE_LIE, judge(&ask, "acme/eng", REPLY_ANSWER));
+	s.decided_by = 600;
+	state(&s, ENG);
+	is(JUDGE_LIE, judge(&ask, "acme/eng", REPLY_ANSWER));
 }
 
 Test(judge, R22_denials_come_from_above_and_end_what_they_deny)

@@ -166,6 +166,11 @@ Test(query, R22_replies_to_nobody_are_passed_over)
 	cr_assert_eq(told, 1);
 	query_reply(&r, last_id, &reply);
 	cr_assert_eq(told, 1);
+	cr_assert_null(ask(7, 0));
+	cr_assert(told == 2 && sent == 1, "it isn't asked again at once");
+	run(CACHE_FAILED_SECONDS * 1000);
+	cr_assert(ask(7, 0));
+	cr_assert_eq(sent, 2);
 }
 
 Test(query, R22_the_end_tells_all)

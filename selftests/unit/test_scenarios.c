@@ -300,7 +300,7 @@ static void read_policy(struct ask *ask, int *i)
 	ask->kind = ASK_POLICY;
 	ask->vnid = number(4);
 	ask->source = number(5);
-	ask->address = hier_address((int)number(6) - 1);
+	ask->to.address = hier_address((int)number(6) - 1);
 	*i = 7;
 }
 
@@ -341,7 +341,7 @@ static int check_word(const struct hier_result *r, int i)
 	const struct query_result *q = &r->result;
 
 	if (is(i, "allow") || is(i, "deny")) {
-		cr_assert_eq(r->statement.allow, is(i, "allow"), "%s: it is not %s", scene.where, word(i));
+		cr_assert_eq(!r->statement.refuses, is(i, "allow"), "%s: it is not %s", scene.where, word(i));
 		return i + 1;
 	}
 	if (is(i, "stale") || is(i, "fresh")) {
