@@ -108,6 +108,8 @@ Test(authority, R21_what_it_may_give)
 
 Test(authority, R21_what_one_has_lost_waits)
 {
+	uint64_t serial;
+
 	cr_assert_eq(give("acme/eng", 300, 399, NOW), 0);
 	cr_assert_eq(give("acme/eng", 300, 349, NOW + 100), 0);
 	cr_assert_eq(give("acme/ops", 340, 380, NOW + 101), -EEXIST);
@@ -115,7 +117,9 @@ Test(authority, R21_what_one_has_lost_waits)
 	cr_assert_eq(authority_next_vnid(&a, 349, NOW + 101), 400);
 	cr_assert_eq(give("acme/ops", 360, 380, NOW + AUTHORITY_LIFE), 0);
 	cr_assert_eq(authority_next_vnid(&a, 349, NOW + AUTHORITY_LIFE), 350);
+	serial = a.serial;
 	cr_assert_eq(authority_withdraw(&a, "acme/eng", &err), 0);
+	cr_assert_gt(a.serial, serial, "of two words the later shows");
 	cr_assert_eq(authority_withdraw(&a, "acme/eng", &err), -ENOENT);
 	cr_assert_eq(give("acme/ops", 345, 380, NOW + AUTHORITY_LIFE), -EEXIST);
 	cr_assert_eq(give("acme/eng", 345, 349, NOW + AUTHORITY_LIFE), 0, "but for the same one");

@@ -275,6 +275,12 @@ Test(upstream, R22_time_to_wait)
 
 	view = upstream_look(&u, &servers[0].addresses[0], 1000);
 	cr_assert_eq(view.timeout, UPSTREAM_FIRST_MS);
+	silent(1, 1000, 1300);
+	cr_assert_eq(upstream_look(&u, &servers[1].addresses[0], 1300).timeout, 2 * UPSTREAM_FIRST_MS);
+	silent(1, 1300, 1900);
+	cr_assert_eq(upstream_look(&u, &servers[1].addresses[0], 1900).timeout, 4 * UPSTREAM_FIRST_MS);
+	silent(1, 1900, 3100);
+	cr_assert_eq(upstream_look(&u, &servers[1].addresses[0], 3100).timeout, UPSTREAM_MOST_MS);
 	for (int i = 0; i < 50; i++)
 		replied(0, 10, 1000 + i);
 	view = upstream_look(&u, &servers[0].addresses[0], 2000);
