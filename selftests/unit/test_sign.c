@@ -40,6 +40,7 @@ Test(sign, R25_a_signature_is_of_one_key_one_context_and_these_bytes)
 	cr_assert_eq(sign_bytes(keys[0], "statement", "abc", 3, sig), 0);
 	cr_assert(sign_verify(public, "statement", "abc", 3, sig));
 	cr_assert_not(sign_verify(public, "delegation", "abc", 3, sig));
+	cr_assert_not(sign_verify(public, "statemenT", "abc", 3, sig));
 	cr_assert_not(sign_verify(public, "statemen", "tabc", 4, sig));
 	cr_assert_not(sign_verify(public, "statement", "abd", 3, sig));
 	cr_assert_not(sign_verify(public, "statement", "ab", 2, sig));

@@ -201,6 +201,7 @@ Test(statement, R22_denials_are_about_what_they_span)
 	};
 	cr_assert(ask_answered(&name, &s), "acme is between");
 	cr_assert_not(ask_answered(&zone, &s), "an end is not");
+	cr_assert_not(ask_answered(&(struct ask){ .kind = ASK_ZONE, .name = "aaa" }, &s), "nor is the other");
 	s.before[0] = '\0';
 	cr_assert(ask_answered(&zone, &s));
 	strcpy(s.zone, "acme");
