@@ -25,9 +25,9 @@ CFLAGS  ?= -O2 -g
 ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANITIZE) -I. -I$(B) -D_GNU_SOURCE
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member -fno-strict-aliasing -I. -Ibpf
 
-LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor
+LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor -lcrypto
 LIBS_DPS   := -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
-LIBS_CTL   := -lcurl -lcjson
+LIBS_CTL   := -lcurl -lcjson -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
 
 SRC_lib    := $(wildcard lib/*.c)
@@ -45,7 +45,7 @@ OBJ_agent := $(call obj,$(SRC_lib) $(SRC_loader) $(SRC_agent))
 OBJ_dps   := $(call obj,$(SRC_lib) $(SRC_dps))
 OBJ_ctl   := $(call obj,$(SRC_lib) $(SRC_ctl))
 MAINS     := $(foreach d,agent dps ctl,$(B)/$(d)/main.o)
-OBJ_unit  := $(call obj,$(SRC_unit)) $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps)))
+OBJ_unit  := $(call obj,$(SRC_unit)) $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl)))
 OBJ_prog  := $(call obj,$(SRC_prog) $(SRC_lib) $(SRC_loader))
 TOOLS     := $(patsubst selftests/tools/%.c,$(B)/selftests/%,$(SRC_tool))
 
@@ -106,7 +106,7 @@ $(B)/selftests/unit-tests: $(OBJ_unit)
 $(B)/selftests/prog-tests: $(OBJ_prog)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lmnl -lcriterion
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lmnl -lcrypto -lcriterion
 
 $(TOOLS): $(B)/selftests/%: selftests/tools/%.c
 	$(call say,CC,$@)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/pki.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/usage.h"
@@ -295,6 +296,8 @@ const struct command commands[] = {
 	{ "resolve", "--network N --from VM --to VM", "ask what happens to a packet", 0, 0, TAKES_PAIR,
 	  run_resolve },
 	{ "status", "", "what the service says of itself", 0, 0, 0, run_status },
+	{ "pki", "root|server|host|admin|key [NAME]",
+	  "make certificates and keys, here and without the service", 1, 2, TAKES_PKI, pki_run },
 	{ 0 },
 };
 

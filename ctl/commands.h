@@ -11,6 +11,7 @@
 #include "ctl/client.h"
 
 #define COMMAND_ARGS_MAX 2
+#define COMMAND_ADDRESSES_MAX 8
 
 /* Everything that any command may be told. NULL: not said. */
 struct options {
@@ -18,6 +19,9 @@ struct options {
 	bool json;
 	const char *file;
 	const char *network, *from, *to, *proto, *port, *from_port;
+	const char *dir, *domain, *days;
+	const char *addresses[COMMAND_ADDRESSES_MAX];
+	int n_addresses;
 	const char *args[COMMAND_ARGS_MAX];
 	int n_args;
 };
@@ -25,6 +29,7 @@ struct options {
 enum option_bit {
 	TAKES_FILE = 1,
 	TAKES_PAIR = 2,
+	TAKES_PKI = 4,
 };
 
 struct command {

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ctl/commands.h"
+#include "ctl/pki.h"
 #include "lib/cleanup.h"
 #include "lib/usage.h"
 
@@ -22,6 +23,10 @@ enum option_key {
 	OPT_PROTO,
 	OPT_PORT,
 	OPT_FROM_PORT,
+	OPT_DIR,
+	OPT_DOMAIN,
+	OPT_DAYS,
+	OPT_ADDRESS,
 };
 
 /* Options that every command takes, before or after its name. */
@@ -46,6 +51,15 @@ static const struct argp_option pair_options[] = {
 	{ "proto", OPT_PROTO, "PROTO", 0, "name or number (tcp where a port is given)", 0 },
 	{ "port", OPT_PORT, "PORT", 0, "destination port", 0 },
 	{ "from-port", OPT_FROM_PORT, "PORT", 0, "source port", 0 },
+	{ 0 },
+};
+
+static const struct argp_option pki_options[] = {
+	{ "dir", OPT_DIR, "DIR", 0, "where certificates and keys are, and go (" PKI_DIR_DEFAULT ")", 0 },
+	{ "domain", OPT_DOMAIN, "DOMAIN", 0, "whose server it is; '.' is the root", 0 },
+	{ "address", OPT_ADDRESS, "ADDRESS", 0,
+	  "an IP address that a certificate is for, too; may be repeated", 0 },
+	{ "days", OPT_DAYS, "N", 0, "how long a certificate is good (365; 3650 for the root)", 0 },
 	{ 0 },
 };
 
@@ -100,6 +114,20 @@ static error_t parse_special(int key, char *arg, struct argp_state *state)
 	case OPT_FROM_PORT:
 		o->from_port = arg;
 		return 0;
+	case OPT_DIR:
+		o->dir = arg;
+		return 0;
+	case OPT_DOMAIN:
+		o->domain = arg;
+		return 0;
+	case OPT_DAYS:
+		o->days = arg;
+		return 0;
+	case OPT_ADDRESS:
+		if (o->n_addresses == COMMAND_ADDRESSES_MAX)
+			usage_error(state, "at most %d addresses", COMMAND_ADDRESSES_MAX);
+		o->addresses[o->n_addresses++] = arg;
+		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
@@ -141,7 +169,9 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
 
 static int run_command(const struct command *command, int argc, char **argv, struct options *o)
 {
-	const struct argp special = { command->takes & TAKES_FILE ? file_options : pair_options,
+	const struct argp special = { command->takes & TAKES_FILE  ? file_options
+				      : command->takes & TAKES_PKI ? pki_options
+								   : pair_options,
 				      parse_special,
 				      NULL,
 				      NULL,
