@@ -120,9 +120,9 @@ ns_add() {
 	done
 }
 
-# wire NS1 DEV1 ADDR1 NS2 DEV2 ADDR2 [MTU]
+# wire NS1 DEV1 ADDR1 NS2 DEV2 ADDR2: with the MTU $WIRE_MTU (1500)
 wire() {
-	ip link add "$2" netns "$P-$1" mtu "${7:-1500}" type veth peer name "$5" netns "$P-$4" mtu "${7:-1500}"
+	ip link add "$2" netns "$P-$1" mtu "${WIRE_MTU:-1500}" type veth peer name "$5" netns "$P-$4" mtu "${WIRE_MTU:-1500}"
 	[ "$3" = - ] || on "$1" ip addr add "$3" dev "$2"
 	[ "$6" = - ] || on "$4" ip addr add "$6" dev "$5"
 	on "$1" ip link set "$2" up
