@@ -22,10 +22,10 @@ struct copies {
 	struct __sk_buff *skb;
 	const struct packet *p;
 	const struct dove_group *group; /* the part that is at hand */
-	__u32 room;			/* that the skb has for outer headers */
-	__u32 mtu;			/* the least of all ways to other hosts; 0: not looked at */
+	__u16 room;			/* that the skb has for outer headers */
+	__u16 mtu;			/* the least of all ways to other hosts; 0: not looked at */
+	short rc;			/* 0, or why the rest gets none */
 	bool skipped;			/* some host's copy was too big */
-	int rc;				/* 0, or why the rest gets none */
 };
 
 /*
