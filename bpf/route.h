@@ -50,12 +50,12 @@ static __always_inline bool route_ends(const struct packet *p)
 	return p->to_gateway && p->ttl <= 1;
 }
 
-/* One hop less to live; the IPv4 header's checksum follows (RFC 1624). */
-static __always_inline int route_hop(struct __sk_buff *skb, struct packet *p)
+/* One hop less to live; the IPv4 header's checksum follows (RFC 1624). `before` bytes precede the VM's frame. */
+static __always_inline int route_hop(struct __sk_buff *skb, struct packet *p, const __u32 before)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
-	struct ipv6hdr *ip6 = data + sizeof(struct ethhdr);
-	struct iphdr *ip4 = data + sizeof(struct ethhdr);
+	struct ipv6hdr *ip6 = data + before + sizeof(struct ethhdr);
+	struct iphdr *ip4 = data + before + sizeof(struct ethhdr);
 	__u32 check;
 
 	if (p->eth_proto == bpf_htons(ETH_P_IPV6)) {

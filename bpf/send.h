@@ -68,12 +68,16 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
 			       .policy = d->policy,
 			       .sequence = d->t->revision,
 			       .track = d->flags & DOVE_RULE_TRACK && d->verdict == DOVE_VERDICT_ALLOW };
-	int rc = make_room(skb, !ip_is_v4(&d->t->host));
+	bool v4 = ip_is_v4(&d->t->host);
+	int rc = make_room(skb, !v4);
 
 	if (rc == -EALREADY)
 		return segment_first(skb, p);
 	if (rc)
 		return -DOVE_ENCAP_FAILED;
+	/* Only now: what is cut first comes back, and must have its hop left. */
+	if (p->to_gateway)
+		TRY(v4 ? route_hop(skb, p, sizeof(struct outer4)) : route_hop(skb, p, sizeof(struct outer6)));
 	return outer_write(skb, p, &d->t->host, host, &label, d->t->mac);
 }
 
@@ -92,8 +96,6 @@ static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p,
 		return too_big(skb, p, host->mtu);
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
-	if (p->to_gateway)
-		TRY(route_hop(skb, p));
 	TRY(encapsulate(skb, p, d, host));
 	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
 		p->action = TC_ACT_UNSPEC;
@@ -133,7 +135,7 @@ static __noinline int send_to_neighbour(struct __sk_buff *skb, struct packet *p,
 	if (d->flags & DOVE_RULE_TRACK && d->verdict == DOVE_VERDICT_ALLOW)
 		flow_remember(p, key.vnid, to->endpoint, d->judged.sequence);
 	if (p->to_gateway)
-		TRY(route_hop(skb, p));
+		TRY(route_hop(skb, p, 0));
 	if (readdress(skb, p, to->mac))
 		return -DOVE_ENCAP_FAILED;
 	skb->mark = 0;

@@ -308,6 +308,16 @@ struct frame frame_vm(const struct vm_frame *v)
 	return f;
 }
 
+/* Virtio 1.2, 5.1.6.2: the field has the sum over what stands for the IP header, and the device adds the rest. */
+struct frame frame_offloaded(const struct vm_frame *v)
+{
+	struct frame f = frame_vm(v);
+	size_t at = l4_at(v);
+
+	frame_put(&f, at + (v->proto == IPPROTO_TCP ? 16 : 6), 2, pseudo_sum(&f, 14, v->proto, f.len - at));
+	return f;
+}
+
 /* ---- ARP and neighbour discovery ---- */
 
 struct frame frame_arp(const struct arp_fields *a)

@@ -81,6 +81,7 @@ struct vm_frame {
 };
 
 struct frame frame_vm(const struct vm_frame *v);
+struct frame frame_offloaded(const struct vm_frame *v); /* TCP or UDP, whose checksum is still to be made */
 /* l4_at() - where what follows the IP header, or the extension headers, begins in the frame. */
 size_t l4_at(const struct vm_frame *v);
 uint8_t icmp_proto(enum family family);

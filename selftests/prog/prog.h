@@ -165,7 +165,8 @@ void expect_end(const struct run *r, int action, enum dove_reason reason);
 void expect_sent(const struct run *r, enum dove_reason reason);
 /*
  * expect_end() with TC_ACT_SHOT; the agent has at most the event that samples
- * what senders' packets end for. `again`: one was sent less than 100 ms ago.
+ * what senders' packets end for. `again`: one was sent already, and the next
+ * only comes when 100 ms have gone by, which none here waits for or rules out.
  */
 void expect_dropped(const struct run *r, enum dove_reason reason);
 void expect_dropped_again(const struct run *r, enum dove_reason reason);

@@ -101,7 +101,7 @@ void tap_write_offloaded(const struct tap *t, const struct vm_frame *v, uint16_t
 				      .csum_offset = v->proto == 6 ? 16 : 6,
 				      .hdr_len = l4_at(v) + (v->proto == 6 ? 20 : 8),
 				      .gso_size = gso_size };
-	struct frame f = frame_vm(v);
+	struct frame f = frame_offloaded(v);
 
 	if (gso_size)
 		hdr.gso_type = v->proto == 17		  ? 5 /* VIRTIO_NET_HDR_GSO_UDP_L4 */

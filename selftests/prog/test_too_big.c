@@ -259,8 +259,8 @@ Test(too_big, R13_a_checksum_that_was_to_be_made_is_not_made_in_the_answer)
 		struct dove_translation t = allow_to(&vm2);
 		struct vm_frame v = of_size(f, &vm2, protos[i / FAMILIES], 1500);
 		struct dove_ip speaker = v.dst;
-		struct frame sent = frame_vm(&v), want = icmp_error(&sent, TOLD_TOO_BIG, HOST2_MTU, &speaker),
-			     got;
+		struct frame sent = frame_offloaded(&v),
+			     want = icmp_error(&sent, TOLD_TOO_BIG, HOST2_MTU, &speaker), got;
 
 		begin(case_text("IPv%u, protocol %u", f ? 6 : 4, v.proto));
 		port_put(tap.ifindex, &vm1, DOVE_PORT_VM);
