@@ -271,7 +271,7 @@ static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, cons
 					 : verdict_name(t->verdict));
 	cJSON_AddNumberToObject(one, "policy", t->policy);
 	cJSON_AddNumberToObject(one, "sequence", t->revision);
-	cJSON_AddStringToObject(one, "state", t->state == DOVE_PENDING ? "pending" : "active");
+	cJSON_AddStringToObject(one, "state", t->gate & DOVE_GATE_SHUT ? "pending" : "active");
 	cJSON_AddNumberToObject(one, "expires_in", left > 0 ? (int64_t)left : 0);
 	cJSON_AddStringToObject(one, "mac", mac_format((const struct mac_addr *)t->mac, mac));
 	cJSON_AddBoolToObject(one, "local", t->local);

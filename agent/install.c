@@ -235,14 +235,33 @@ int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache
 		if (in.t.verdict != DOVE_VERDICT_ALLOW)
 			in.t.expires = clock_now() + REFUSAL_LIFETIME_S * SECOND_NS;
 	}
-	in.t.state = pending ? DOVE_PENDING : DOVE_ACTIVE;
+	in.t.gate = pending ? DOVE_GATE_SHUT : 0;
 	entry_store(a, &in.key, &in.t);
 	*out = in;
 	return 0;
 }
 
-void install_activate(struct agent *a, struct installed *in)
+/* Nobody is between the count of those who came and the ring. */
+static bool all_in_ring(uint64_t gate)
 {
-	in->t.state = DOVE_ACTIVE;
+	return (uint32_t)gate == (uint32_t)((gate & ~DOVE_GATE_SHUT) / DOVE_GATE_HELD);
+}
+
+bool install_open(struct agent *a, struct installed *in)
+{
+	struct dove_opening opening = { .key = in->key, .expires = in->t.expires };
+
+	if (!in->t.gate)
+		return true;
+	opening.gate = all_in_ring(in->t.gate) ? in->t.gate : 0;
+	in->t.gate = loader_open_gate(a->loader, &opening) ? 0 : opening.gate;
+	return !in->t.gate;
+}
+
+void install_open_anyway(struct agent *a, struct installed *in)
+{
+	if (!in->t.gate)
+		return;
+	in->t.gate = 0;
 	entry_store(a, &in->key, &in->t);
 }

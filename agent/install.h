@@ -27,7 +27,13 @@ struct installed {
 int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache_key *asked, bool pending,
 		   struct installed *out, struct json_error *err);
 
-/* install_activate() - let packets pass by it from now on. */
-void install_activate(struct agent *a, struct installed *in);
+/*
+ * install_open() - let packets pass by it from now on, all that waited being
+ * sent. False: others came meanwhile; they are in the ring, or about to be.
+ */
+bool install_open(struct agent *a, struct installed *in);
+
+/* install_open_anyway() - the same, and those that came meanwhile may be overtaken. */
+void install_open_anyway(struct agent *a, struct installed *in);
 
 #endif

@@ -43,6 +43,8 @@
 #define SCAN_MAX_MS 30000
 /* A round that lets questions go may make others ready; those beyond wait for the next tick. */
 #define SETTLE_ROUNDS_MAX 4
+/* Who sends faster than the agent sends on would never find the way open. */
+#define RELEASE_ROUNDS_MAX 32
 /* Frames on the wire are no longer than this; so many are sent on before others get their turn. */
 #define CUT_FRAME_MAX 16384
 #define CUT_AT_ONCE 1024
@@ -214,18 +216,32 @@ static void packet_drop(struct miss *m, struct question *q, struct packet *p)
 	free(p);
 }
 
-/* Nobody waits any more: new packets may pass in the kernel, by whatever was answered. */
-static void question_open(struct miss *m, struct question *q)
+/* Nobody waits any more: new packets may pass in the kernel, by whatever was answered. True: all of it is open. */
+static bool question_open(struct miss *m, struct question *q)
+{
+	struct left_pending *left, *tmp;
+
+	LL_FOREACH_SAFE(q->left, left, tmp)
+	{
+		if (!install_open(m->agent, &left->in))
+			continue;
+		LL_DELETE(q->left, left);
+		free(left);
+	}
+	return install_open(m->agent, &q->in) && !q->left;
+}
+
+/* Nobody waits here; who came in this moment may be overtaken, which is better than that all wait. */
+static void question_open_anyway(struct miss *m, struct question *q)
 {
 	while (q->left) {
 		struct left_pending *left = q->left;
 
 		LL_DELETE(q->left, left);
-		install_activate(m->agent, &left->in);
+		install_open_anyway(m->agent, &left->in);
 		free(left);
 	}
-	if (q->in.t.state == DOVE_PENDING)
-		install_activate(m->agent, &q->in);
+	install_open_anyway(m->agent, &q->in);
 }
 
 /* The next answer may be for other ports, and this one's entry is to be opened, too, when the time has come. */
@@ -233,14 +249,14 @@ static void question_leave(struct question *q)
 {
 	struct left_pending *left;
 
-	if (q->in.t.state != DOVE_PENDING)
+	if (!q->in.t.gate)
 		return;
 	left = malloc(sizeof(*left));
 	if (!left)
 		abort();
 	left->in = q->in;
 	LL_APPEND(q->left, left);
-	q->in.t.state = DOVE_ACTIVE;
+	q->in.t.gate = 0;
 }
 
 /* An entry that the new answer has replaced must not come back. */
@@ -261,7 +277,7 @@ static void question_free(struct miss *m, struct question *q)
 {
 	while (q->waiting)
 		packet_drop(m, q, q->waiting);
-	question_open(m, q);
+	question_open_anyway(m, q);
 	if (q->state == QUEUED)
 		DL_DELETE(q->port->queued, q);
 	if (!--q->port->n_questions)
@@ -350,19 +366,22 @@ static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
 static void ring_drain(struct miss *m);
 
 /*
- * In order: those that wait, those that came up meanwhile, and only then may
- * new ones pass in the kernel.
+ * In order: those that wait, those that came up meanwhile, and only when there
+ * are none may new ones pass in the kernel.
  */
 static void question_release(struct miss *m, struct question *q)
 {
-	for (int round = 0; round < 2; round++) {
+	bool open = false;
+
+	for (int round = 0; round < RELEASE_ROUNDS_MAX && !open; round++) {
 		while (q->waiting)
 			if (!packet_send_on(m, q, q->waiting))
 				return;
-		if (!round)
-			ring_drain(m);
+		ring_drain(m);
+		open = !q->waiting && question_open(m, q);
 	}
-	question_open(m, q);
+	if (!open)
+		question_open_anyway(m, q);
 	question_state(q, ANSWERED);
 }
 
@@ -702,7 +721,7 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		packets_expire(m, q, now);
 		if (q->waiting || q->state == ASKED)
 			continue;
-		question_open(m, q);
+		question_open_anyway(m, q);
 		if (now - q->changed > LINGER_NS)
 			question_free(m, q);
 	}

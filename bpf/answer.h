@@ -91,7 +91,12 @@ static __always_inline int arp_turn(struct __sk_buff *skb, const struct packet *
 static __always_inline int address_find(const struct packet *p, struct dove_cache_key *key,
 					struct decision *d)
 {
-	TRY(translation_of_pair(p, key, d));
+	int rc = translation_of_pair(p, key, d);
+
+	if (rc) {
+		gate_left(d, false); /* a question need not keep its place among packets */
+		return rc;
+	}
 	if (d->verdict == DOVE_VERDICT_NO_ENDPOINT)
 		return translation_of_nobody(d, -DOVE_NO_ENDPOINT);
 	return d->verdict == DOVE_VERDICT_GATEWAY ? translation_of_nobody(d, 0) : 0;

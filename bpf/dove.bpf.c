@@ -129,4 +129,25 @@ int dove_trace(struct __sk_buff *skb)
 	return 0;
 }
 
+/*
+ * The agent, by BPF_PROG_TEST_RUN: the packets that waited for this entry are
+ * all sent. 0: its gate is open now, or it is another entry. 1: somebody came
+ * meanwhile, and `gate` says who.
+ */
+SEC("syscall")
+int dove_open(struct dove_opening *asked)
+{
+	struct dove_cache_key key = asked->key;
+	struct dove_translation *t = translation_lookup(&key);
+	__u64 before;
+
+	if (!t || t->expires != asked->expires)
+		return 0;
+	before = __sync_val_compare_and_swap(&t->gate, asked->gate, 0);
+	if (before == asked->gate || !(before & DOVE_GATE_SHUT))
+		return 0;
+	asked->gate = before;
+	return 1;
+}
+
 char LICENSE[] SEC("license") = "GPL";

@@ -264,8 +264,7 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
 }
 
 /* What can't be decided yet goes to the agent; what was looked up is a hit or a miss. */
-static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, const struct decision *d,
-				       int rc)
+static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, struct decision *d, int rc)
 {
 	switch (-rc) {
 	case DOVE_HELD_MISS:
@@ -273,6 +272,7 @@ static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, 
 	case DOVE_HELD_FLOW:
 		count(DOVE_COUNT_MISSES, p->len);
 		rc = hold(skb, p, rc);
+		gate_left(d, !is_drop(-rc));
 		break;
 	case DOVE_ENCAPSULATED:
 	case DOVE_DELIVERED_LOCAL:

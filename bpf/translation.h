@@ -13,25 +13,40 @@
 #include "stale.h"
 
 struct decision {
-	const struct dove_translation *t;
+	struct dove_translation *t;
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
+	bool follows; /* t's gate is shut: the packet is counted there, and goes where those before it went */
 	struct judgement judged;
 };
 
-static __always_inline const struct dove_translation *translation_lookup(const struct dove_cache_key *key)
+static __always_inline struct dove_translation *translation_lookup(const struct dove_cache_key *key)
 {
-	const struct dove_translation *t = bpf_map_lookup_elem(&dove_cache, key);
+	struct dove_translation *t = bpf_map_lookup_elem(&dove_cache, key);
 
 	return t ? t : bpf_map_lookup_elem(&dove_denied, key);
 }
 
-static __always_inline bool usable(const struct dove_translation *t, const struct packet *p)
+/* The agent may open the gate between a look at it and the count: then the count says so. */
+static __always_inline bool gate_lets(struct decision *d, const struct packet *p)
 {
-	if (!t || bpf_ktime_get_coarse_ns() >= t->expires)
-		return false;
-	return t->state == DOVE_ACTIVE || p->hook == HOOK_DOOR || p->hook == HOOK_TRACE;
+	if (!(d->t->gate & DOVE_GATE_SHUT) || p->hook == HOOK_DOOR || p->hook == HOOK_TRACE)
+		return true;
+	d->follows = __sync_fetch_and_add(&d->t->gate, 1) & DOVE_GATE_SHUT;
+	return !d->follows;
+}
+
+/* The packet that was counted at the gate is in the ring, or has come to nothing. */
+static __always_inline void gate_left(struct decision *d, bool held)
+{
+	if (d->follows && d->t)
+		__sync_fetch_and_add(&d->t->gate, held ? DOVE_GATE_HELD : -1ull);
+}
+
+static __always_inline bool usable(struct decision *d, const struct packet *p)
+{
+	return d->t && bpf_ktime_get_coarse_ns() < d->t->expires && gate_lets(d, p);
 }
 
 static __always_inline bool rule_matches(const struct dove_rule *r, const struct packet *p)
@@ -85,7 +100,7 @@ static __always_inline int decide_exactly(const struct packet *p, struct dove_ca
 	if (scope & DOVE_SCOPE_TO_PORT)
 		key->to_port = p->to_port;
 	d->t = translation_lookup(key);
-	if (!usable(d->t, p))
+	if (!usable(d, p))
 		return -DOVE_HELD_MISS;
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
@@ -100,7 +115,7 @@ static __always_inline int translation_of_pair(const struct packet *p, struct do
 	key->dst = route_target(p);
 	key->source = p->source;
 	d->t = translation_lookup(key);
-	if (!usable(d->t, p))
+	if (!usable(d, p))
 		return -DOVE_HELD_MISS;
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;

@@ -386,6 +386,14 @@ int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t r
 	return door_read(l->door_fd, ifindex, frame, room);
 }
 
+bool loader_open_gate(struct loader *l, struct dove_opening *opening)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = opening, .ctx_size_in = sizeof(*opening));
+	int rc = bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.dove_open), &opts);
+
+	return !rc && !opts.retval;
+}
+
 int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len, struct dove_traced *out)
 {
 	struct __sk_buff ctx = { .ingress_ifindex = ifindex };

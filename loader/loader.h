@@ -126,6 +126,14 @@ int loader_send_on(struct loader *l, uint16_t way, uint32_t ifindex, const void 
 int loader_cut_fd(const struct loader *l);
 int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room);
 
+/*
+ * loader_open_gate() - open a translation's gate, if it still is as
+ * opening->gate says. False: it is not, and opening->gate is what it is now.
+ * True also where the entry is gone, or is another.
+ */
+struct dove_opening;
+bool loader_open_gate(struct loader *l, struct dove_opening *opening);
+
 /* loader_trace() - what would become of a frame (as from a port's VM): 0 and *out, or -errno. */
 struct dove_traced;
 int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len,

@@ -164,6 +164,23 @@ enum dove_state {
 	DOVE_PENDING = 1, /* packets before this one still wait in the agent: follow them */
 };
 
+/*
+ * dove_translation.gate: 0 is open. While packets that came before still wait
+ * in the agent it is shut, and who comes joins them: the low half counts who
+ * came, the upper half (below the bit that shuts it) who is in the ring. The
+ * agent opens it by comparing and swapping (the program dove_open), which
+ * can't succeed while anybody is on the way whom it has not seen.
+ */
+#define DOVE_GATE_SHUT 0x8000000000000000ull
+#define DOVE_GATE_HELD 0x100000000ull
+
+/* What dove_open is asked, and answers: `gate` is what it was when that was not as expected. */
+struct dove_opening {
+	struct dove_cache_key key;
+	__u64 expires; /* tells this entry from one that has replaced it */
+	__u64 gate;
+};
+
 #define DOVE_RULES_MAX 8
 
 /* One rule of a pair, first match wins. Port ranges are inclusive, 0..65535 is any (also no ports). */
@@ -181,11 +198,12 @@ struct dove_translation {
 	struct dove_ip host; /* underlay address of the destination's host: key of dove_hosts */
 	__u64 revision;	     /* S: destination network's revision it was made at */
 	__u64 expires;
+	__u64 gate;	/* DOVE_GATE_* */
 	__u32 vnid;	/* the destination's; of a refusal, the network whose policy refuses */
 	__u32 endpoint; /* the destination's */
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
-	__u8 state;   /* enum dove_state */
+	__u8 pad;
 	__u8 scope;   /* DOVE_SCOPE_*; 0: decided here, by rules or at once */
 	__u8 n_rules; /* 0: verdict and policy hold for every packet of the key */
 	__u8 mac[6];  /* the destination's */
@@ -491,7 +509,7 @@ _Static_assert(sizeof(struct dove_addr_key) == 24, "no hidden padding in a key")
 _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_rule) == 16, "no hidden padding");
-_Static_assert(sizeof(struct dove_translation) == 56 + 16 * DOVE_RULES_MAX, "no hidden padding");
+_Static_assert(sizeof(struct dove_translation) == 64 + 16 * DOVE_RULES_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_fragment_key) == 44, "no hidden padding in a key");

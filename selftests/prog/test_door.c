@@ -27,18 +27,18 @@ static struct run send_again(uint16_t way, const struct vm_frame *v)
 /* What waits is sent before the entry becomes active, so that nothing overtakes it. */
 Test(door, R11_pending_entries_are_open_to_it)
 {
-	static const enum dove_state states[] = { DOVE_PENDING, DOVE_ACTIVE };
+	static const uint64_t gates[] = { DOVE_GATE_SHUT, 0 };
 
-	for (size_t i = 0; i < ARRAY_SIZE(states) * 4; i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(gates) * 4; i++) {
 		enum family inner = i & 1, outer = i >> 1 & 1;
 		struct dove_translation t = allow_to(&vm2);
 		struct vm_frame v = udp_in(inner, &vm2);
 		struct frame want;
 		struct run r;
 
-		begin(case_text("%s, IPv%u in IPv%u", states[i / 4] == DOVE_PENDING ? "pending" : "active",
-				inner ? 6 : 4, outer ? 6 : 4));
-		t.state = states[i / 4];
+		begin(case_text("%s, IPv%u in IPv%u", gates[i / 4] ? "shut" : "open", inner ? 6 : 4,
+				outer ? 6 : 4));
+		t.gate = gates[i / 4];
 		t.host = ip_in(outer, HOST2);
 		cache_put(&vm2, &t);
 		r = send_again(DOVE_DOOR_SENT, &v);
@@ -54,14 +54,14 @@ Test(door, R11_reasons_come_back_and_nothing_is_held_again)
 {
 	static const struct {
 		enum dove_verdict verdict;
-		enum dove_state state;
+		uint64_t gate;
 		enum dove_reason reason;
 	} cases[] = {
-		{ DOVE_VERDICT_DENY, DOVE_ACTIVE, DOVE_DENIED },
-		{ DOVE_VERDICT_DENY, DOVE_PENDING, DOVE_DENIED },
-		{ DOVE_VERDICT_NO_ENDPOINT, DOVE_ACTIVE, DOVE_NO_ENDPOINT },
-		{ DOVE_VERDICT_NO_PLACE, DOVE_ACTIVE, DOVE_NO_PLACE },
-		{ DOVE_VERDICT_NO_SERVICE, DOVE_ACTIVE, DOVE_NO_SERVICE },
+		{ DOVE_VERDICT_DENY, 0, DOVE_DENIED },
+		{ DOVE_VERDICT_DENY, DOVE_GATE_SHUT, DOVE_DENIED },
+		{ DOVE_VERDICT_NO_ENDPOINT, 0, DOVE_NO_ENDPOINT },
+		{ DOVE_VERDICT_NO_PLACE, 0, DOVE_NO_PLACE },
+		{ DOVE_VERDICT_NO_SERVICE, 0, DOVE_NO_SERVICE },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
@@ -69,8 +69,9 @@ Test(door, R11_reasons_come_back_and_nothing_is_held_again)
 		struct vm_frame v = udp_to(&vm2);
 		struct run r;
 
-		begin(case_text("%s, state %u", reason_name(cases[i].reason), cases[i].state));
-		t.state = cases[i].state;
+		begin(case_text("%s, gate %s", reason_name(cases[i].reason),
+				cases[i].gate ? "shut" : "open"));
+		t.gate = cases[i].gate;
 		answer_put(&vm2, &t);
 		r = send_again(DOVE_DOOR_SENT, &v);
 		expect_dropped(&r, cases[i].reason);
@@ -168,14 +169,14 @@ Test(door, R11_pieces_wait_behind_what_waits)
 	struct run r;
 
 	begin("pending");
-	t.state = DOVE_PENDING;
+	t.gate = DOVE_GATE_SHUT;
 	cache_put(&vm2, &t);
 	r = send_again(DOVE_DOOR_CUT, &v);
 	check(expect_held(&r, DOVE_HELD_MISS)->ifindex == PORT, "not the port's");
 	expect_door_reason(DOVE_HELD_MISS);
 
 	begin("active");
-	t.state = DOVE_ACTIVE;
+	t.gate = 0;
 	cache_put(&vm2, &t);
 	r = send_again(DOVE_DOOR_CUT, &v);
 	expect_sent(&r, DOVE_ENCAPSULATED);
@@ -311,7 +312,7 @@ Test(door, R11_questions_that_waited_are_answered)
 	agent = agents_device();
 	port = tap_open("port1");
 	port_put(port.ifindex, &vm1, DOVE_PORT_VM);
-	t.state = DOVE_PENDING;
+	t.gate = DOVE_GATE_SHUT;
 	cache_put(&vm2, &t);
 	write_door(&agent, DOVE_DOOR_SENT, port.ifindex, &f);
 	reply.operation = 2;

@@ -114,16 +114,17 @@ Test(trace, R11_what_is_known)
 		const struct vm *to;
 		enum dove_verdict verdict;
 		enum dove_reason reason;
-		uint8_t state, flags;
+		uint64_t gate;
+		uint8_t flags;
 	} cases[] = {
-		{ &vm2, DOVE_VERDICT_ALLOW, DOVE_ENCAPSULATED, DOVE_ACTIVE, 0 },
-		{ &vm2, DOVE_VERDICT_ALLOW, DOVE_ENCAPSULATED, DOVE_PENDING, DOVE_RULE_TRACK },
-		{ &vm3, DOVE_VERDICT_ALLOW, DOVE_DELIVERED_LOCAL, DOVE_ACTIVE, DOVE_RULE_TRACK },
-		{ &vm2, DOVE_VERDICT_DENY, DOVE_DENIED, DOVE_ACTIVE, 0 },
-		{ &vm2, DOVE_VERDICT_DENY, DOVE_DENIED, DOVE_ACTIVE, DOVE_RULE_REPLIES },
-		{ &vm2, DOVE_VERDICT_REJECT, DOVE_REJECTED, DOVE_ACTIVE, 0 },
-		{ &vm2, DOVE_VERDICT_NO_PLACE, DOVE_NO_PLACE, DOVE_ACTIVE, 0 },
-		{ &vm2, DOVE_VERDICT_NO_SERVICE, DOVE_NO_SERVICE, DOVE_ACTIVE, 0 },
+		{ &vm2, DOVE_VERDICT_ALLOW, DOVE_ENCAPSULATED, 0, 0 },
+		{ &vm2, DOVE_VERDICT_ALLOW, DOVE_ENCAPSULATED, DOVE_GATE_SHUT, DOVE_RULE_TRACK },
+		{ &vm3, DOVE_VERDICT_ALLOW, DOVE_DELIVERED_LOCAL, 0, DOVE_RULE_TRACK },
+		{ &vm2, DOVE_VERDICT_DENY, DOVE_DENIED, 0, 0 },
+		{ &vm2, DOVE_VERDICT_DENY, DOVE_DENIED, 0, DOVE_RULE_REPLIES },
+		{ &vm2, DOVE_VERDICT_REJECT, DOVE_REJECTED, 0, 0 },
+		{ &vm2, DOVE_VERDICT_NO_PLACE, DOVE_NO_PLACE, 0, 0 },
+		{ &vm2, DOVE_VERDICT_NO_SERVICE, DOVE_NO_SERVICE, 0, 0 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases) * FAMILIES; i++) {
@@ -133,7 +134,7 @@ Test(trace, R11_what_is_known)
 		struct dove_traced want;
 
 		begin(case_text("IPv%u, case %zu", f ? 6 : 4, i / FAMILIES));
-		t.state = cases[i / FAMILIES].state;
+		t.gate = cases[i / FAMILIES].gate;
 		t.flags = cases[i / FAMILIES].flags;
 		answer_put(cases[i / FAMILIES].to, &t);
 		want = known(f, cases[i / FAMILIES].to, &t, cases[i / FAMILIES].reason);

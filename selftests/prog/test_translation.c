@@ -47,13 +47,13 @@ Test(translation, R11_pending_and_expired_are_misses)
 	struct run r;
 
 	begin("pending");
-	t.state = DOVE_PENDING;
+	t.gate = DOVE_GATE_SHUT;
 	cache_put(&vm2, &t);
 	r = send_udp(&vm2);
 	expect_held(&r, DOVE_HELD_MISS);
 
 	begin("expired");
-	t.state = DOVE_ACTIVE;
+	t.gate = 0;
 	t.expires = now_ns() - SECOND;
 	cache_put(&vm2, &t);
 	r = send_udp(&vm2);
@@ -372,13 +372,13 @@ Test(translation, R11_exact_entry_pending_or_expired_is_a_miss)
 	struct run r;
 
 	scope_world("pending", scope, DOVE_VERDICT_ALLOW);
-	t.state = DOVE_PENDING;
+	t.gate = DOVE_GATE_SHUT;
 	map_put(dove_cache, &key, &t);
 	r = send_flow(6, 1, 443);
 	expect_held(&r, DOVE_HELD_MISS);
 
 	scope_world("expired", scope, DOVE_VERDICT_ALLOW);
-	t.state = DOVE_ACTIVE;
+	t.gate = 0;
 	t.expires = now_ns() - SECOND;
 	map_put(dove_cache, &key, &t);
 	r = send_flow(6, 1, 443);
