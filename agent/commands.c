@@ -178,6 +178,7 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "events_lost", stat_sum(a, DOVE_COUNT_EVENTS_LOST));
 	cJSON_AddNumberToObject(s, "flows", stat_sum(a, DOVE_COUNT_FLOWS));
 	cJSON_AddNumberToObject(s, "flows_full", stat_sum(a, DOVE_COUNT_FLOWS_FULL));
+	cJSON_AddNumberToObject(s, "copies_lost", stat_sum(a, DOVE_COUNT_COPIES_LOST));
 	sub = cJSON_AddObjectToObject(s, "agent");
 	cJSON_AddNumberToObject(sub, "requests", m->requests);
 	cJSON_AddNumberToObject(sub, "requests_failed", m->failed);

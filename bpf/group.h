@@ -87,8 +87,10 @@ static long copy_to_host(__u32 i, struct copies *c)
 		return 1;
 	addr = c->group->at[i].host;
 	host = bpf_map_lookup_elem(&dove_hosts, &addr);
-	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
+	if (!host || !(host->flags & DOVE_HOST_REACHABLE)) {
+		count(DOVE_COUNT_COPIES_LOST, c->skb->len);
 		return 0;
+	}
 	if (c->skb->len - c->room - sizeof(struct ethhdr) > host->mtu) {
 		c->skipped = true;
 		return 0;

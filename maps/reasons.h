@@ -99,6 +99,7 @@ enum dove_counter {
 	DOVE_COUNT_EVENTS_LOST,
 	DOVE_COUNT_FLOWS,      /* entries made in dove_flows */
 	DOVE_COUNT_FLOWS_FULL, /* entries that found no room: their replies may not pass */
+	DOVE_COUNT_COPIES_LOST, /* of what went to many: the way to that host is not known */
 	DOVE_STATS_MAX,
 };
 

@@ -46,6 +46,7 @@ const char *reason_name(uint32_t index)
 		[DOVE_COUNT_EVENTS_LOST] = "(events lost)",
 		[DOVE_COUNT_FLOWS] = "(flows)",
 		[DOVE_COUNT_FLOWS_FULL] = "(flows full)",
+		[DOVE_COUNT_COPIES_LOST] = "(copies lost)",
 	};
 
 	return index < DOVE_STATS_MAX && names[index] ? names[index] : "(no reason)";

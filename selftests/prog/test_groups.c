@@ -241,6 +241,7 @@ Test(groups, R3_hosts_that_cannot_have_it_are_left_out)
 	group_add_host(&g, &host2);
 	begin_many(V4, "unknown, unreachable, well");
 	group_put(&key, &g);
+	will_count(DOVE_COUNT_COPIES_LOST, 2);
 	r = run_vm(&v);
 	expect_replicated(&r);
 	expect_copy_to_host2(V4, &r.in, REVISION);
@@ -251,6 +252,7 @@ Test(groups, R3_hosts_that_cannot_have_it_are_left_out)
 	map_get(dove_hosts, &host2, &host);
 	host.flags = 0;
 	map_put(dove_hosts, &host2, &host);
+	will_count(DOVE_COUNT_COPIES_LOST, 3);
 	r = run_vm(&v);
 	expect_replicated(&r);
 	all_silent();
