@@ -57,6 +57,13 @@ const volatile bool cfg_tunnel_vxlan =
 	false;			   /* the tunnel device is a VXLAN one: this kernel has no Geneve */
 const volatile __u32 cfg_door = 0; /* ifindex of the agent's own device */
 
+/*
+ * 0, and the verifier does not know. Up to 6.6 it looks at the body of a loop
+ * by bpf_loop() once, with what holds before the loop, and takes out what can't
+ * happen then: what the body changes and reads again must begin with this.
+ */
+volatile __u32 unknown_zero;
+
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;
 /* What became of the packet that was traced last. */
