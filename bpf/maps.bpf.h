@@ -19,7 +19,7 @@
 	} name SEC(".maps")
 
 MAP(dove_ports, BPF_MAP_TYPE_HASH, __u32, struct dove_port, 4096, 0);
-MAP(dove_budgets, BPF_MAP_TYPE_HASH, __u32, struct dove_budget, 4096, 0);
+MAP(dove_budgets, BPF_MAP_TYPE_HASH, __u32, struct dove_budget, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_addrs, BPF_MAP_TYPE_HASH, struct dove_addr_key, struct dove_addr, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_cache, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 65536, 0);
 MAP(dove_denied, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 16384, 0);
@@ -51,6 +51,7 @@ struct {
 /* Set before load, the verifier drops what is switched off. */
 const volatile bool cfg_origin_check = true;  /* hold our own packets to the numbers we watch */
 const volatile bool cfg_refuse_stale = false; /* drop what is stale, where delivering it would be safe */
+const volatile __u32 cfg_refused = DOVE_REFUSED_RETURN; /* enum dove_refused */
 const volatile bool cfg_policy_stats = true;
 const volatile __s32 cfg_outer_dscp = -1; /* of what we send; -1: the VM's own */
 const volatile bool cfg_tunnel_vxlan =
