@@ -10,6 +10,8 @@
  *   pmtu.c      what routers say of the way to them
  *   miss.c      packets that wait: ask once, install, send on in order
  *   group.c     who gets what a VM sends to many
+ *   check.c     packets from the underlay that only the service can judge
+ *   moved.c     VMs that have left: packets wait, and are sent on to where they are
  *   flows.c     flows that replies rest on: ask again, move with their VM
  *   install.c   an answer of the service -> entries of dove_cache and dove_denied
  *   events.c    stale, refused, moved ...: log them, and act on them
@@ -46,6 +48,7 @@ struct agent_config {
 	bool origin_check;
 	bool refuse_stale;
 	bool tcx;
+	enum dove_refused refused;
 	bool hints;		/* tell an origin that its policy is stale */
 	uint32_t cache_entries; /* 0: default */
 	uint32_t hold_rate;	/* bytes a second that a device's packets for the agent may have */
@@ -72,6 +75,8 @@ struct agent {
 	struct state *state;
 	struct group *group;
 	struct flows *flows;
+	struct moved *moved;
+	struct check *check;
 	struct pmtu *pmtu;
 };
 
@@ -110,7 +115,7 @@ int agent_run(const struct agent_config *config);
 /* agent_forget_translations() - empty dove_cache and dove_denied; returns how many entries there were. */
 int agent_forget_translations(struct agent *a);
 
-/* agent_set_budget() - what a device (ifindex), or a network (VNID | DOVE_BUDGET_NETWORK), may cost others. */
+/* agent_set_budget() - what a device (ifindex), a network (VNID | DOVE_BUDGET_NETWORK), or a host (id | DOVE_BUDGET_HOST), may cost others. */
 void agent_set_budget(const struct agent *a, uint32_t id);
 
 /* map_count() - entries of a map, counted up to max: those that change meanwhile may count twice, or not. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "check.h"
 #include "events.h"
 #include "flows.h"
 #include "group.h"
@@ -14,6 +15,7 @@
 #include "lib/json.h"
 #include "lib/version.h"
 #include "miss.h"
+#include "moved.h"
 #include "nics.h"
 #include "ports.h"
 #include "trace.h"
@@ -172,7 +174,9 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 		cJSON_AddNumberToObject(reasons, reason_names[i], stat_sum(a, i));
 	cJSON_AddNumberToObject(s, "hits", stat_sum(a, DOVE_COUNT_HITS));
 	cJSON_AddNumberToObject(s, "misses", stat_sum(a, DOVE_COUNT_MISSES));
-	cJSON_AddNumberToObject(s, "questions", m->questions);
+	cJSON_AddNumberToObject(s, "questions",
+				m->questions + check_counters(a->check)->asked +
+					moved_counters(a->moved)->asked);
 	cJSON_AddNumberToObject(s, "stale", stat_sum(a, DOVE_COUNT_STALE));
 	cJSON_AddNumberToObject(s, "newer", stat_sum(a, DOVE_COUNT_NEWER));
 	cJSON_AddNumberToObject(s, "events_lost", stat_sum(a, DOVE_COUNT_EVENTS_LOST));
@@ -203,6 +207,16 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(sub, "sent", flows_counters(a->flows)->sent);
 	cJSON_AddNumberToObject(sub, "received", flows_counters(a->flows)->received);
 	cJSON_AddNumberToObject(sub, "dropped", flows_counters(a->flows)->dropped);
+	sub = cJSON_AddObjectToObject(s, "relays");
+	cJSON_AddNumberToObject(sub, "waited", moved_counters(a->moved)->waited);
+	cJSON_AddNumberToObject(sub, "sent_on", moved_counters(a->moved)->sent_on);
+	cJSON_AddNumberToObject(sub, "dropped", moved_counters(a->moved)->dropped);
+	cJSON_AddNumberToObject(sub, "asked", moved_counters(a->moved)->asked);
+	sub = cJSON_AddObjectToObject(s, "checks");
+	cJSON_AddNumberToObject(sub, "asked", check_counters(a->check)->asked);
+	cJSON_AddNumberToObject(sub, "current", check_counters(a->check)->current);
+	cJSON_AddNumberToObject(sub, "forwarded", check_counters(a->check)->forwarded);
+	cJSON_AddNumberToObject(sub, "dropped", check_counters(a->check)->dropped);
 	cJSON_AddItemToObject(s, "policies", policy_stats(a));
 	control_done(rq, s);
 }

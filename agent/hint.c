@@ -130,8 +130,11 @@ void hint_send(struct hint *h, const struct dove_event *ev)
 	struct hint_message m = { .ev = *ev };
 	struct ip_addr origin = from_dove_ip(&ev->origin);
 
-	if (!h->agent->config.hints || underlay_is_self(h->agent->underlay, &origin))
+	/* Who only sent it on has no translation of it; and has told its origin. */
+	if (!h->agent->config.hints || ev->relays || underlay_is_self(h->agent->underlay, &origin))
 		return;
+	/* What is refused next can be given back. */
+	underlay_need(h->agent->underlay, &origin);
 	if (!bucket_takes(&h->out)) {
 		h->counters.limited++;
 		return;

@@ -10,12 +10,14 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "check.h"
 #include "dps.h"
 #include "flows.h"
 #include "group.h"
 #include "install.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "moved.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -35,8 +37,6 @@
 #define TICK_MS 100
 /* The answer to a packet may need a second question (its ports), seldom a third (a change meanwhile). */
 #define TRIES_MAX 4
-/* Packets from the underlay that wait for /v1/check. */
-#define CHECKS_MAX 64
 /* Translations asked for ahead of their expiry in one go. */
 #define REFRESH_AT_ONCE 256
 #define SCAN_BATCH 512
@@ -114,17 +114,11 @@ struct miss {
 	struct port_queue *ports, *turn;
 	struct miss_counters counters;
 	uint64_t bytes, lifetime;
-	int requests, checks, drained;
+	int requests, drained;
 	bool consuming, held_back;
 	bool settling;	 /* questions are being released: not from within */
 	bool opened;	 /* a next hop was found: questions in NEXT_HOP may go on */
 	bool stragglers; /* packets came for questions that are answered */
-};
-
-struct check {
-	struct miss *miss;
-	uint32_t vnid, len, gso_size, ifindex;
-	uint8_t data[];
 };
 
 const struct miss_counters *miss_counters(const struct miss *m)
@@ -421,7 +415,7 @@ void miss_next_hop(struct miss *m)
 
 /* ---- asking ---- */
 
-static cJSON *key_json(const struct dove_cache_key *key)
+cJSON *miss_key_json(const struct dove_cache_key *key)
 {
 	struct ip_addr dst = from_dove_ip(&key->dst);
 	uint32_t external = external_of(&key->dst);
@@ -549,7 +543,7 @@ static void ask_some(struct miss *m)
 		if (!q->waiting)
 			m->counters.refreshed++;
 		keys->at[keys->n++] = q;
-		cJSON_AddItemToArray(list, key_json(&q->asked));
+		cJSON_AddItemToArray(list, miss_key_json(&q->asked));
 	}
 	m->counters.questions += keys->n;
 	m->counters.requests++;
@@ -579,55 +573,13 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	ask_queued(m);
 }
 
-/* ---- packets from the underlay whose policy is not known here ---- */
-
-static void on_checked(const struct dps_reply *r, void *arg)
-{
-	_free_ struct check *c = arg;
-	struct miss *m = c->miss;
-
-	m->checks--;
-	if (!dps_ok(r)) {
-		m->counters.dropped_late++;
-		return;
-	}
-	watch_policy(m->agent->watch, c->vnid, json_get(r->json, "policy"));
-	if (cJSON_IsTrue(json_get(r->json, "current")))
-		loader_send_on(m->agent->loader, DOVE_DOOR_RECEIVED, c->ifindex, c->data, c->len,
-			       c->gso_size);
-	else
-		m->counters.dropped_late++;
-}
-
-static void check_packet(struct miss *m, const struct dove_held *held)
-{
-	struct check *c;
-	cJSON *body;
-
-	if (m->checks >= CHECKS_MAX) {
-		m->counters.dropped_bound++;
-		return;
-	}
-	c = malloc(sizeof(*c) + held->len);
-	if (!c)
-		return;
-	*c = (struct check){ .miss = m,
-			     .vnid = held->vnid,
-			     .len = held->len,
-			     .gso_size = held->gso_size,
-			     .ifindex = held->ifindex };
-	memcpy(c->data, held->data, held->len);
-	body = key_json(&held->key);
-	cJSON_AddNumberToObject(body, "vnid", held->vnid);
-	cJSON_AddNumberToObject(body, "policy", held->policy);
-	cJSON_AddNumberToObject(body, "sequence", held->sequence);
-	m->checks++;
-	m->counters.questions++;
-	m->counters.requests++;
-	dps_call(m->agent->dps, "POST", "/v1/check", body, on_checked, c);
-}
-
 /* ---- the ring ---- */
+
+/* A packet that was given back is asked for anew, unless that has been done since it was sent. */
+static bool answers_returned(const struct question *q, const struct dove_held *held)
+{
+	return held->reason != DOVE_HELD_RETURNED || (uint32_t)q->in.t.revision != held->sequence;
+}
 
 static void packet_take(struct miss *m, const struct dove_held *held)
 {
@@ -637,7 +589,11 @@ static void packet_take(struct miss *m, const struct dove_held *held)
 		q = question_new(m, &held->key, held->ifindex);
 	if (!q || !packet_wait(m, q, held))
 		m->counters.dropped_bound++;
-	else if (q->state == ANSWERED)
+	else if (q->state == ANSWERED && !answers_returned(q, held)) {
+		/* By an answer that was refused already it would come back again. */
+		q->asked = held->key;
+		question_state(q, QUEUED);
+	} else if (q->state == ANSWERED)
 		m->stragglers = true;
 }
 
@@ -649,8 +605,10 @@ static int on_held(void *arg, void *data, size_t size)
 	if (size >= sizeof(*held) && held->len <= size - sizeof(*held)) {
 		if (held->group)
 			group_take(m->agent->group, held);
-		else if (held->reason == DOVE_HELD_UNKNOWN)
-			check_packet(m, held);
+		else if (held->reason == DOVE_HELD_UNKNOWN || held->reason == DOVE_HELD_REFUSED)
+			check_take(m->agent->check, held);
+		else if (held->reason == DOVE_HELD_MOVED)
+			moved_take(m->agent->moved, held);
 		else if (held->reason == DOVE_HELD_FLOW)
 			flows_take(m->agent->flows, held);
 		else

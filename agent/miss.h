@@ -41,6 +41,9 @@ void miss_drain(struct miss *m);
  */
 void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted);
 
+/* miss_key_json() - the key as the service is asked for it. */
+cJSON *miss_key_json(const struct dove_cache_key *key);
+
 const struct miss_counters *miss_counters(const struct miss *m);
 uint32_t miss_waiting(const struct miss *m);
 

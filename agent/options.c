@@ -282,11 +282,29 @@ static int config_numbers(const cJSON *json, struct agent_config *c, struct json
 	return 0;
 }
 
+static int config_refused(const cJSON *json, struct agent_config *c, struct json_error *err)
+{
+	static const char *const names[] = { [DOVE_REFUSED_DROP] = "drop",
+					     [DOVE_REFUSED_RETURN] = "return",
+					     [DOVE_REFUSED_FORWARD] = "forward" };
+	const char *name = NULL;
+
+	if (json_str_opt(json, "refused", &name, err))
+		return -EINVAL;
+	for (size_t i = 0; name && i < ARRAY_SIZE(names); i++) {
+		if (strcmp(names[i], name))
+			continue;
+		c->refused = i;
+		name = NULL;
+	}
+	return name ? json_fail(err, "refused", "'%s' is none of drop, return, forward", name) : 0;
+}
+
 static const char *const config_fields[] = { "host",	     "dps",	   "run_dir",	  "pin_dir",
 					     "tls_cert",     "tls_key",	   "tls_ca",	  "origin_check",
 					     "refuse_stale", "tcx",	   "hints",	  "cache_entries",
 					     "hold_rate",    "hold_burst", "answer_rate", "copy_rate",
-					     "outer_dscp",   NULL };
+					     "outer_dscp",   "refused",	   NULL };
 
 void options_config_file(struct options *o)
 {
@@ -295,6 +313,7 @@ void options_config_file(struct options *o)
 	cJSON *json;
 
 	c->origin_check = c->tcx = c->hints = true;
+	c->refused = DOVE_REFUSED_RETURN;
 	c->hold_rate = DEFAULT_HOLD_RATE;
 	c->hold_burst = DEFAULT_HOLD_BURST;
 	c->answer_rate = DEFAULT_ANSWER_RATE;
@@ -305,6 +324,6 @@ void options_config_file(struct options *o)
 	json = config_read(o->config_file, &err);
 	if (!json || (!cJSON_IsObject(json) && json_fail(&err, NULL, "not a JSON object")) ||
 	    json_only(json, config_fields, &err) || config_texts(json, c, &err) ||
-	    config_numbers(json, c, &err))
+	    config_numbers(json, c, &err) || config_refused(json, c, &err))
 		die(o->config_file, err.field, err.text);
 }

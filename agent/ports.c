@@ -14,6 +14,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "loader/rtnl.h"
+#include "moved.h"
 #include "nics.h"
 #include "state.h"
 #include "watch.h"
@@ -22,6 +23,10 @@
 #define ADDRS_MAX 4096
 /* How long a new port waits for the service's watch to cover its network. */
 #define WATCH_WAIT_MS 5000
+/* A VM whose device is gone may be on its way to another host: its place is given up when none has claimed it. */
+#define RELEASE_AFTER_S 2
+/* A place that was given up between our looking and our claim may be claimed all the same. */
+#define CLAIMS_MAX 3
 
 enum port_state {
 	PORT_CLAIMING, /* asking the service for the place */
@@ -45,9 +50,13 @@ struct port {
 	uint8_t kind, delivery;
 	uint32_t mtu;	       /* the device's */
 	uint64_t place_before; /* revision of the place before our claim */
-	struct request *rq;    /* the `port add` that waits */
+	char host_before[64];  /* and whose it was; "": nobody's */
+	int claims;
+	bool prepared;	    /* what belongs to it is in the maps, though the place is not ours yet */
+	struct request *rq; /* the `port add` that waits */
 	struct event *timeout;
 	bool closed_member;
+	bool vanished; /* its device is gone */
 };
 
 struct ports {
@@ -168,7 +177,7 @@ static void addr_store(struct port *port, const struct ip_addr *addr, const stru
 	if (bpf_map_update_elem(maps->addrs, &key, &may, BPF_ANY) ||
 	    bpf_map_update_elem(maps->local, &place, &local, BPF_ANY))
 		log_error("%s: entering an address: %s", port->device, strerror(errno));
-	bpf_map_delete_elem(maps->moved, &place);
+	moved_here(port->ports->agent->moved, port->vnid, addr);
 }
 
 static void addr_remove(struct port *port, const struct ip_addr *addr)
@@ -273,15 +282,43 @@ static void on_released(const struct dps_reply *r, void *arg)
 		log_warn("giving up a place: %s", r->error);
 }
 
-static void place_release(const struct port *port)
-{
+/* A release that waits; by its claim's id it can't hit whoever has the place by then. */
+struct release {
+	struct agent *agent;
 	char path[512];
+};
+
+static void on_release_due(evutil_socket_t fd, short what, void *arg)
+{
+	_free_ struct release *release = arg;
+
+	dps_call(release->agent->dps, "DELETE", release->path, NULL, on_released, NULL);
+}
+
+static void place_release(const struct port *port, int after_s)
+{
+	struct release *release = malloc(sizeof(*release));
+	struct timeval tv = { .tv_sec = after_s };
 	size_t len;
 
-	place_path(port, path, sizeof(path));
-	len = strlen(path);
-	snprintf(path + len, sizeof(path) - len, "?claim=%s", port->claim);
-	dps_call(port->ports->agent->dps, "DELETE", path, NULL, on_released, NULL);
+	if (!release)
+		abort();
+	release->agent = port->ports->agent;
+	place_path(port, release->path, sizeof(release->path));
+	len = strlen(release->path);
+	snprintf(release->path + len, sizeof(release->path) - len, "?claim=%s", port->claim);
+	if (after_s)
+		event_base_once(release->agent->base, -1, EV_TIMEOUT, on_release_due, release, &tv);
+	else
+		on_release_due(-1, 0, release);
+}
+
+/* Packets that still come for it are kept until it is known where it is. */
+static void port_leave(struct port *port)
+{
+	if (port->state == PORT_UP)
+		moved_left(port->ports->agent->moved, port->vnid, port->addrs, port->n_addrs);
+	port_silence(port);
 }
 
 /* Take the port apart, in the order in which nothing slips through: mute, detach, forget. */
@@ -290,14 +327,14 @@ static void port_remove(struct port *port, bool release)
 	struct agent *a = port->ports->agent;
 	uint32_t key = port->ifindex;
 
-	port_silence(port);
+	port_leave(port);
 	loader_detach(a->loader, port->ifindex);
 	bpf_map_delete_elem(a->maps->ports, &key);
 	bpf_map_delete_elem(a->maps->budgets, &key);
 	if (port->closed_member)
 		rtnl_bridge_member_set(port->ifindex, false);
 	if (release && port->claim[0] && port->state != PORT_LOST)
-		place_release(port);
+		place_release(port, port->vanished ? RELEASE_AFTER_S : 0);
 	port_free(port);
 	/* While ports are being restored the file knows more than the list does. */
 	if (!a->ports->restoring)
@@ -309,10 +346,10 @@ static void port_fail(struct port *port, const char *why)
 	if (port->rq)
 		control_fail(port->rq, "%s", why);
 	port->rq = NULL;
-	if (port->state == PORT_CLAIMING)
+	if (port->state == PORT_CLAIMING && !port->prepared)
 		port_free(port);
 	else
-		port_remove(port, true);
+		port_remove(port, port->state != PORT_CLAIMING);
 }
 
 /* ---- port add, step by step ---- */
@@ -456,74 +493,143 @@ static int port_attach(struct port *port, struct error *err)
 	return loader_attach_port(port->ports->agent->loader, port->ifindex, err);
 }
 
-/* What the service says of the endpoint whose place is ours now. */
-static int placed_parse(struct port *port, const cJSON *json, struct json_error *err)
+/* Who the endpoint is. Its addresses are entered as expected: packets for it find it from the moment of our claim on. */
+static int identity_parse(struct port *port, const cJSON *json, struct json_error *err)
 {
 	uint64_t vnid, id;
-	const char *mac, *claim;
+	const char *mac;
 	const cJSON *addrs, *one;
-	struct ip_addr list[64];
-	int n = 0;
 
 	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_uint(json, "id", 1, UINT32_MAX, &id, err) || json_str(json, "mac", &mac, err) ||
-	    json_str(json, "claim", &claim, err) || json_list(json, "addresses", ADDRS_MAX, &addrs, err))
+	    json_list(json, "addresses", ADDRS_MAX, &addrs, err))
 		return -EINVAL;
-	if (mac_parse(mac, &port->mac) || strlen(claim) >= sizeof(port->claim))
+	if (mac_parse(mac, &port->mac))
 		return json_fail(err, "mac", "not a MAC address");
 	port->vnid = vnid;
 	port->id = id;
-	snprintf(port->claim, sizeof(port->claim), "%s", claim);
+	free(port->addrs);
+	port->n_addrs = 0;
+	port->addrs = calloc(cJSON_GetArraySize(addrs) + 1, sizeof(*port->addrs));
 	cJSON_ArrayForEach (one, addrs)
-		if (n < (int)ARRAY_SIZE(list) && !ip_parse(cJSON_GetStringValue(one), &list[n]))
-			n++;
-	forget_old_ways(port, list, n);
+		if (!ip_parse(cJSON_GetStringValue(one), &port->addrs[port->n_addrs]))
+			port->n_addrs++;
 	return 0;
 }
+
+/*
+ * Ready to receive before the claim: nobody sends here before that, and from
+ * then on everybody may, though the watch has not brought the numbers yet. It
+ * can't send yet, for no address is its own.
+ */
+static void port_expect(struct port *port, uint64_t revision)
+{
+	struct agent *a = port->ports->agent;
+	struct dove_local local = { .sequence = port->place_before,
+				    .ifindex = port->ifindex,
+				    .endpoint = port->id,
+				    .mtu = port->mtu,
+				    .delivery = port->delivery };
+
+	memcpy(local.mac, port->mac.b, sizeof(local.mac));
+	watch_expect(a->watch, port->vnid, revision);
+	for (int i = 0; i < port->n_addrs; i++) {
+		struct dove_place_key place = { .addr = to_dove_ip(&port->addrs[i]), .vnid = port->vnid };
+
+		if (bpf_map_update_elem(a->maps->local, &place, &local, BPF_NOEXIST) && errno != EEXIST)
+			log_error("dove_local: %s: %s", port->device, strerror(errno));
+	}
+}
+
+static void place_read(struct port *port);
 
 static void on_placed(const struct dps_reply *r, void *arg)
 {
 	struct port *port = arg;
 	struct timeval wait = { .tv_sec = WATCH_WAIT_MS / 1000 };
-	struct json_error json_err = {};
-	struct error err;
+	struct json_error err = {};
+	const char *claim;
 
+	if (r->status == 409 && port->claims < CLAIMS_MAX) {
+		place_read(port);
+		return;
+	}
 	if (!dps_ok(r) || !r->json) {
 		port_fail(port, r->error[0] ? r->error : "the policy service gave no answer");
 		return;
 	}
-	if (placed_parse(port, r->json, &json_err)) {
-		port_fail(port, json_err.text);
-		return;
-	}
-	port->state = PORT_STARTING;
-	if (port_attach(port, &err)) {
+	if (identity_parse(port, r->json, &err) || json_str(r->json, "claim", &claim, &err)) {
 		port_fail(port, err.text);
 		return;
 	}
+	snprintf(port->claim, sizeof(port->claim), "%s", claim);
+	port->state = PORT_STARTING;
+	if (port->ifindex < 0) {
+		port_fail(port, "the device went away");
+		return;
+	}
+	forget_old_ways(port, port->addrs, port->n_addrs);
 	state_save(port->ports->agent);
 	port->timeout = evtimer_new(port->ports->agent->base, on_watch_timeout, port);
 	evtimer_add(port->timeout, &wait);
 	port_try_up(port);
 }
 
-static void on_place_read(const struct dps_reply *r, void *arg)
+static void place_claim(struct port *port)
 {
-	struct port *port = arg;
-	struct json_error err = {};
+	cJSON *body = cJSON_CreateObject();
 	char path[512];
-	cJSON *body;
 
-	if (!dps_ok(r) || !r->json ||
-	    json_uint(r->json, "revision", 0, JSON_INT_MAX, &port->place_before, &err)) {
-		port_fail(port, r->error[0] ? r->error : err.text);
-		return;
-	}
-	body = cJSON_CreateObject();
+	port->claims++;
 	cJSON_AddStringToObject(body, "host", port->ports->agent->config.host);
 	cJSON_AddNumberToObject(body, "revision", port->place_before);
 	place_path(port, path, sizeof(path));
 	dps_call(port->ports->agent->dps, "PUT", path, body, on_placed, port);
+}
+
+/* Another host was faster: the place is not what we saw, and not free. */
+static bool place_is_lost(const struct port *port, const char *host)
+{
+	return port->claims && host[0] && strcmp(host, port->host_before);
+}
+
+static void on_place_read(const struct dps_reply *r, void *arg)
+{
+	struct port *port = arg;
+	const char *host = cJSON_GetStringValue(json_get(r->json, "host"));
+	struct json_error json_err = {};
+	uint64_t revision;
+	struct error err;
+
+	if (!dps_ok(r) || !r->json ||
+	    json_uint(r->json, "revision", 0, JSON_INT_MAX, &port->place_before, &json_err) ||
+	    json_uint(r->json, "network_revision", 0, JSON_INT_MAX, &revision, &json_err) ||
+	    identity_parse(port, r->json, &json_err)) {
+		port_fail(port, r->error[0] ? r->error : json_err.text);
+		return;
+	}
+	if (place_is_lost(port, host ? host : "")) {
+		port_fail(port, "another host has claimed the place meanwhile");
+		return;
+	}
+	snprintf(port->host_before, sizeof(port->host_before), "%s", host ? host : "");
+	if (!port->prepared) {
+		port->prepared = true;
+		if (port_attach(port, &err)) {
+			port_fail(port, err.text);
+			return;
+		}
+	}
+	port_expect(port, revision);
+	place_claim(port);
+}
+
+static void place_read(struct port *port)
+{
+	char path[512];
+
+	place_path(port, path, sizeof(path));
+	dps_call(port->ports->agent->dps, "GET", path, NULL, on_place_read, port);
 }
 
 /* A bridge carries one network: its members have nothing else that keeps two apart. */
@@ -581,7 +687,6 @@ void ports_add(struct ports *p, const char *device, const char *network, const c
 {
 	struct rtnl_link link;
 	struct port *port;
-	char path[512];
 
 	if (port_add_refused(p, device, network, endpoint, &link, rq))
 		return;
@@ -593,8 +698,7 @@ void ports_add(struct ports *p, const char *device, const char *network, const c
 	snprintf(port->network, sizeof(port->network), "%s", network);
 	snprintf(port->endpoint, sizeof(port->endpoint), "%s", endpoint);
 	p->list = port;
-	place_path(port, path, sizeof(path));
-	dps_call(p->agent->dps, "GET", path, NULL, on_place_read, port);
+	place_read(port);
 }
 
 void ports_del(struct ports *p, const char *device, struct request *rq)
@@ -628,7 +732,7 @@ void ports_numbers(struct ports *p, uint32_t vnid)
 
 static void port_lose(struct port *port)
 {
-	port_silence(port);
+	port_leave(port);
 	port->state = PORT_LOST;
 	if (port->rq)
 		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
@@ -717,10 +821,13 @@ void ports_device_gone(struct ports *p, int ifindex)
 		return;
 	log_warn("%s: the device of %s/%s is gone", port->device, port->network, port->endpoint);
 	port->closed_member = false;
-	if (port->state == PORT_CLAIMING)
+	port->vanished = true;
+	if (port->state == PORT_CLAIMING) {
+		port_silence(port);
 		port->ifindex = -1; /* the claim under way will find no device, and undo itself */
-	else
+	} else {
 		port_fail(port, "the device went away");
+	}
 }
 
 /* ---- showing and keeping ---- */

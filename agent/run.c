@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "check.h"
 #include "control.h"
 #include "dps.h"
 #include "events.h"
@@ -23,6 +24,7 @@
 #include "lib/notify.h"
 #include "loader/rtnl.h"
 #include "miss.h"
+#include "moved.h"
 #include "nics.h"
 #include "pmtu.h"
 #include "ports.h"
@@ -77,6 +79,8 @@ int agent_forget_translations(struct agent *a)
 	       map_clear(a->maps->denied, sizeof(struct dove_cache_key), NULL, NULL);
 }
 
+#define RETURNS_PER_ANSWER 20
+
 static struct dove_bucket bucket(uint64_t rate, uint64_t burst)
 {
 	return (struct dove_bucket){ .ns_per_1024 = SECOND_NS * 1024 / rate,
@@ -86,9 +90,11 @@ static struct dove_bucket bucket(uint64_t rate, uint64_t burst)
 void agent_set_budget(const struct agent *a, uint32_t id)
 {
 	const struct agent_config *c = &a->config;
+	/* A host stands for all of its ports, and gets back what is its own. */
+	uint32_t answers = id & DOVE_BUDGET_HOST ? c->answer_rate * RETURNS_PER_ANSWER : c->answer_rate;
 	struct dove_budget budget = {
 		.of = { [DOVE_BUDGET_HELD] = bucket(c->hold_rate, c->hold_burst),
-			[DOVE_BUDGET_ANSWERS] = bucket(c->answer_rate, c->answer_rate),
+			[DOVE_BUDGET_ANSWERS] = bucket(answers, answers),
 			[DOVE_BUDGET_COPIES] = bucket(c->copy_rate, c->copy_rate) },
 	};
 
@@ -174,6 +180,10 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = flows_open(a, &a->flows, err);
 	if (!rc)
+		rc = moved_open(a, &a->moved, err);
+	if (!rc)
+		rc = check_open(a, &a->check, err);
+	if (!rc)
 		rc = pmtu_open(a, &a->pmtu, err);
 	if (!rc)
 		rc = hint_open(a, &a->hint, err);
@@ -193,6 +203,8 @@ static void rooms_close(struct agent *a)
 	miss_close(a->miss);
 	group_close(a->group);
 	flows_close(a->flows);
+	moved_close(a->moved);
+	check_close(a->check);
 	pmtu_close(a->pmtu);
 	watch_close(a->watch);
 	underlay_close(a->underlay);
@@ -247,6 +259,7 @@ static int agent_start(struct agent *a, struct error *err)
 	struct loader_config loader = { .pin_dir = a->config.pin_dir,
 					.origin_check = a->config.origin_check,
 					.refuse_stale = a->config.refuse_stale,
+					.refused = a->config.refused,
 					.tcx = a->config.tcx,
 					.outer_dscp = a->config.outer_dscp,
 					.cache_entries = a->config.cache_entries };

@@ -13,6 +13,7 @@
 #include "loader/rtnl.h"
 #include "maps/wire.h"
 #include "miss.h"
+#include "moved.h"
 #include "nics.h"
 
 /* Changes of routes and neighbours come in bursts: look once after this. */
@@ -87,6 +88,13 @@ static void host_remove(struct underlay *u, struct host *h)
 }
 
 /* ---- next hops ---- */
+
+/* Whoever waits for the way to some host. */
+static void way_found(const struct agent *a)
+{
+	miss_next_hop(a->miss);
+	moved_next_hop(a->moved);
+}
 
 /*
  * The device that frames really leave by: the route may lead to a bridge, of
@@ -168,7 +176,7 @@ static void host_look(struct underlay *u, struct host *h)
 		log_debug("host %s: %s", h->name, rc ? strerror(-rc) : "reachable");
 	}
 	if (!rc && !was)
-		miss_next_hop(u->agent->miss);
+		way_found(u->agent);
 	if (rc)
 		refresh_in(u, RETRY_MS);
 }
@@ -229,6 +237,8 @@ void underlay_host(struct underlay *u, uint32_t id, const char *name, const stru
 	h->seen = true;
 	if (h->id == id && !strcmp(h->name, name))
 		return;
+	if (h->id != id)
+		agent_set_budget(u->agent, id | DOVE_BUDGET_HOST);
 	h->id = id;
 	snprintf(h->name, sizeof(h->name), "%s", name);
 	host_store(u, h);

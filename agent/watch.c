@@ -14,6 +14,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "moved.h"
 #include "nics.h"
 #include "ports.h"
 #include "prefixes.h"
@@ -25,8 +26,6 @@
 #define DEFAULT_LIFETIME_S 3600
 #define RECONNECT_MIN_MS 100
 #define RECONNECT_MAX_MS 5000
-/* How long an address that has left this host is answered with "moved". */
-#define MOVED_NS (60 * SECOND_NS)
 #define LIST_MAX (1u << 24)
 
 struct policy {
@@ -79,6 +78,25 @@ uint64_t watch_revision(const struct watch *w, uint32_t vnid)
 	struct network *n = network_find(w, vnid);
 
 	return n ? n->row.revision : 0;
+}
+
+void watch_expect(struct watch *w, uint32_t vnid, uint64_t revision)
+{
+	uint64_t now = clock_now();
+	struct dove_network row = { .revision = revision,
+				    .alive_until = now + ALIVE_NS,
+				    .judge_until = now + ALIVE_NS };
+
+	if (!network_find(w, vnid))
+		bpf_map_update_elem(w->agent->maps->networks, &vnid, &row, BPF_NOEXIST);
+}
+
+uint64_t watch_extend(const struct watch *w, uint32_t vnid, uint32_t sequence)
+{
+	uint64_t watched = watch_revision(w, vnid);
+	int64_t full = (int64_t)watched + (int32_t)(sequence - (uint32_t)watched);
+
+	return full < 0 ? sequence : full;
 }
 
 const char *watch_network_name(const struct watch *w, uint32_t vnid)
@@ -265,29 +283,6 @@ static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, 
 	return 0;
 }
 
-static bool moved_is_valid(const void *key, void *arg)
-{
-	const struct watch *w = arg;
-	struct dove_moved row;
-
-	return !bpf_map_lookup_elem(w->agent->maps->moved, key, &row) && clock_now() < row.until;
-}
-
-static void moved_store(struct watch *w, uint32_t vnid, const struct ip_addr *addr,
-			const struct ip_addr *host, uint64_t revision)
-{
-	struct dove_place_key key = { .addr = to_dove_ip(addr), .vnid = vnid };
-	struct dove_moved row = { .revision = revision, .until = clock_now() + MOVED_NS };
-
-	if (host)
-		row.host = to_dove_ip(host);
-	/* Those whose time is over make room when it is needed. */
-	if (bpf_map_update_elem(w->agent->maps->moved, &key, &row, BPF_ANY)) {
-		map_clear(w->agent->maps->moved, sizeof(key), moved_is_valid, w);
-		bpf_map_update_elem(w->agent->maps->moved, &key, &row, BPF_ANY);
-	}
-}
-
 static int gone_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
 {
 	const char *host = cJSON_GetStringValue(json_get(json, "host"));
@@ -310,7 +305,7 @@ static int gone_item(struct watch *w, struct network *n, const cJSON *json, stru
 		bool known = !underlay_choose(w->agent->underlay, json_get(json, "host_addresses"), &to);
 
 		for (int i = 0; i < n_addrs; i++)
-			moved_store(w, n->vnid, &addrs[i], known ? &to : NULL, revision);
+			moved_to(w->agent->moved, n->vnid, &addrs[i], known ? &to : NULL, revision);
 		flows_move(w->agent->flows, id32, known ? &to : NULL);
 	}
 	free(addrs);

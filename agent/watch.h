@@ -32,6 +32,16 @@ const struct watch_endpoint *watch_find(const struct watch *w, uint32_t vnid, ui
 /* watch_revision() - how far the network has been watched; 0 when it is not served here. */
 uint64_t watch_revision(const struct watch *w, uint32_t vnid);
 
+/*
+ * watch_expect() - a VM of this network is about to be placed here: until the
+ * watch covers the network, packets for it are judged by this revision alone,
+ * and what that can't say the service is asked for. Nothing where it is watched.
+ */
+void watch_expect(struct watch *w, uint32_t vnid, uint64_t revision);
+
+/* watch_extend() - the revision with these low 32 bits, as on the wire, that is nearest to the watched one. */
+uint64_t watch_extend(const struct watch *w, uint32_t vnid, uint32_t sequence);
+
 /* watch_network_name() - "?" when not served here. */
 const char *watch_network_name(const struct watch *w, uint32_t vnid);
 /* watch_policy_name() - "" when not known. */

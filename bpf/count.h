@@ -71,6 +71,8 @@ static __always_inline int finish(struct packet *p, int reason)
 	case DOVE_REJECTED:
 	case DOVE_SEGMENTING:
 	case DOVE_TUNNELED:
+	case DOVE_RELAYED:
+	case DOVE_RETURNED:
 		return p->action;
 	case DOVE_PASSED:
 	case DOVE_BRIDGED:

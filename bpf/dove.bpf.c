@@ -75,8 +75,17 @@ int dove_xdp(struct xdp_md *ctx)
 		return XDP_PASS; /* headers beyond the frame's first piece: TC can put them together */
 	if (!rc)
 		rc = strip_xdp(ctx, &p, to);
-	if (rc == -DOVE_PASSED || rc == -DOVE_HELD_UNKNOWN || rc == -DOVE_REPLICATED)
+	switch (-rc) { /* what only TC can do: copy, send on, give to the agent */
+	case DOVE_PASSED:
+	case DOVE_HELD_UNKNOWN:
+	case DOVE_HELD_MOVED:
+	case DOVE_HELD_REFUSED:
+	case DOVE_HELD_RETURNED:
+	case DOVE_REPLICATED:
+	case DOVE_RELAYED:
+	case DOVE_RETURNED:
 		return XDP_PASS;
+	}
 	return finish(&p, rc) == XDP_PASS && rc == -DOVE_STRIPPED ? XDP_PASS : XDP_DROP;
 }
 

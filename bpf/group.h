@@ -211,7 +211,7 @@ static __always_inline int group_fragment(struct packet *p)
  */
 __noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
 {
-	struct copies c = { .skb = skb, .p = p };
+	struct copies c = { .skb = skb, .p = p, .room = unknown_zero, .mtu = unknown_zero };
 
 	if (!p)
 		return -DOVE_MULTICAST;

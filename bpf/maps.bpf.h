@@ -19,7 +19,7 @@
 	} name SEC(".maps")
 
 MAP(dove_ports, BPF_MAP_TYPE_HASH, __u32, struct dove_port, 4096, 0);
-MAP(dove_budgets, BPF_MAP_TYPE_HASH, __u32, struct dove_budget, 4096, 0);
+MAP(dove_budgets, BPF_MAP_TYPE_HASH, __u32, struct dove_budget, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_addrs, BPF_MAP_TYPE_HASH, struct dove_addr_key, struct dove_addr, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_cache, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 65536, 0);
 MAP(dove_denied, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 16384, 0);
@@ -51,11 +51,19 @@ struct {
 /* Set before load, the verifier drops what is switched off. */
 const volatile bool cfg_origin_check = true;  /* hold our own packets to the numbers we watch */
 const volatile bool cfg_refuse_stale = false; /* drop what is stale, where delivering it would be safe */
+const volatile __u32 cfg_refused = DOVE_REFUSED_RETURN; /* enum dove_refused */
 const volatile bool cfg_policy_stats = true;
 const volatile __s32 cfg_outer_dscp = -1; /* of what we send; -1: the VM's own */
 const volatile bool cfg_tunnel_vxlan =
 	false;			   /* the tunnel device is a VXLAN one: this kernel has no Geneve */
 const volatile __u32 cfg_door = 0; /* ifindex of the agent's own device */
+
+/*
+ * 0, and the verifier does not know. Up to 6.6 it looks at the body of a loop
+ * by bpf_loop() once, with what holds before the loop, and takes out what can't
+ * happen then: what the body changes and reads again must begin with this.
+ */
+volatile __u32 unknown_zero;
 
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;

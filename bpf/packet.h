@@ -100,8 +100,10 @@ struct packet {
 	struct dove_ip origin; /* underlay address of the sending host; zero: this one */
 	__u16 outer_len;       /* of the headers that it came in */
 	__u8 outer_tos;
-	__u8 group; /* to many: DOVE_GROUP_* of this side, plus 1 */
-	bool track; /* its flow is to be remembered, for the replies */
+	__u8 group;    /* to many: DOVE_GROUP_* of this side, plus 1 */
+	bool track;    /* its flow is to be remembered, for the replies */
+	bool returned; /* it was ours, and is given back */
+	__u8 relays;   /* how many hosts have sent it on, because its VM had moved */
 };
 
 static __always_inline struct dove_ip ip_from_v4(__be32 addr)

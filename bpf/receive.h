@@ -7,6 +7,7 @@
 #include "flow.h"
 #include "group.h"
 #include "packet.h"
+#include "relay.h"
 #include "route.h"
 #include "stale.h"
 #include "tunnel.h"
@@ -61,27 +62,30 @@ static __always_inline struct dove_local *local_find(struct packet *p, struct do
 	return bpf_map_lookup_elem(&dove_local, key);
 }
 
-/* Who shall have it. One that has moved away, or was never here, is somebody else's. */
+/* Who shall have it: one who is here, or who has left lately. */
 static __noinline int destination_find(struct packet *p, struct dove_local **to)
 {
 	struct dove_place_key key = { .addr = p->dst, .vnid = p->vnid };
 	struct judgement none = {};
-	struct dove_moved *moved;
 
 	*to = local_find(p, &key);
 	if (*to)
 		return 0;
+	/* Its network may have left with it. */
+	TRY(relay_find(p, &key));
 	if (!bpf_map_lookup_elem(&dove_networks, &p->vnid))
 		return -DOVE_UNKNOWN_NETWORK;
 	none.sequence = p->sequence;
-	moved = bpf_map_lookup_elem(&dove_moved, &key);
-	if (moved && bpf_ktime_get_coarse_ns() < moved->until) {
-		none.wanted = moved->revision;
-		event_report(DOVE_EVENT_MOVED, p, &none, DOVE_MOVED);
-		return -DOVE_MOVED;
-	}
 	event_report(DOVE_EVENT_UNKNOWN_ENDPOINT, p, &none, DOVE_UNKNOWN_ENDPOINT);
 	return -DOVE_UNKNOWN_ENDPOINT;
+}
+
+/* What becomes of a packet below a floor. Who relayed it is not who sent it, and has no use for it. */
+static __always_inline __u32 refused_reason(const struct packet *p)
+{
+	if (cfg_refused == DOVE_REFUSED_DROP || p->hook == HOOK_DOOR)
+		return DOVE_REFUSED;
+	return cfg_refused == DOVE_REFUSED_RETURN && !p->relays ? DOVE_RETURNED : DOVE_HELD_REFUSED;
 }
 
 /* Is the policy that it was sent under still good enough? The checks of docs/staleness.md, in order. */
@@ -104,8 +108,8 @@ static __always_inline int policy_check(const struct packet *p, const struct dov
 		event_report(DOVE_EVENT_STALE, p, j, cfg_refuse_stale ? DOVE_STALE_REFUSED : DOVE_DELIVERED);
 		return cfg_refuse_stale ? -DOVE_STALE_REFUSED : 0;
 	case STALE_REFUSED:
-		event_report(DOVE_EVENT_REFUSED, p, j, DOVE_REFUSED);
-		return -DOVE_REFUSED;
+		event_report(DOVE_EVENT_REFUSED, p, j, refused_reason(p));
+		return -(int)refused_reason(p);
 	case STALE_UNKNOWN:
 		event_report(DOVE_EVENT_UNKNOWN, p, j, DOVE_HELD_UNKNOWN);
 		return -DOVE_HELD_UNKNOWN;
@@ -140,6 +144,8 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 		TRY(ecn_receive(inner + sizeof(struct ethhdr), end, p));
 		return -DOVE_REPLICATED;
 	}
+	if (unlikely(p->returned))
+		return returned_find(p);
 	TRY(destination_find(p, to));
 	TRY(policy_check(p, *to, &j));
 	if (p->track)
@@ -221,6 +227,12 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 	rc = receive(data, end, p->len, p, &to);
 	if (rc == -DOVE_REPLICATED)
 		return group_copy(skb, p, DOVE_GROUP_RECEIVED);
+	if (rc == -DOVE_RELAYED)
+		return relay(skb, p);
+	if (rc == -DOVE_RETURNED)
+		return give_back(skb, p);
+	if (rc == -DOVE_HELD_RETURNED)
+		return returned_take(skb, p);
 	if (rc)
 		return rc;
 	/*
@@ -237,7 +249,7 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 /* receive_skb(), and what can't be decided yet to the agent. */
 static __always_inline int receive_finish(struct __sk_buff *skb, struct packet *p, int rc)
 {
-	if (rc == -DOVE_HELD_UNKNOWN || rc == -DOVE_HELD_MISS)
+	if (-rc >= DOVE_HELD_MISS && -rc < DOVE_PASSED)
 		rc = hold(skb, p, rc);
 	return finish(p, rc);
 }

@@ -317,8 +317,8 @@ static __always_inline int tunnel_parse(const struct tunnel *t, struct packet *p
 	    t->option.opt_class != bpf_htons(DOVE_OPT_CLASS) || t->option.type != DOVE_OPT_TYPE ||
 	    t->option.words != DOVE_OPT_WORDS)
 		return -DOVE_GENEVE_OPTION;
-	/* Stages and returned packets belong to service paths; none leads to a host without appliances. */
-	if (bits >> 24 & ~DOVE_FLAG_TRACK)
+	/* Stages belong to service paths; none leads to a host without appliances. */
+	if (bits >> 28)
 		return -DOVE_GENEVE_OPTION;
 	p->vnid = bpf_ntohl(t->geneve.vni) >> 8;
 	p->policy = bpf_ntohl(t->option.policy);
@@ -326,6 +326,8 @@ static __always_inline int tunnel_parse(const struct tunnel *t, struct packet *p
 	p->source = bpf_ntohl(t->option.source);
 	p->source_vnid = bits & 0xffffff;
 	p->track = bits >> 24 & DOVE_FLAG_TRACK;
+	p->relays = bits >> 24 & DOVE_FLAG_RELAYED;
+	p->returned = bits >> 24 & DOVE_FLAG_RETURNED;
 	return 0;
 }
 

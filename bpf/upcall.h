@@ -134,7 +134,7 @@ static __always_inline bool event_is_due(const struct dove_event_key *key)
  */
 __noinline int event_report(__u32 type, const struct packet *p, const struct judgement *j, __u32 reason)
 {
-	bool processed = reason == DOVE_DELIVERED;
+	bool processed = reason == DOVE_DELIVERED || reason == DOVE_RELAYED;
 	struct dove_event_key key = { .type = type, .reason = type == DOVE_EVENT_DROPPED ? reason : 0 };
 	struct dove_event *event;
 
@@ -168,6 +168,7 @@ __noinline int event_report(__u32 type, const struct packet *p, const struct jud
 	event->proto = p->l4_proto;
 	event->processed = processed;
 	event->reason = reason;
+	event->relays = p->relays;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
 }

@@ -68,23 +68,8 @@ static struct endpoint *endpoint_of(struct api_call *call)
 	return NULL;
 }
 
-void api_get_place(struct api_call *call)
-{
-	const struct endpoint *ep = endpoint_of(call);
-	cJSON *out;
-
-	if (!ep)
-		return;
-	out = cJSON_CreateObject();
-	if (ep->place.host)
-		cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
-	else
-		cJSON_AddNullToObject(out, "host");
-	cJSON_AddNumberToObject(out, "revision", ep->place.revision);
-	api_reply(call, HTTP_OK, out);
-}
-
-static cJSON *place_json(const struct model *m, const struct endpoint *ep)
+/* Who it is that has, or may have, the place: a host is ready for its packets before it claims it. */
+static cJSON *identity_json(const struct model *m, const struct endpoint *ep)
 {
 	cJSON *out = cJSON_CreateObject();
 	char mac[MAC_TEXT];
@@ -95,6 +80,30 @@ static cJSON *place_json(const struct model *m, const struct endpoint *ep)
 	cJSON_AddStringToObject(out, "name", ep->o.spec->name);
 	cJSON_AddStringToObject(out, "mac", mac_format(&ep->o.spec->u.endpoint.mac, mac));
 	feed_add_addresses(out, m, ep);
+	return out;
+}
+
+void api_get_place(struct api_call *call)
+{
+	const struct endpoint *ep = endpoint_of(call);
+	cJSON *out;
+
+	if (!ep)
+		return;
+	out = identity_json(&call->api->model, ep);
+	cJSON_AddNumberToObject(out, "network_revision", ep->o.net->revision);
+	if (ep->place.host)
+		cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
+	else
+		cJSON_AddNullToObject(out, "host");
+	cJSON_AddNumberToObject(out, "revision", ep->place.revision);
+	api_reply(call, HTTP_OK, out);
+}
+
+static cJSON *place_json(const struct model *m, const struct endpoint *ep)
+{
+	cJSON *out = identity_json(m, ep);
+
 	cJSON_AddStringToObject(out, "host", ep->place.host->o.key);
 	cJSON_AddStringToObject(out, "claim", ep->place.claim);
 	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);

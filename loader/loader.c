@@ -99,6 +99,7 @@ static int skeleton_load(struct loader *l, const struct loader_config *config, s
 		return error_set(err, -errno, "opening the data path: %m");
 	l->skel->rodata->cfg_origin_check = config->origin_check;
 	l->skel->rodata->cfg_refuse_stale = config->refuse_stale;
+	l->skel->rodata->cfg_refused = config->refused;
 	l->skel->rodata->cfg_outer_dscp = config->outer_dscp;
 	l->skel->rodata->cfg_tunnel_vxlan = l->tunnel == TUNNEL_VXLAN;
 	l->skel->rodata->cfg_door = l->door_ifindex;

@@ -25,6 +25,7 @@ struct loader_config {
 	const char *pin_dir;	/* on a bpffs: see loader_prepare_pin_dir() */
 	bool origin_check;	/* hold our own packets to the numbers we watch */
 	bool refuse_stale;	/* drop stale packets whose delivery would be safe */
+	unsigned int refused;	/* enum dove_refused */
 	bool tcx;		/* false: attach by cls_bpf also where TCX is there */
 	int outer_dscp;		/* of what is sent, 0..63; -1: the VM's own */
 	uint32_t cache_entries; /* 0: the default of bpf/maps.bpf.h */

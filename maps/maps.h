@@ -72,15 +72,16 @@ struct dove_port {
 };
 
 /*
- * dove_budgets: what a device (ifindex) or a network (VNID with the bit
- * DOVE_BUDGET_NETWORK) may cost others, as leaky buckets (ITU-T I.371, GCRA).
+ * dove_budgets: what a device (ifindex), a network (VNID with the bit
+ * DOVE_BUDGET_NETWORK) or another host (its id with DOVE_BUDGET_HOST) may cost others, as leaky buckets (ITU-T I.371, GCRA).
  * The agent makes the entry and sets the limits, the programs move used_until.
  */
 #define DOVE_BUDGET_NETWORK 0x80000000u
+#define DOVE_BUDGET_HOST 0x40000000u
 
 enum dove_budget_kind {
 	DOVE_BUDGET_HELD,    /* packets given to the agent; unit: a byte */
-	DOVE_BUDGET_ANSWERS, /* ICMP errors and resets sent back; unit: one */
+	DOVE_BUDGET_ANSWERS, /* ICMP errors, resets and packets given back; unit: one */
 	DOVE_BUDGET_COPIES,  /* of its broadcasts and multicasts; unit: one */
 	DOVE_BUDGET_KINDS,
 };
@@ -229,9 +230,16 @@ struct dove_local {
 	__u8 pad[5];
 };
 
+/* What becomes of a packet that was sent under a policy below a floor. */
+enum dove_refused {
+	DOVE_REFUSED_DROP = 0,	  /* its sender's transport sends it again */
+	DOVE_REFUSED_RETURN = 1,  /* given back to its origin, which asks anew and sends it again */
+	DOVE_REFUSED_FORWARD = 2, /* sent on from here, if the service's new answer lets it */
+};
+
 /* dove_moved: where a VM that was here has gone. Writer: agent. Reader: ingress. */
 struct dove_moved {
-	struct dove_ip host; /* all zero: not known */
+	struct dove_ip host; /* all zero: not known yet, the agent holds what comes */
 	__u64 revision;	     /* of its new place */
 	__u64 until;
 };
@@ -408,7 +416,7 @@ struct dove_event {
 	__u8 proto;
 	__u8 processed; /* 1: the packet was delivered all the same */
 	__u8 reason;	/* of DOVE_EVENT_DROPPED: enum dove_reason */
-	__u8 pad;
+	__u8 relays;	/* hosts that have sent it on since its origin: `origin` is the last of them */
 };
 
 struct dove_event_key {

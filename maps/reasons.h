@@ -32,10 +32,15 @@
 	X(REPLICATED,           replicated,           SENT,    "to many: a copy sent to each that may have it")              \
 	X(SEGMENTING,           segmenting,           SENT,    "super-packet of a tunnel inside a VM, to be cut first")      \
 	X(TUNNELED,             tunneled,             SENT,    "accepted, left to the tunnel device for its port")           \
+	X(RELAYED,              relayed,              SENT,    "its VM has moved: sent on to where it is now")                \
+	X(RETURNED,             returned,             SENT,    "refused, given back to the host that it came from")          \
 	X(HELD_MISS,            held_miss,            HELD,    "no translation yet: the agent asks")                         \
 	X(HELD_NEXT_HOP,        held_next_hop,        HELD,    "next hop not resolved yet: the agent asks")                  \
 	X(HELD_UNKNOWN,         held_unknown,         HELD,    "policy of the packet not known: the agent asks")             \
 	X(HELD_FLOW,            held_flow,            HELD,    "a reply whose flow may not hold any more: the agent asks")   \
+	X(HELD_MOVED,           held_moved,           HELD,    "its VM has just left: the agent waits to hear where to")     \
+	X(HELD_REFUSED,         held_refused,         HELD,    "refused: the agent asks whether it may pass now")            \
+	X(HELD_RETURNED,        held_returned,        HELD,    "given back to us: the agent asks anew and sends it again")   \
 	X(PASSED,               passed,               PASSED,  "no overlay traffic")                                         \
 	X(TRUNCATED,            truncated,            DROPPED, "shorter than its headers say")                               \
 	X(TAGGED,               tagged,               DROPPED, "802.1Q or 802.1ad tag, from a VM or around it")              \
@@ -70,8 +75,9 @@
 	X(UNKNOWN_HOST,         unknown_host,         DROPPED, "outer source is no host of ours")                            \
 	X(UNKNOWN_NETWORK,      unknown_network,      DROPPED, "network that this host does not serve")                      \
 	X(UNKNOWN_ENDPOINT,     unknown_endpoint,     DROPPED, "nobody here has the destination address")                    \
-	X(MOVED,                moved,                DROPPED, "destination VM moved to another host")                       \
+	X(MOVED,                moved,                DROPPED, "destination VM moved, and it could not be sent on there")    \
 	X(REFUSED,              refused,              DROPPED, "sent under a policy that must not be used now")              \
+	X(NOT_OURS,             not_ours,             DROPPED, "given back by a host that we had not sent it to")            \
 	X(STALE_REFUSED,        stale_refused,        DROPPED, "stale, and configured to be dropped")                        \
 	X(CANNOT_JUDGE,         cannot_judge,         DROPPED, "service silent for longer than answers live")                \
 	X(NOT_CURRENT,          not_current,          DROPPED, "the service says: not current any more")                     \
@@ -97,8 +103,8 @@ enum dove_counter {
 	DOVE_COUNT_STALE,
 	DOVE_COUNT_NEWER,
 	DOVE_COUNT_EVENTS_LOST,
-	DOVE_COUNT_FLOWS,      /* entries made in dove_flows */
-	DOVE_COUNT_FLOWS_FULL, /* entries that found no room: their replies may not pass */
+	DOVE_COUNT_FLOWS,	/* entries made in dove_flows */
+	DOVE_COUNT_FLOWS_FULL,	/* entries that found no room: their replies may not pass */
 	DOVE_COUNT_COPIES_LOST, /* of what went to many: the way to that host is not known */
 	DOVE_STATS_MAX,
 };

@@ -129,6 +129,7 @@ void prog_load(struct prog_config config)
 	cr_assert(dove, "opening the data path: %s", strerror(errno));
 	dove->rodata->cfg_origin_check = !config.no_origin_check;
 	dove->rodata->cfg_refuse_stale = config.refuse_stale;
+	dove->rodata->cfg_refused = config.refused;
 	dove->rodata->cfg_tunnel_vxlan = config.tunnel_vxlan;
 	dove->rodata->cfg_outer_dscp = config.outer_dscp - 1;
 	if (config.door) {

@@ -43,6 +43,7 @@ enum prog_bits {
 struct prog_config {
 	unsigned programs; /* enum prog_bits */
 	bool no_origin_check, refuse_stale, tunnel_vxlan;
+	enum dove_refused refused;
 	int outer_dscp; /* plus 1; 0: the VM's own */
 	bool door;	/* super-packets that can't be encapsulated go out of `door` */
 };

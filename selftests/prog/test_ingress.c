@@ -248,10 +248,8 @@ Test(ingress, R14_wrong_geneve_headers_are_dropped)
 		{ { "body of 31 words", OUTER_AT(option.words), 1, 31, 0 }, DOVE_GENEVE_OPTION },
 		{ { "stage 1", OUTER_AT(option.stage_vnid), 1, 0x10, 0 }, DOVE_GENEVE_OPTION },
 		{ { "stage 15", OUTER_AT(option.stage_vnid), 1, 0xf0, 0 }, DOVE_GENEVE_OPTION },
-		{ { "relayed", OUTER_AT(option.stage_vnid), 1, 0x01, 0 }, DOVE_GENEVE_OPTION },
-		{ { "relayed twice", OUTER_AT(option.stage_vnid), 1, 0x02, 0 }, DOVE_GENEVE_OPTION },
-		{ { "returned", OUTER_AT(option.stage_vnid), 1, 0x04, 0 }, DOVE_GENEVE_OPTION },
-		{ { "returned, and tracked", OUTER_AT(option.stage_vnid), 1, 0x0c, 0 }, DOVE_GENEVE_OPTION },
+		{ { "returned", OUTER_AT(option.stage_vnid), 1, 0x04, 0 }, DOVE_NOT_OURS },
+		{ { "returned, and tracked", OUTER_AT(option.stage_vnid), 1, 0x0c, 0 }, DOVE_NOT_OURS },
 		{ { "network not served", OUTER_AT(geneve.vni), 4, GREEN << 8, 0 }, DOVE_UNKNOWN_NETWORK },
 		{ { "network 0", OUTER_AT(geneve.vni), 4, 0, 0 }, DOVE_UNKNOWN_NETWORK },
 	};
@@ -373,55 +371,6 @@ Test(ingress, R14_two_options_are_dropped)
 }
 
 /* ---- who shall have it ---- */
-
-static void moved_put(const struct way *w, uint64_t until)
-{
-	struct dove_moved moved = { .host = ip_of(HOST2), .revision = REVISION + 3, .until = until };
-	struct dove_place_key key = { .addr = ip_in(w->inner, vm3.ip), .vnid = BLUE };
-
-	local_del(BLUE, &vm3);
-	map_put(dove_moved, &key, &moved);
-}
-
-static struct dove_event expect_gone(const struct way *w, const struct run *r, enum dove_reason reason,
-				     enum dove_event_type type)
-{
-	struct dove_event e;
-
-	expect_refused(w->hook, r, reason);
-	e = expect_event(type);
-	expect_from_vm2(w, &e, false);
-	expect_quiet();
-	return e;
-}
-
-Test(ingress, R19_moved_and_unknown_endpoints)
-{
-	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
-		struct frame inner = the_inner(w.inner), f = wrap(w.outer, &inner);
-		struct dove_event e;
-		struct run r;
-
-		begin_way(&w, "moved");
-		moved_put(&w, now_ns() + 60 * SECOND);
-		r = arrive(w.hook, &f);
-		e = expect_gone(&w, &r, DOVE_MOVED, DOVE_EVENT_MOVED);
-		check(e.wanted == REVISION + 3, "wanted %llx", e.wanted);
-		check((uint32_t)e.sequence == (uint32_t)REVISION, "sequence %llx", e.sequence);
-
-		begin_way(&w, "moved long ago");
-		moved_put(&w, now_ns() - SECOND);
-		r = arrive(w.hook, &f);
-		expect_gone(&w, &r, DOVE_UNKNOWN_ENDPOINT, DOVE_EVENT_UNKNOWN_ENDPOINT);
-
-		begin_way(&w, "came back");
-		moved_put(&w, now_ns() + 60 * SECOND);
-		local_put(BLUE, &vm3, PORT3, 1, 1);
-		r = arrive(w.hook, &f);
-		expect_accepted(w.hook, &r, &inner);
-		expect_quiet();
-	}
-}
 
 /* What nobody here has may be an external network's, whose way out is here: longest prefix first. */
 Test(ingress, R14_the_way_out_gets_what_is_outside)

@@ -165,7 +165,7 @@ static bool geneve_right(const struct frame *f, enum family outer)
 	return f->b[at] == 5 && (f->b[at + 1] & 0xc0) == 0x40 && at2(f, at + 2) == 0x6558 &&
 	       frame_get(f, at + 4, 4) >> 8 == BLUE && frame_get(f, at + 8, 4) == 0xff018104 &&
 	       (sequence > REVISION || (frame_get(f, at + 12, 4) == POLICY && sequence >= POLICY_FLOOR)) &&
-	       !(f->b[at + 24] & ~DOVE_FLAG_TRACK);
+	       !(f->b[at + 24] & ~(DOVE_FLAG_TRACK | DOVE_FLAG_RELAYED));
 }
 
 /* What must be there of it where it is not a later fragment. */

@@ -181,16 +181,22 @@ void addr_del(uint32_t ifindex, const struct vm *vm)
 
 static const struct dove_bucket plenty = { .ns_per_1024 = 1000, .burst_ns = SECOND };
 
+static void budget_of_plenty(uint32_t id)
+{
+	struct dove_budget budget;
+
+	for (int i = 0; i < DOVE_BUDGET_KINDS; i++)
+		budget.of[i] = plenty;
+	map_put(dove_budgets, &id, &budget);
+}
+
 void port_put(uint32_t ifindex, const struct vm *vm, enum dove_port_kind kind)
 {
 	struct dove_port port = { .vnid = BLUE, .endpoint = vm->endpoint, .kind = kind };
-	struct dove_budget budget;
 
 	memcpy(port.mac, vm->mac, 6);
-	for (int i = 0; i < DOVE_BUDGET_KINDS; i++)
-		budget.of[i] = plenty;
 	map_put(dove_ports, &ifindex, &port);
-	map_put(dove_budgets, &ifindex, &budget);
+	budget_of_plenty(ifindex);
 	addrs_put(ifindex, vm);
 }
 
@@ -246,6 +252,7 @@ static void hosts_make(enum family family)
 	memcpy(other.dst_mac, hop_mac, 6);
 	map_put(dove_hosts, &key1, &self);
 	map_put(dove_hosts, &key2, &other);
+	budget_of_plenty(DOVE_BUDGET_HOST | other.id);
 }
 
 void host2_put(uint32_t ifindex, uint32_t mtu)
