@@ -319,3 +319,55 @@ Test(external, R8_replies_come_in)
 		expect_held(&r, DOVE_HELD_FLOW);
 	}
 }
+
+/* The server's reply to a ping of VM 3's: their identifiers are the same. */
+static struct vm_frame pong(enum family f, uint16_t frag_off)
+{
+	struct vm_frame v = from_server(f);
+
+	v.proto = icmp_proto(f);
+	v.icmp = f == V6 ? 0x8100 : 0;
+	v.id = 77;
+	v.frag_off = frag_off;
+	return v;
+}
+
+static void begin_pinged(enum family f, const char *name)
+{
+	struct vm_frame ping = udp_between(f, &vm3, &server);
+	struct dove_flow_key key;
+
+	ping.proto = icmp_proto(f);
+	key = flow_of(&ping, OUTSIDE);
+	begin_way_out(f, name);
+	denied_from_outside(f);
+	flow_put(&key, 0);
+}
+
+Test(external, R8_fragments_of_an_echos_reply_follow_their_first)
+{
+	for (enum family f = V4; f < FAMILIES; f++) {
+		struct vm_frame first = pong(f, MORE_FRAGMENTS), later = pong(f, 5);
+		struct run r;
+
+		begin_pinged(f, "in order");
+		r = run_vm(&first);
+		expect_sent(&r, DOVE_DELIVERED_LOCAL);
+		counters_clear();
+		r = run_vm(&later);
+		expect_sent(&r, DOVE_DELIVERED_LOCAL);
+
+		begin_pinged(f, "without its first");
+		r = run_vm(&later);
+		expect_dropped(&r, DOVE_DENIED);
+
+		begin_pinged(f, "of another ping");
+		first.icmp_rest += 1 << 16;
+		r = run_vm(&first);
+		expect_dropped(&r, DOVE_DENIED);
+		counters_clear();
+		rings_clear();
+		r = run_vm(&later);
+		expect_dropped_again(&r, DOVE_DENIED);
+	}
+}
