@@ -9,6 +9,7 @@
 #include "check.h"
 #include "events.h"
 #include "flows.h"
+#include "gateway.h"
 #include "group.h"
 #include "hint.h"
 #include "lib/cleanup.h"
@@ -60,7 +61,10 @@ static void do_port_del(struct agent *a, const cJSON *json, struct request *rq)
 
 static void do_port_list(struct agent *a, const cJSON *json, struct request *rq)
 {
-	control_done(rq, ports_show(a->ports));
+	cJSON *list = ports_show(a->ports);
+
+	gateway_show_ports(a->gateway, list);
+	control_done(rq, list);
 }
 
 /* How full those maps are that fill with what VMs and others do. The LRU ones make room by themselves. */
@@ -104,6 +108,8 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "ports", ports_count(a->ports));
 	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
 	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
+	cJSON_AddItemToObject(s, "externals", gateway_show(a->gateway));
+	cJSON_AddItemToObject(s, "forwarding", gateway_show_forwarding());
 	cJSON_AddItemToObject(s, "maps", maps_json(a));
 	control_done(rq, s);
 }

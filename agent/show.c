@@ -27,6 +27,11 @@ static const char *yes(const cJSON *json, const char *field)
 	return cJSON_IsTrue(json_get(json, field)) ? "yes" : "no";
 }
 
+static const char *on(const cJSON *json, const char *field)
+{
+	return cJSON_IsTrue(json_get(json, field)) ? "on" : "off (the host's kernel passes none on)";
+}
+
 /* A list of texts, with commas; at most what fits, then "...". */
 static const char *join(const cJSON *list, char *buf, size_t size)
 {
@@ -85,6 +90,20 @@ void show_ports(const cJSON *result, const struct options *o)
 	}
 }
 
+static void show_externals(const cJSON *externals, const cJSON *forwarding)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, externals) {
+		printf("external network %s/%s: by %s, mark %s, %s\n", str(one, "network"), str(one, "name"),
+		       str(one, "device"), str(one, "mark"), str(one, "state"));
+		if (json_get(one, "error"))
+			printf("                 %s\n", str(one, "error"));
+	}
+	if (cJSON_GetArraySize(externals))
+		printf("forwarding       IPv4 %s, IPv6 %s\n", on(forwarding, "ipv4"), on(forwarding, "ipv6"));
+}
+
 void show_status(const cJSON *result, const struct options *o)
 {
 	const cJSON *one;
@@ -105,6 +124,7 @@ void show_status(const cJSON *result, const struct options *o)
 		       "endpoints here\n",
 		       str(one, "name"), num(one, "vnid"), num(one, "revision"), num(one, "floor"),
 		       num(one, "policies"), num(one, "endpoints"));
+	show_externals(json_get(result, "externals"), json_get(result, "forwarding"));
 	cJSON_ArrayForEach (one, json_get(result, "hosts"))
 		printf("host             %s: %s%s\n", str(one, "name"), str(one, "address"),
 		       cJSON_IsTrue(json_get(one, "self"))	  ? ", this one"
