@@ -274,12 +274,18 @@ static void rules_json(cJSON *one, const struct dove_translation *t)
 static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, const struct dove_translation *t)
 {
 	struct ip_addr dst = from_dove_ip(&key->dst), host = from_dove_ip(&t->host);
+	uint32_t external = external_of(&key->dst);
 	cJSON *one = cJSON_CreateObject();
 	char text[IP_TEXT], mac[MAC_TEXT];
 	double left = ((double)t->expires - clock_now()) / SECOND_NS;
 
 	cJSON_AddNumberToObject(one, "source", key->source);
-	cJSON_AddStringToObject(one, "to", ip_format(&dst, text));
+	if (external) {
+		cJSON_AddNumberToObject(one, "external", external);
+		cJSON_AddStringToObject(one, "external_name", watch_external_name(a->watch, external));
+	} else {
+		cJSON_AddStringToObject(one, "to", ip_format(&dst, text));
+	}
 	if (key->exact) {
 		cJSON_AddNumberToObject(one, "proto", key->proto);
 		cJSON_AddNumberToObject(one, "from_port", key->from_port);
