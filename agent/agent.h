@@ -12,6 +12,7 @@
  *   group.c     who gets what a VM sends to many
  *   check.c     packets from the underlay that only the service can judge
  *   moved.c     VMs that have left: packets wait, and are sent on to where they are
+ *   gateway.c   external networks whose gateway this host is
  *   flows.c     flows that replies rest on: ask again, move with their VM
  *   install.c   an answer of the service -> entries of dove_cache and dove_denied
  *   events.c    stale, refused, moved ...: log them, and act on them
@@ -78,6 +79,7 @@ struct agent {
 	struct moved *moved;
 	struct check *check;
 	struct pmtu *pmtu;
+	struct gateway *gateway;
 };
 
 /* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */

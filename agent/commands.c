@@ -9,6 +9,7 @@
 #include "check.h"
 #include "events.h"
 #include "flows.h"
+#include "gateway.h"
 #include "group.h"
 #include "hint.h"
 #include "lib/cleanup.h"
@@ -60,7 +61,10 @@ static void do_port_del(struct agent *a, const cJSON *json, struct request *rq)
 
 static void do_port_list(struct agent *a, const cJSON *json, struct request *rq)
 {
-	control_done(rq, ports_show(a->ports));
+	cJSON *list = ports_show(a->ports);
+
+	gateway_show_ports(a->gateway, list);
+	control_done(rq, list);
 }
 
 /* How full those maps are that fill with what VMs and others do. The LRU ones make room by themselves. */
@@ -104,6 +108,8 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "ports", ports_count(a->ports));
 	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
 	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
+	cJSON_AddItemToObject(s, "externals", gateway_show(a->gateway));
+	cJSON_AddItemToObject(s, "forwarding", gateway_show_forwarding());
 	cJSON_AddItemToObject(s, "maps", maps_json(a));
 	control_done(rq, s);
 }
@@ -268,12 +274,18 @@ static void rules_json(cJSON *one, const struct dove_translation *t)
 static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, const struct dove_translation *t)
 {
 	struct ip_addr dst = from_dove_ip(&key->dst), host = from_dove_ip(&t->host);
+	uint32_t external = external_of(&key->dst);
 	cJSON *one = cJSON_CreateObject();
 	char text[IP_TEXT], mac[MAC_TEXT];
 	double left = ((double)t->expires - clock_now()) / SECOND_NS;
 
 	cJSON_AddNumberToObject(one, "source", key->source);
-	cJSON_AddStringToObject(one, "to", ip_format(&dst, text));
+	if (external) {
+		cJSON_AddNumberToObject(one, "external", external);
+		cJSON_AddStringToObject(one, "external_name", watch_external_name(a->watch, external));
+	} else {
+		cJSON_AddStringToObject(one, "to", ip_format(&dst, text));
+	}
 	if (key->exact) {
 		cJSON_AddNumberToObject(one, "proto", key->proto);
 		cJSON_AddNumberToObject(one, "from_port", key->from_port);

@@ -60,16 +60,18 @@ cJSON *events_show(const struct events *e)
 	return cJSON_Duplicate(e->kept, true);
 }
 
-static void add_destination(cJSON *json, const struct dove_ip *ip)
+static void add_destination(const struct watch *w, cJSON *json, const struct dove_ip *ip)
 {
 	struct ip_addr dst = from_dove_ip(ip);
 	uint32_t external = external_of(ip);
 	char text[IP_TEXT];
 
-	if (external)
-		cJSON_AddNumberToObject(json, "external", external);
-	else
+	if (!external) {
 		cJSON_AddStringToObject(json, "destination", ip_format(&dst, text));
+		return;
+	}
+	cJSON_AddNumberToObject(json, "external", external);
+	cJSON_AddStringToObject(json, "external_name", watch_external_name(w, external));
 }
 
 static cJSON *event_json(const struct events *e, const struct dove_event *ev)
@@ -86,7 +88,7 @@ static cJSON *event_json(const struct events *e, const struct dove_event *ev)
 	cJSON_AddStringToObject(json, "policy_name", watch_policy_name(a->watch, ev->vnid, ev->policy));
 	cJSON_AddNumberToObject(json, "source", ev->source);
 	cJSON_AddStringToObject(json, "source_address", ip_format(&src, text));
-	add_destination(json, &ev->dst);
+	add_destination(a->watch, json, &ev->dst);
 	cJSON_AddNumberToObject(json, "proto", ev->proto);
 	cJSON_AddNumberToObject(json, "from_port", ev->from_port);
 	cJSON_AddNumberToObject(json, "to_port", ev->to_port);

@@ -7,10 +7,12 @@
 #include <string.h>
 
 #include "dps.h"
+#include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "loader/rtnl.h"
+#include "maps/wire.h"
 #include "ports.h"
 #include "underlay.h"
 #include "watch.h"
@@ -72,6 +74,7 @@ static void nic_remove(struct nics *n, struct nic *nic)
 	int ifindex = nic->ifindex;
 
 	*nic = n->at[--n->n];
+	gateway_refresh(n->agent->gateway);
 	ports_nic_gone(n->agent->ports);
 	loader_detach(n->agent->loader, ifindex);
 }
@@ -97,6 +100,27 @@ static int all_addrs(const struct nics *n, struct ip_addr *out)
 	for (int i = 0; i < n->n; i++)
 		total += nic_addrs(&n->at[i], out + total, NIC_ADDRS_MAX - total);
 	return total;
+}
+
+uint32_t nics_mtu(const struct nics *n)
+{
+	struct ip_addr addrs[NIC_ADDRS_MAX];
+	uint32_t least = 0;
+
+	for (int i = 0; i < n->n; i++) {
+		int count = nic_addrs(&n->at[i], addrs, NIC_ADDRS_MAX);
+		uint32_t overhead = DOVE_OVERHEAD_V4;
+		struct rtnl_link link;
+
+		if (rtnl_link_by_index(n->at[i].ifindex, &link))
+			continue;
+		for (int k = 0; k < count; k++)
+			if (!ip_is_v4(&addrs[k]))
+				overhead = DOVE_OVERHEAD_V6;
+		if (!least || link.mtu - overhead < least)
+			least = link.mtu - overhead;
+	}
+	return least ? least : 1500;
 }
 
 /* ---- registration ---- */
@@ -210,6 +234,8 @@ void nics_attach(struct nics *n, const char *device, enum loader_ingress mode, s
 		control_fail(rq, "%s: is a VM's port", device);
 		return;
 	}
+	if (gateway_refuses(n->agent->gateway, link.ifindex, rq))
+		return;
 	if (n->n == NICS_MAX || n->waiting) {
 		control_fail(rq, "%s: %s", device,
 			     n->waiting ? "another attach is under way" : "too many devices");
@@ -224,6 +250,7 @@ void nics_attach(struct nics *n, const char *device, enum loader_ingress mode, s
 	}
 	n->n++;
 	agent_set_budget(n->agent, link.ifindex);
+	gateway_refresh(n->agent->gateway);
 	n->waiting = rq;
 	n->waiting_ifindex = link.ifindex;
 	n->n_addrs = all_addrs(n, n->addrs);

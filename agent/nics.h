@@ -21,6 +21,8 @@ void nics_changed(struct nics *n);
 void nics_device_gone(struct nics *n, int ifindex);
 
 int nics_member_of(const struct nics *n, int bridge); /* ifindex of a NIC that is a member of it, or 0 */
+/* nics_mtu() - the largest inner packet that all of them carry; 1500 where there are none. */
+uint32_t nics_mtu(const struct nics *n);
 bool nics_have(const struct nics *n, int ifindex);
 int nics_count(const struct nics *n);
 

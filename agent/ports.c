@@ -10,6 +10,7 @@
 
 #include "dps.h"
 #include "events.h"
+#include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -658,6 +659,8 @@ static bool port_add_refused(const struct ports *p, const char *device, const ch
 		control_fail(rq, "%s: is attached as an underlay device", device);
 		return true;
 	}
+	if (gateway_refuses(p->agent->gateway, link->ifindex, rq))
+		return true;
 	port = port_find(p, link->ifindex);
 	if (port) {
 		control_fail(rq, "%s: is the port of %s/%s already", device, port->network, port->endpoint);
@@ -714,7 +717,9 @@ void ports_del(struct ports *p, const char *device, struct request *rq)
 		control_done(rq, cJSON_CreateObject());
 		return;
 	}
-	control_fail(rq, "%s: %s", device, if_nametoindex(device) ? "is not a port" : "no such device");
+	if (!gateway_refuses(p->agent->gateway, if_nametoindex(device), rq))
+		control_fail(rq, "%s: %s", device,
+			     if_nametoindex(device) ? "is not a port" : "no such device");
 }
 
 /* ---- what others report ---- */

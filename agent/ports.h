@@ -50,6 +50,7 @@ struct port_view {
 	struct mac_addr mac;
 	const struct ip_addr *addrs;
 	int n_addrs;
+	bool external; /* no VM's: see gateway_view() */
 };
 
 /* ports_view() - the port at a device; -ENODEV where there is none. */

@@ -17,6 +17,7 @@
 #include "dps.h"
 #include "events.h"
 #include "flows.h"
+#include "gateway.h"
 #include "group.h"
 #include "hint.h"
 #include "lib/cleanup.h"
@@ -106,7 +107,7 @@ void agent_set_budget(const struct agent *a, uint32_t id)
 
 struct changes {
 	struct agent *agent;
-	bool path;
+	bool path, link;
 };
 
 static void on_change(enum rtnl_change what, int ifindex, void *arg)
@@ -116,8 +117,10 @@ static void on_change(enum rtnl_change what, int ifindex, void *arg)
 	switch (what) {
 	case RTNL_LINK:
 		ports_device_changed(c->agent->ports, ifindex);
+		c->link = true;
 		break;
 	case RTNL_LINK_GONE:
+		gateway_device_gone(c->agent->gateway, ifindex);
 		ports_device_gone(c->agent->ports, ifindex);
 		nics_device_gone(c->agent->nics, ifindex);
 		break;
@@ -135,6 +138,8 @@ static void on_rtnl(evutil_socket_t fd, short what, void *arg)
 	rtnl_monitor_read(fd, on_change, &c);
 	if (c.path)
 		nics_changed(c.agent->nics);
+	if (c.link)
+		gateway_refresh(c.agent->gateway);
 	underlay_refresh(c.agent->underlay);
 }
 
@@ -186,6 +191,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = pmtu_open(a, &a->pmtu, err);
 	if (!rc)
+		rc = gateway_open(a, &a->gateway, err);
+	if (!rc)
 		rc = hint_open(a, &a->hint, err);
 	if (!rc)
 		rc = control_open(a, &a->control, err);
@@ -206,6 +213,7 @@ static void rooms_close(struct agent *a)
 	moved_close(a->moved);
 	check_close(a->check);
 	pmtu_close(a->pmtu);
+	gateway_close(a->gateway);
 	watch_close(a->watch);
 	underlay_close(a->underlay);
 	ports_close(a->ports);
@@ -217,6 +225,7 @@ static void adopt(struct agent *a)
 	cJSON *state = state_load(a);
 
 	nics_restore(a->nics);
+	gateway_restore(a->gateway, cJSON_GetObjectItemCaseSensitive(state, "gateway"));
 	ports_restore(a->ports, cJSON_GetObjectItemCaseSensitive(state, "ports"));
 	cJSON_Delete(state);
 	if (nics_count(a->nics) || ports_count(a->ports))
@@ -249,6 +258,7 @@ static void leave_nothing(struct agent *a)
 
 	if (nics_count(a->nics) || ports_count(a->ports))
 		return;
+	gateway_leave(a->gateway);
 	loader_unpin(a->loader);
 	snprintf(path, sizeof(path), "%s/state.json", a->config.run_dir);
 	unlink(path);

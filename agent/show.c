@@ -27,6 +27,17 @@ static const char *yes(const cJSON *json, const char *field)
 	return cJSON_IsTrue(json_get(json, field)) ? "yes" : "no";
 }
 
+static const char *on(const cJSON *json, const char *field)
+{
+	return cJSON_IsTrue(json_get(json, field)) ? "on" : "off (the host's kernel passes none on)";
+}
+
+/* An address, or the name of the external network that is in its place. */
+static const char *whither(const cJSON *json, const char *field)
+{
+	return str(json, json_get(json, "external_name") ? "external_name" : field);
+}
+
 /* A list of texts, with commas; at most what fits, then "...". */
 static const char *join(const cJSON *list, char *buf, size_t size)
 {
@@ -85,6 +96,20 @@ void show_ports(const cJSON *result, const struct options *o)
 	}
 }
 
+static void show_externals(const cJSON *externals, const cJSON *forwarding)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, externals) {
+		printf("external network %s/%s: by %s, mark %s, %s\n", str(one, "network"), str(one, "name"),
+		       str(one, "device"), str(one, "mark"), str(one, "state"));
+		if (json_get(one, "error"))
+			printf("                 %s\n", str(one, "error"));
+	}
+	if (cJSON_GetArraySize(externals))
+		printf("forwarding       IPv4 %s, IPv6 %s\n", on(forwarding, "ipv4"), on(forwarding, "ipv6"));
+}
+
 void show_status(const cJSON *result, const struct options *o)
 {
 	const cJSON *one;
@@ -105,6 +130,7 @@ void show_status(const cJSON *result, const struct options *o)
 		       "endpoints here\n",
 		       str(one, "name"), num(one, "vnid"), num(one, "revision"), num(one, "floor"),
 		       num(one, "policies"), num(one, "endpoints"));
+	show_externals(json_get(result, "externals"), json_get(result, "forwarding"));
 	cJSON_ArrayForEach (one, json_get(result, "hosts"))
 		printf("host             %s: %s%s\n", str(one, "name"), str(one, "address"),
 		       cJSON_IsTrue(json_get(one, "self"))	  ? ", this one"
@@ -156,7 +182,7 @@ void show_cache(const cJSON *result, const struct options *o)
 			snprintf(flow, sizeof(flow), "%.0f:%.0f->%.0f", num(one, "proto"),
 				 num(one, "from_port"), num(one, "to_port"));
 		printf("%-12s %8.0f %-18s %-14s %-14s %8.0f %8.0f %7.0fs %s\n", str(one, "network"),
-		       num(one, "source"), str(one, "to"), flow, str(one, "verdict"), num(one, "policy"),
+		       num(one, "source"), whither(one, "to"), flow, str(one, "verdict"), num(one, "policy"),
 		       num(one, "sequence"), num(one, "expires_in"), str(one, "host"));
 	}
 }
@@ -171,9 +197,9 @@ static void show_event(const cJSON *one)
 	       "%s: "
 	       "sequence %.0f, wanted %.0f\n",
 	       clock, str(one, "type"), str(one, "reason"), str(one, "network"), str(one, "policy_name"),
-	       num(one, "policy"), str(one, "source_address"), num(one, "from_port"), str(one, "destination"),
-	       num(one, "to_port"), num(one, "proto"), num(one, "source"), str(one, "origin"),
-	       num(one, "sequence"), num(one, "wanted"));
+	       num(one, "policy"), str(one, "source_address"), num(one, "from_port"),
+	       whither(one, "destination"), num(one, "to_port"), num(one, "proto"), num(one, "source"),
+	       str(one, "origin"), num(one, "sequence"), num(one, "wanted"));
 }
 
 void show_events(const cJSON *result, const struct options *o)

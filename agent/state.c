@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "ports.h"
@@ -38,6 +39,7 @@ void state_save(struct agent *a)
 	path_of(a, "", path, sizeof(path));
 	path_of(a, ".new", new, sizeof(new));
 	cJSON_AddItemToObject(state, "ports", ports_save(a->ports));
+	cJSON_AddItemToObject(state, "gateway", gateway_save(a->gateway));
 	text = cJSON_Print(state);
 	cJSON_Delete(state);
 	rc = text ? write_file(new, text) : -ENOMEM;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "ports.h"
@@ -87,7 +88,8 @@ static int question_parse(struct trace *t, const cJSON *json, struct error *err)
 	const char *to = cJSON_GetStringValue(json_get(json, "to"));
 	struct json_error field = {};
 
-	if (!device || ports_view(t->agent->ports, device, &t->port))
+	if (!device || (ports_view(t->agent->ports, device, &t->port) &&
+			gateway_view(t->agent->gateway, device, &t->port)))
 		return error_set(err, -ENODEV, "%s: is not a port", device ? device : "");
 	if (!to || ip_parse(to, &t->to))
 		return error_set(err, -EINVAL, "--to: '%s' is no address", to ? to : "");
@@ -152,7 +154,7 @@ static size_t frame_write(uint8_t frame[static FRAME_ROOM], const struct trace *
 	memset(frame, 0, FRAME_ROOM);
 	if (is_multicast(&t->to))
 		memset(eth.h_dest, 0xff, sizeof(eth.h_dest));
-	else if (by_gateway(t))
+	else if (t->port.external || by_gateway(t))
 		memcpy(eth.h_dest, gateway, sizeof(gateway));
 	memcpy(eth.h_source, t->port.mac.b, sizeof(eth.h_source));
 	memcpy(frame, &eth, sizeof(eth));
@@ -199,7 +201,8 @@ static void steps_decision(struct trace *t, const struct dove_traced *d)
 	const char *name = watch_policy_name(t->agent->watch, d->vnid, d->policy);
 
 	if (d->external)
-		step(t, "route", "the gateway has a prefix for it: external network %u", d->external);
+		step(t, "route", "the gateway has a prefix for it: external network %u '%s'", d->external,
+		     watch_external_name(t->agent->watch, d->external));
 	if (!d->revision && d->reason == DOVE_HELD_MISS)
 		step(t, "translation", "none that can be used: the agent would ask the service");
 	if (!d->revision)
@@ -226,6 +229,11 @@ static void steps_way(struct trace *t, const struct dove_traced *d)
 
 	if (!d->revision || d->verdict != DOVE_VERDICT_ALLOW)
 		return;
+	if (d->local && d->external) {
+		step(t, "way", "out by %s, to this host's kernel",
+		     gateway_device(t->agent->gateway, d->external));
+		return;
+	}
 	if (d->local) {
 		step(t, "way", "to a VM of this host (endpoint %u)", d->endpoint);
 		return;
@@ -256,8 +264,9 @@ static cJSON *trace_json(struct trace *t, const struct dove_traced *d)
 	char text[IP_TEXT];
 
 	t->steps = cJSON_CreateArray();
-	step(t, "port", "%s is the port of %s/%s (endpoint %u)", t->port.device, t->port.network,
-	     t->port.endpoint, t->port.id);
+	step(t, "port", "%s is the port of %s%s/%s (%s %u)", t->port.device,
+	     t->port.external ? "external network " : "", t->port.network, t->port.endpoint,
+	     t->port.external ? "id" : "endpoint", t->port.id);
 	if (d->reason != DOVE_SPOOFED_IP && d->reason != DOVE_SPOOFED_MAC)
 		step(t, "sender", "%s may speak here", ip_format(&t->from, text));
 	steps_decision(t, d);

@@ -11,6 +11,7 @@
 #include "dps.h"
 #include "events.h"
 #include "flows.h"
+#include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -46,6 +47,7 @@ struct network {
 	struct dove_network row;
 	struct policy *policies;
 	struct endpoint *endpoints;
+	cJSON *externals; /* as the service lists them, for their names */
 	bool seen;
 	UT_hash_handle hh;
 };
@@ -116,6 +118,22 @@ const char *watch_policy_name(const struct watch *w, uint32_t vnid, uint32_t id)
 	return p ? p->name : "";
 }
 
+const char *watch_external_name(const struct watch *w, uint32_t id)
+{
+	struct network *n, *tmp;
+	const cJSON *one;
+	const char *name;
+	uint64_t whole;
+
+	HASH_ITER (hh, w->networks, n, tmp)
+		cJSON_ArrayForEach (one, n->externals) {
+			name = cJSON_GetStringValue(json_get(one, "name"));
+			if (name && json_whole(json_get(one, "id"), id, id, &whole))
+				return name;
+		}
+	return "";
+}
+
 const struct watch_endpoint *watch_find(const struct watch *w, uint32_t vnid, uint32_t id)
 {
 	struct network *n = network_find(w, vnid);
@@ -163,11 +181,13 @@ static void network_drop(struct watch *w, struct network *n)
 	bpf_map_delete_elem(w->agent->maps->networks, &n->vnid);
 	bpf_map_delete_elem(w->agent->maps->budgets, &(uint32_t){ n->vnid | DOVE_BUDGET_NETWORK });
 	prefixes_clear(w->agent, n->vnid);
+	gateway_drop(w->agent->gateway, n->vnid);
 	HASH_ITER (hh, n->policies, p, ptmp)
 		policy_drop(w, n, p);
 	HASH_ITER (hh, n->endpoints, e, etmp)
 		endpoint_drop(n, e);
 	HASH_DEL(w->networks, n);
+	cJSON_Delete(n->externals);
 	free(n);
 }
 
@@ -339,6 +359,18 @@ static int network_numbers(struct network *n, const cJSON *json, struct json_err
 	return 0;
 }
 
+static void externals_update(struct watch *w, struct network *n, const cJSON *json)
+{
+	const cJSON *externals = json_get(json, "externals");
+
+	if (!externals && !json_get(json, "subnets"))
+		return;
+	cJSON_Delete(n->externals);
+	n->externals = cJSON_Duplicate(externals, true);
+	prefixes_update(w->agent, n->vnid, n->name, json);
+	gateway_update(w->agent->gateway, n->vnid, n->name, json);
+}
+
 /* The revision goes in last: what a packet is judged by is there before it counts as watched. */
 static int network_update(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
 {
@@ -346,8 +378,7 @@ static int network_update(struct watch *w, struct network *n, const cJSON *json,
 	    each_item(w, n, json, "endpoints", endpoint_item, err) ||
 	    each_item(w, n, json, "gone", gone_item, err) || network_numbers(n, json, err))
 		return -EINVAL;
-	if (json_get(json, "subnets") || json_get(json, "externals"))
-		prefixes_update(w->agent, n->vnid, n->name, json);
+	externals_update(w, n, json);
 	ports_numbers(w->agent->ports, n->vnid);
 	network_store(w, n);
 	return 0;
@@ -424,6 +455,7 @@ static int on_snapshot(struct watch *w, const cJSON *json, struct json_error *er
 	/* Rows that the snapshot does not name are an earlier process's. */
 	map_clear(w->agent->maps->policies, sizeof(struct dove_policy_key), policy_is_listed, w);
 	map_clear(w->agent->maps->networks, sizeof(uint32_t), network_is_listed, w);
+	gateway_settle(w->agent->gateway);
 	if (!w->connected)
 		log_info("watching the policy service: %u networks", HASH_COUNT(w->networks));
 	w->connected = true;
@@ -650,6 +682,7 @@ void watch_close(struct watch *w)
 		HASH_ITER (hh, n->endpoints, e, etmp)
 			endpoint_drop(n, e);
 		HASH_DEL(w->networks, n);
+		cJSON_Delete(n->externals);
 		free(n);
 	}
 	event_free(w->retry);

@@ -44,8 +44,9 @@ uint64_t watch_extend(const struct watch *w, uint32_t vnid, uint32_t sequence);
 
 /* watch_network_name() - "?" when not served here. */
 const char *watch_network_name(const struct watch *w, uint32_t vnid);
-/* watch_policy_name() - "" when not known. */
+/* watch_policy_name(), watch_external_name() - "" when not known. */
 const char *watch_policy_name(const struct watch *w, uint32_t vnid, uint32_t id);
+const char *watch_external_name(const struct watch *w, uint32_t id);
 
 /*
  * watch_policy() - the service answered /v1/check with a policy's numbers: enter

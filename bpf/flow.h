@@ -29,11 +29,16 @@ static __always_inline bool is_icmp(const struct packet *p)
 /* RFC 1122, 3.2.2 and RFC 4443, 2.4: an error, about which no further one may be sent. */
 static __always_inline bool is_icmp_error(const struct packet *p)
 {
-	if (!is_icmp(p))
+	if (!is_icmp(p) || p->later_fragment)
 		return false;
 	if (p->l4_proto == IPPROTO_ICMPV6)
 		return p->icmp_type <= ICMPV6_ERROR_MAX;
 	return p->icmp_type != ICMP_ECHO && p->icmp_type != ICMP_ECHO_REPLY && p->icmp_type < 13;
+}
+
+static __always_inline __u8 echo_reply_type(const struct packet *p)
+{
+	return p->l4_proto == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY;
 }
 
 static __always_inline __u64 flow_lifetime(__u8 proto)
@@ -174,14 +179,14 @@ static __always_inline bool flow_key_of_reply(struct __sk_buff *skb, const struc
 				       .from_port = p->from_port,
 				       .to_port = p->to_port,
 				       .proto = p->l4_proto };
-	if (p->later_fragment)
-		return p->has_ports;
+	if (p->later_fragment && !p->has_ports && !p->icmp_id)
+		return false;
 	if (!is_icmp(p))
 		return true;
 	if (is_icmp_error(p))
 		return flow_key_of_error(skb, p, key);
 	key->from_port = key->to_port = p->icmp_id;
-	return p->icmp_type == (p->l4_proto == IPPROTO_ICMP ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY);
+	return p->icmp_type == echo_reply_type(p);
 }
 
 /* Has anything that the flow rests on changed so that it may not be let through any more? */
@@ -234,26 +239,41 @@ static __always_inline struct dove_fragment_key fragment_key(const struct packet
 	};
 }
 
-/* Later fragments are decided by the ports of the first, which is remembered for them. */
+static __always_inline void fragment_remember(const struct packet *p, const struct dove_fragment_key *key)
+{
+	bool reply = is_icmp(p) && p->icmp_type == echo_reply_type(p);
+	struct dove_fragment first = { .since = bpf_ktime_get_coarse_ns(),
+				       .from_port = reply ? p->icmp_id : p->from_port,
+				       .to_port = p->to_port };
+
+	if ((p->has_ports || reply) && p->hook != HOOK_TRACE)
+		bpf_map_update_elem(&dove_fragments, key, &first, BPF_ANY);
+}
+
+/*
+ * Later fragments are decided by the ports of the first, which is remembered
+ * for them; of an echo's reply it is the identifier.
+ */
 __noinline int fragment_ports(struct packet *p)
 {
 	struct dove_fragment_key key;
-	struct dove_fragment *known, first;
+	struct dove_fragment *known;
 
 	if (!p)
 		return 0;
 	key = fragment_key(p);
 	if (p->first_fragment) {
-		first = (struct dove_fragment){ .since = bpf_ktime_get_coarse_ns(),
-						.from_port = p->from_port,
-						.to_port = p->to_port };
-		if (p->has_ports && p->hook != HOOK_TRACE)
-			bpf_map_update_elem(&dove_fragments, &key, &first, BPF_ANY);
+		fragment_remember(p, &key);
 		return 0;
 	}
 	known = bpf_map_lookup_elem(&dove_fragments, &key);
 	if (!known || since(bpf_ktime_get_coarse_ns(), known->since) > (__s64)DOVE_FRAGMENT_NS)
 		return 0;
+	if (is_icmp(p)) {
+		p->icmp_type = echo_reply_type(p);
+		p->icmp_id = known->from_port;
+		return 0;
+	}
 	p->has_ports = true;
 	p->from_port = known->from_port;
 	p->to_port = known->to_port;

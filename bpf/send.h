@@ -166,7 +166,7 @@ static __always_inline int send_begin(struct __sk_buff *skb, struct packet *p, c
 		return -DOVE_NOT_IP;
 	if (unlikely(is_discovery(p)))
 		return discovery_answer(skb, p);
-	TRY(sender_check(port, p));
+	TRY(sender_check(skb, port, p));
 	if (unlikely(!(p->dmac[0] & 1) && ip_is_multicast(&p->dst)))
 		return -DOVE_MALFORMED;
 	route_begin(p);

@@ -3,6 +3,7 @@
 #ifndef DOVE_SENDER_H
 #define DOVE_SENDER_H
 
+#include "flow.h"
 #include "maps.bpf.h"
 #include "packet.h"
 #include "route.h"
@@ -34,22 +35,45 @@ static __always_inline int sender_port(const struct dove_port *port, struct pack
 	return mac_equal(port->mac, p->smac) ? 0 : -DOVE_SPOOFED_MAC;
 }
 
-/* The host's kernel, for an external network: with that network's addresses alone, and to no more than one. */
-static __always_inline int sender_external(const struct packet *p)
+/* Where the packet was going that an ICMP error speaks of. */
+static __always_inline int quoted_destination(struct __sk_buff *skb, const struct packet *p,
+					      struct dove_ip *dst)
 {
+	__u32 at = sizeof(struct ethhdr) + p->l3_len + 8;
+	__be32 v4 = 0;
+
+	if (p->eth_proto == bpf_htons(ETH_P_IPV6))
+		return bpf_skb_load_bytes(skb, at + offsetof(struct ipv6hdr, daddr), dst, sizeof(*dst));
+	if (bpf_skb_load_bytes(skb, at + offsetof(struct iphdr, daddr), &v4, sizeof(v4)))
+		return -1;
+	*dst = ip_from_v4(v4);
+	return 0;
+}
+
+/*
+ * The host's kernel, for an external network: with that network's addresses
+ * alone, and to no more than one. A router on the way there, the host itself
+ * among them, has any address: what its error speaks of was sent there.
+ */
+static __always_inline int sender_external(struct __sk_buff *skb, const struct packet *p)
+{
+	struct dove_ip beyond = p->src;
+
 	if (p->dmac[0] & 1)
 		return -DOVE_MULTICAST;
-	return prefix_external(p->source_vnid, &p->src) == p->source ? 0 : -DOVE_SPOOFED_IP;
+	if (is_icmp_error(p) && quoted_destination(skb, p, &beyond))
+		return -DOVE_TRUNCATED;
+	return prefix_external(p->source_vnid, &beyond) == p->source ? 0 : -DOVE_SPOOFED_IP;
 }
 
 /*
  * An IP packet's sender. Who asks for an address has none yet (DHCP, RFC 2131;
  * MLD, RFC 3590) and says so to many at once; the port tells who it is.
  */
-static __always_inline int sender_check(const struct dove_port *port, struct packet *p)
+static __always_inline int sender_check(struct __sk_buff *skb, const struct dove_port *port, struct packet *p)
 {
 	if (port->kind == DOVE_PORT_EXTERNAL)
-		return sender_external(p);
+		return sender_external(skb, p);
 	if (unlikely(p->dmac[0] & 1 && ip_is_unspecified(&p->src)))
 		return 0;
 	return sender_speaks_with(&p->src, p->smac, p);

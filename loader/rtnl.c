@@ -3,97 +3,17 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <libmnl/libmnl.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/neighbour.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
+#include <linux/veth.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "lib/cleanup.h"
-
-/* Large enough for any one netlink message of the kernel (a dump page is at most 32 KiB). */
-#define MESSAGE_ROOM 32768
-
-struct request {
-	char room[1024];
-	struct nlmsghdr *nlh;
-};
-
-static void *request_start(struct request *r, uint16_t type, uint16_t flags, size_t extra)
-{
-	r->nlh = mnl_nlmsg_put_header(r->room);
-	r->nlh->nlmsg_type = type;
-	r->nlh->nlmsg_flags = NLM_F_REQUEST | flags;
-	r->nlh->nlmsg_seq = 1;
-	return mnl_nlmsg_put_extra_header(r->nlh, extra);
-}
-
-/* Send, and run `cb` over the answers until the acknowledgement or the end of the dump. */
-static int request_run(struct request *r, mnl_cb_t cb, void *arg)
-{
-	struct mnl_socket *sock = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
-	char *buf = NULL;
-	int rc = -EIO;
-	ssize_t n;
-
-	if (!sock)
-		return -errno;
-	buf = malloc(MESSAGE_ROOM);
-	if (!buf || mnl_socket_bind(sock, 0, MNL_SOCKET_AUTOPID) < 0 ||
-	    mnl_socket_sendto(sock, r->nlh, r->nlh->nlmsg_len) < 0) {
-		rc = -errno;
-		goto out;
-	}
-	do {
-		n = mnl_socket_recvfrom(sock, buf, MESSAGE_ROOM);
-		rc = n < 0 ? -1 : mnl_cb_run(buf, n, 1, mnl_socket_get_portid(sock), cb, arg);
-	} while (rc > 0);
-	if (rc < 0)
-		rc = -errno;
-out:
-	free(buf);
-	mnl_socket_close(sock);
-	return rc;
-}
-
-static int attr_copy(const struct nlattr *attr, void *data)
-{
-	const struct nlattr **table = data;
-
-	if (mnl_attr_get_type(attr) <= IFLA_MAX)
-		table[mnl_attr_get_type(attr)] = attr;
-	return MNL_CB_OK;
-}
-
-static void attr_addr(struct nlmsghdr *nlh, uint16_t type, const struct ip_addr *addr)
-{
-	if (ip_is_v4(addr))
-		mnl_attr_put(nlh, type, 4, addr->b + 12);
-	else
-		mnl_attr_put(nlh, type, 16, addr->b);
-}
-
-static bool addr_from_attr(const struct nlattr *attr, struct ip_addr *out)
-{
-	if (!attr)
-		return false;
-	if (mnl_attr_get_payload_len(attr) == 4) {
-		*out = ip_from_v4(*(const uint32_t *)mnl_attr_get_payload(attr));
-		return true;
-	}
-	if (mnl_attr_get_payload_len(attr) != 16)
-		return false;
-	memcpy(out->b, mnl_attr_get_payload(attr), 16);
-	return true;
-}
-
-static uint8_t family_of(const struct ip_addr *addr)
-{
-	return ip_is_v4(addr) ? AF_INET : AF_INET6;
-}
+#include "netlink.h"
 
 /* ---- links ---- */
 
@@ -106,10 +26,10 @@ static void text_from(const struct nlattr *attr, char *out, size_t size)
 static int link_parse(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *tb[IFLA_MAX + 1] = {}, *in[IFLA_MAX + 1] = {};
+	const struct nlattr *tb[NETLINK_ATTRS] = {}, *in[NETLINK_ATTRS] = {};
 	struct rtnl_link *link = arg;
 
-	mnl_attr_parse(nlh, sizeof(*info), attr_copy, tb);
+	mnl_attr_parse(nlh, sizeof(*info), netlink_attr, tb);
 	*link = (struct rtnl_link){ .ifindex = info->ifi_index, .up = info->ifi_flags & IFF_UP };
 	text_from(tb[IFLA_IFNAME], link->name, sizeof(link->name));
 	if (tb[IFLA_MTU])
@@ -120,7 +40,7 @@ static int link_parse(const struct nlmsghdr *nlh, void *arg)
 		memcpy(&link->mac, mnl_attr_get_payload(tb[IFLA_ADDRESS]), sizeof(link->mac));
 	link->peer_elsewhere = tb[IFLA_LINK_NETNSID];
 	if (tb[IFLA_LINKINFO]) {
-		mnl_attr_parse_nested(tb[IFLA_LINKINFO], attr_copy, in);
+		mnl_attr_parse_nested(tb[IFLA_LINKINFO], netlink_attr, in);
 		text_from(in[IFLA_INFO_KIND], link->kind, sizeof(link->kind));
 		text_from(in[IFLA_INFO_SLAVE_KIND], link->member_kind, sizeof(link->member_kind));
 	}
@@ -129,13 +49,13 @@ static int link_parse(const struct nlmsghdr *nlh, void *arg)
 
 int rtnl_link_by_index(int ifindex, struct rtnl_link *out)
 {
-	struct request r;
+	struct netlink r;
 	struct rtnl_link link = {};
-	struct ifinfomsg *info = request_start(&r, RTM_GETLINK, NLM_F_ACK, sizeof(*info));
+	struct ifinfomsg *info = netlink_start(&r, RTM_GETLINK, NLM_F_ACK, sizeof(*info));
 	int rc;
 
 	info->ifi_index = ifindex;
-	rc = request_run(&r, link_parse, &link);
+	rc = netlink_run(&r, link_parse, &link);
 	if (!rc)
 		*out = link;
 	return rc;
@@ -150,8 +70,8 @@ int rtnl_link_by_name(const char *name, struct rtnl_link *out)
 
 int rtnl_bridge_member_set(int ifindex, bool closed)
 {
-	struct request r;
-	struct ifinfomsg *info = request_start(&r, RTM_SETLINK, NLM_F_ACK, sizeof(*info));
+	struct netlink r;
+	struct ifinfomsg *info = netlink_start(&r, RTM_SETLINK, NLM_F_ACK, sizeof(*info));
 	struct nlattr *nest;
 
 	info->ifi_family = AF_BRIDGE;
@@ -164,14 +84,14 @@ int rtnl_bridge_member_set(int ifindex, bool closed)
 	mnl_attr_put_u8(r.nlh, IFLA_BRPORT_BCAST_FLOOD, !closed);
 	mnl_attr_put(r.nlh, IFLA_BRPORT_FLUSH, 0, NULL);
 	mnl_attr_nest_end(r.nlh, nest);
-	return request_run(&r, NULL, NULL);
+	return netlink_run(&r, NULL, NULL);
 }
 
 /* An address on a device of ours would be one more way into the host. */
 int rtnl_link_no_addresses(int ifindex)
 {
-	struct request r;
-	struct ifinfomsg *info = request_start(&r, RTM_SETLINK, NLM_F_ACK, sizeof(*info));
+	struct netlink r;
+	struct ifinfomsg *info = netlink_start(&r, RTM_SETLINK, NLM_F_ACK, sizeof(*info));
 	struct nlattr *spec, *inet6;
 	int rc;
 
@@ -181,27 +101,37 @@ int rtnl_link_no_addresses(int ifindex)
 	mnl_attr_put_u8(r.nlh, IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
 	mnl_attr_nest_end(r.nlh, inet6);
 	mnl_attr_nest_end(r.nlh, spec);
-	rc = request_run(&r, NULL, NULL);
+	rc = netlink_run(&r, NULL, NULL);
 	return rc == -EAFNOSUPPORT ? 0 : rc; /* no IPv6 here, and no addresses of it */
 }
 
 int rtnl_link_up(int ifindex)
 {
-	struct request r;
-	struct ifinfomsg *info = request_start(&r, RTM_NEWLINK, NLM_F_ACK, sizeof(*info));
+	struct netlink r;
+	struct ifinfomsg *info = netlink_start(&r, RTM_NEWLINK, NLM_F_ACK, sizeof(*info));
 
 	info->ifi_index = ifindex;
 	info->ifi_flags = info->ifi_change = IFF_UP;
-	return request_run(&r, NULL, NULL);
+	return netlink_run(&r, NULL, NULL);
+}
+
+int rtnl_link_mtu(int ifindex, uint32_t mtu)
+{
+	struct netlink r;
+	struct ifinfomsg *info = netlink_start(&r, RTM_NEWLINK, NLM_F_ACK, sizeof(*info));
+
+	info->ifi_index = ifindex;
+	mnl_attr_put_u32(r.nlh, IFLA_MTU, mtu);
+	return netlink_run(&r, NULL, NULL);
 }
 
 int rtnl_link_delete(int ifindex)
 {
-	struct request r;
-	struct ifinfomsg *info = request_start(&r, RTM_DELLINK, NLM_F_ACK, sizeof(*info));
+	struct netlink r;
+	struct ifinfomsg *info = netlink_start(&r, RTM_DELLINK, NLM_F_ACK, sizeof(*info));
 
 	info->ifi_index = ifindex;
-	return request_run(&r, NULL, NULL);
+	return netlink_run(&r, NULL, NULL);
 }
 
 static void tunnel_attrs(struct nlmsghdr *nlh, bool geneve, uint16_t port)
@@ -220,10 +150,10 @@ static void tunnel_attrs(struct nlmsghdr *nlh, bool geneve, uint16_t port)
 
 int rtnl_tunnel_add(const char *name, const char *kind, uint16_t port)
 {
-	struct request r;
+	struct netlink r;
 	struct nlattr *info, *data;
 
-	request_start(&r, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
+	netlink_start(&r, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(struct ifinfomsg));
 	mnl_attr_put_strz(r.nlh, IFLA_IFNAME, name);
 	info = mnl_attr_nest_start(r.nlh, IFLA_LINKINFO);
 	mnl_attr_put_strz(r.nlh, IFLA_INFO_KIND, kind);
@@ -231,7 +161,31 @@ int rtnl_tunnel_add(const char *name, const char *kind, uint16_t port)
 	tunnel_attrs(r.nlh, !strcmp(kind, "geneve"), port);
 	mnl_attr_nest_end(r.nlh, data);
 	mnl_attr_nest_end(r.nlh, info);
-	return request_run(&r, NULL, NULL);
+	return netlink_run(&r, NULL, NULL);
+}
+
+int rtnl_veth_add(const char *name, const struct mac_addr *mac, const char *peer, uint32_t mtu)
+{
+	struct netlink r;
+	struct ifinfomsg *info =
+		netlink_start(&r, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(*info));
+	struct nlattr *link, *data, *other;
+
+	info->ifi_flags = info->ifi_change = IFF_NOARP;
+	mnl_attr_put_strz(r.nlh, IFLA_IFNAME, name);
+	mnl_attr_put(r.nlh, IFLA_ADDRESS, sizeof(mac->b), mac->b);
+	mnl_attr_put_u32(r.nlh, IFLA_MTU, mtu);
+	link = mnl_attr_nest_start(r.nlh, IFLA_LINKINFO);
+	mnl_attr_put_strz(r.nlh, IFLA_INFO_KIND, "veth");
+	data = mnl_attr_nest_start(r.nlh, IFLA_INFO_DATA);
+	other = mnl_attr_nest_start(r.nlh, VETH_INFO_PEER);
+	mnl_nlmsg_put_extra_header(r.nlh, sizeof(struct ifinfomsg));
+	mnl_attr_put_strz(r.nlh, IFLA_IFNAME, peer);
+	mnl_attr_put_u32(r.nlh, IFLA_MTU, mtu);
+	mnl_attr_nest_end(r.nlh, other);
+	mnl_attr_nest_end(r.nlh, data);
+	mnl_attr_nest_end(r.nlh, link);
+	return netlink_run(&r, NULL, NULL);
 }
 
 /* ---- addresses ---- */
@@ -244,26 +198,26 @@ struct addr_list {
 static int addr_parse(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct ifaddrmsg *info = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *tb[IFLA_MAX + 1] = {};
+	const struct nlattr *tb[NETLINK_ATTRS] = {};
 	struct addr_list *list = arg;
 
-	mnl_attr_parse(nlh, sizeof(*info), attr_copy, tb);
+	mnl_attr_parse(nlh, sizeof(*info), netlink_attr, tb);
 	if ((int)info->ifa_index != list->ifindex || info->ifa_scope != RT_SCOPE_UNIVERSE ||
 	    list->n >= list->max)
 		return MNL_CB_OK;
-	if (addr_from_attr(tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], &list->at[list->n]))
+	if (netlink_get_addr(tb[IFA_LOCAL] ? tb[IFA_LOCAL] : tb[IFA_ADDRESS], &list->at[list->n]))
 		list->n++;
 	return MNL_CB_OK;
 }
 
 int rtnl_addrs(int ifindex, struct ip_addr *out, int max)
 {
-	struct request r;
+	struct netlink r;
 	struct addr_list list = { .at = out, .ifindex = ifindex, .max = max };
 	int rc;
 
-	request_start(&r, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
-	rc = request_run(&r, addr_parse, &list);
+	netlink_start(&r, RTM_GETADDR, NLM_F_DUMP, sizeof(struct ifaddrmsg));
+	rc = netlink_run(&r, addr_parse, &list);
 	return rc ? rc : list.n;
 }
 
@@ -271,16 +225,16 @@ int rtnl_addrs(int ifindex, struct ip_addr *out, int max)
 
 static int route_parse(const struct nlmsghdr *nlh, void *arg)
 {
-	const struct nlattr *tb[IFLA_MAX + 1] = {}, *metrics[IFLA_MAX + 1] = {};
+	const struct nlattr *tb[NETLINK_ATTRS] = {}, *metrics[NETLINK_ATTRS] = {};
 	struct rtnl_route *route = arg;
 
-	mnl_attr_parse(nlh, sizeof(struct rtmsg), attr_copy, tb);
+	mnl_attr_parse(nlh, sizeof(struct rtmsg), netlink_attr, tb);
 	if (tb[RTA_OIF])
 		route->ifindex = mnl_attr_get_u32(tb[RTA_OIF]);
-	addr_from_attr(tb[RTA_GATEWAY], &route->next_hop);
-	addr_from_attr(tb[RTA_PREFSRC], &route->source);
+	netlink_get_addr(tb[RTA_GATEWAY], &route->next_hop);
+	netlink_get_addr(tb[RTA_PREFSRC], &route->source);
 	if (tb[RTA_METRICS]) {
-		mnl_attr_parse_nested(tb[RTA_METRICS], attr_copy, metrics);
+		mnl_attr_parse_nested(tb[RTA_METRICS], netlink_attr, metrics);
 		if (metrics[RTAX_MTU])
 			route->mtu = mnl_attr_get_u32(metrics[RTAX_MTU]);
 	}
@@ -289,15 +243,15 @@ static int route_parse(const struct nlmsghdr *nlh, void *arg)
 
 int rtnl_route_get(const struct ip_addr *dst, struct rtnl_route *out)
 {
-	struct request r;
+	struct netlink r;
 	struct rtnl_route route = { .next_hop = *dst };
-	struct rtmsg *msg = request_start(&r, RTM_GETROUTE, NLM_F_ACK, sizeof(*msg));
+	struct rtmsg *msg = netlink_start(&r, RTM_GETROUTE, NLM_F_ACK, sizeof(*msg));
 	int rc;
 
-	msg->rtm_family = family_of(dst);
+	msg->rtm_family = netlink_family(dst);
 	msg->rtm_dst_len = ip_is_v4(dst) ? 32 : 128;
-	attr_addr(r.nlh, RTA_DST, dst);
-	rc = request_run(&r, route_parse, &route);
+	netlink_put_addr(r.nlh, RTA_DST, dst);
+	rc = netlink_run(&r, route_parse, &route);
 	if (rc)
 		return rc;
 	if (!route.ifindex)
@@ -314,11 +268,11 @@ struct neigh_seen {
 static int neigh_parse(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct ndmsg *msg = mnl_nlmsg_get_payload(nlh);
-	const struct nlattr *tb[IFLA_MAX + 1] = {};
+	const struct nlattr *tb[NETLINK_ATTRS] = {};
 	struct neigh_seen *seen = arg;
 	const uint16_t usable = NUD_REACHABLE | NUD_STALE | NUD_DELAY | NUD_PROBE | NUD_PERMANENT | NUD_NOARP;
 
-	mnl_attr_parse(nlh, sizeof(*msg), attr_copy, tb);
+	mnl_attr_parse(nlh, sizeof(*msg), netlink_attr, tb);
 	if (!(msg->ndm_state & usable) || !tb[NDA_LLADDR] ||
 	    mnl_attr_get_payload_len(tb[NDA_LLADDR]) != sizeof(seen->mac))
 		return MNL_CB_OK;
@@ -329,15 +283,15 @@ static int neigh_parse(const struct nlmsghdr *nlh, void *arg)
 
 int rtnl_neigh_get(int ifindex, const struct ip_addr *addr, struct mac_addr *out)
 {
-	struct request r;
+	struct netlink r;
 	struct neigh_seen seen = {};
-	struct ndmsg *msg = request_start(&r, RTM_GETNEIGH, NLM_F_ACK, sizeof(*msg));
+	struct ndmsg *msg = netlink_start(&r, RTM_GETNEIGH, NLM_F_ACK, sizeof(*msg));
 	int rc;
 
-	msg->ndm_family = family_of(addr);
+	msg->ndm_family = netlink_family(addr);
 	msg->ndm_ifindex = ifindex;
-	attr_addr(r.nlh, NDA_DST, addr);
-	rc = request_run(&r, neigh_parse, &seen);
+	netlink_put_addr(r.nlh, NDA_DST, addr);
+	rc = netlink_run(&r, neigh_parse, &seen);
 	if (rc == -ENOENT || (!rc && !seen.valid))
 		return -EAGAIN;
 	if (!rc)
@@ -347,16 +301,16 @@ int rtnl_neigh_get(int ifindex, const struct ip_addr *addr, struct mac_addr *out
 
 static int neigh_ask(int ifindex, const struct ip_addr *addr, uint8_t flags, uint32_t flags_ext)
 {
-	struct request r;
-	struct ndmsg *msg = request_start(&r, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE, sizeof(*msg));
+	struct netlink r;
+	struct ndmsg *msg = netlink_start(&r, RTM_NEWNEIGH, NLM_F_ACK | NLM_F_CREATE, sizeof(*msg));
 
-	msg->ndm_family = family_of(addr);
+	msg->ndm_family = netlink_family(addr);
 	msg->ndm_ifindex = ifindex;
 	msg->ndm_flags = flags;
-	attr_addr(r.nlh, NDA_DST, addr);
+	netlink_put_addr(r.nlh, NDA_DST, addr);
 	if (flags_ext)
 		mnl_attr_put_u32(r.nlh, NDA_FLAGS_EXT, flags_ext);
-	return request_run(&r, NULL, NULL);
+	return netlink_run(&r, NULL, NULL);
 }
 
 int rtnl_neigh_keep(int ifindex, const struct ip_addr *addr)
@@ -370,14 +324,14 @@ int rtnl_neigh_keep(int ifindex, const struct ip_addr *addr)
 
 static int clsact_request(uint16_t type, uint16_t flags, int ifindex)
 {
-	struct request r;
-	struct tcmsg *msg = request_start(&r, type, NLM_F_ACK | flags, sizeof(*msg));
+	struct netlink r;
+	struct tcmsg *msg = netlink_start(&r, type, NLM_F_ACK | flags, sizeof(*msg));
 
 	msg->tcm_ifindex = ifindex;
 	msg->tcm_parent = TC_H_CLSACT;
 	msg->tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
 	mnl_attr_put_strz(r.nlh, TCA_KIND, "clsact");
-	return request_run(&r, NULL, NULL);
+	return netlink_run(&r, NULL, NULL);
 }
 
 int rtnl_clsact_add(int ifindex)
@@ -403,13 +357,13 @@ bool rtnl_clsact_in_use(int ifindex)
 	bool seen = false;
 
 	for (size_t i = 0; i < ARRAY_SIZE(sides); i++) {
-		struct request r;
-		struct tcmsg *msg = request_start(&r, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*msg));
+		struct netlink r;
+		struct tcmsg *msg = netlink_start(&r, RTM_GETTFILTER, NLM_F_DUMP, sizeof(*msg));
 
 		msg->tcm_ifindex = ifindex;
 		msg->tcm_parent = sides[i];
 		/* When the kernel won't tell, it counts as in use. */
-		if (request_run(&r, filter_seen, &seen))
+		if (netlink_run(&r, filter_seen, &seen))
 			return true;
 	}
 	return seen;
@@ -458,7 +412,7 @@ static int change_parse(const struct nlmsghdr *nlh, void *arg)
 
 void rtnl_monitor_read(int fd, void (*on)(enum rtnl_change what, int ifindex, void *arg), void *arg)
 {
-	static char buf[MESSAGE_ROOM];
+	static char buf[NETLINK_ROOM];
 	struct monitor m = { .on = on, .arg = arg };
 	ssize_t n;
 

@@ -59,6 +59,7 @@ int rtnl_bridge_member_set(int ifindex, bool closed);
 /* rtnl_link_no_addresses() - the kernel gives the device no IPv6 address by itself. */
 int rtnl_link_no_addresses(int ifindex);
 int rtnl_link_up(int ifindex);
+int rtnl_link_mtu(int ifindex, uint32_t mtu);
 int rtnl_link_delete(int ifindex);
 
 /*
@@ -66,6 +67,9 @@ int rtnl_link_delete(int ifindex);
  * the UDP port (host byte order) for any network. -EOPNOTSUPP: not in this kernel.
  */
 int rtnl_tunnel_add(const char *name, const char *kind, uint16_t port);
+
+/* rtnl_veth_add() - a pair, both ends here and down; the first end has the MAC, and resolves no neighbours (NOARP). */
+int rtnl_veth_add(const char *name, const struct mac_addr *mac, const char *peer, uint32_t mtu);
 
 /* rtnl_clsact_add() - returns 0 when it was made now, -EEXIST when one was there. */
 int rtnl_clsact_add(int ifindex);

@@ -10,9 +10,9 @@ set -eu
 . "$(dirname "$0")/apt.sh"
 
 BUILD_PACKAGES="gcc libc6-dev linux-libc-dev clang llvm pkg-config libelf-dev zlib1g-dev libcjson-dev libevent-dev
-	libcurl4-openssl-dev libsqlite3-dev libssl-dev uthash-dev libmnl-dev libcbor-dev"
+	libcurl4-openssl-dev libsqlite3-dev libssl-dev uthash-dev libmnl-dev libcbor-dev libnftables-dev"
 TEST_PACKAGES="libcriterion-dev iproute2 iputils-ping iputils-tracepath procps iperf3 curl tcpdump tshark jq busybox
-	dnsmasq-base bind9-dnsutils"
+	dnsmasq-base bind9-dnsutils nftables"
 CHECK_PACKAGES="clang-format clang-tidy"
 BPF_PACKAGES="libbpf-dev bpftool"
 LIBBPF_LEAST=1.4
@@ -87,10 +87,10 @@ debian() {
 
 other() {
 	missing=
-	for c in cc clang llvm-strip bpftool pkg-config ip tc ping tracepath sysctl iperf3 curl tcpdump tshark jq busybox dnsmasq dig; do
+	for c in cc clang llvm-strip bpftool pkg-config ip tc ping tracepath sysctl iperf3 curl tcpdump tshark jq busybox dnsmasq dig nft; do
 		command -v $c >/dev/null 2>&1 || missing="$missing $c"
 	done
-	for lib in libelf zlib libcjson libevent libevent_openssl libcurl sqlite3 openssl libmnl libcbor criterion; do
+	for lib in libelf zlib libcjson libevent libevent_openssl libcurl sqlite3 openssl libmnl libcbor libnftables criterion; do
 		pkg-config --exists $lib 2>/dev/null || missing="$missing $lib(-dev)"
 	done
 	libbpf_fits || missing="$missing libbpf-dev>=$LIBBPF_LEAST"

@@ -20,6 +20,8 @@ enum { OUTSIDE = 8001, NARROW = 8002, WIDE = 8003 };
 #define WAY_OUT 4711u /* the interface */
 
 static const struct vm server = { 0x0ac80005, 0, { 0x02, 0, 0, 0, 9, 9 } };
+static const struct vm other = { 0x0ac90005, 0, {} };
+static const struct vm router = { 0xc0000207, 0, {} }; /* 192.0.2.7: of no prefix */
 
 /* The prefix with so many of the 32 bits that count. */
 static void prefix_of(enum family f, const struct vm *vm, uint32_t bits, uint32_t external)
@@ -225,7 +227,7 @@ Test(external, R8_what_comes_in_is_the_external_networks)
 Test(external, R6_only_with_that_networks_addresses)
 {
 	for (enum family f = V4; f < FAMILIES; f++) {
-		static const struct vm inside = { 0x0ac80105, 0, {} }, other = { 0x0ac90005, 0, {} };
+		static const struct vm inside = { 0x0ac80105, 0, {} };
 		struct vm_frame v = from_server(f);
 		struct run r;
 
@@ -248,6 +250,11 @@ Test(external, R6_only_with_that_networks_addresses)
 		begin_way_out(f, "of a subnet that is inside");
 		prefix_of(f, &inside, 24, 0);
 		v.src = ip_in(f, inside.ip);
+		r = run_vm(&v);
+		expect_dropped(&r, DOVE_SPOOFED_IP);
+
+		begin_way_out(f, "a router's on the way, and no ICMP error");
+		v.src = ip_in(f, router.ip);
 		r = run_vm(&v);
 		expect_dropped(&r, DOVE_SPOOFED_IP);
 
@@ -275,6 +282,74 @@ Test(external, R6_to_no_more_than_one)
 		v.src = f == V6 ? ip6_text("::") : ip_of(0);
 		r = run_vm(&v);
 		expect_dropped(&r, DOVE_MULTICAST);
+	}
+}
+
+/* ---- what routers say ---- */
+
+/* An ICMP error about what VM 3 has sent to `to`, of which so many bytes are quoted; they stay in *sent. */
+static struct vm_frame error_about(enum family f, const struct vm *to, uint32_t bytes, struct frame *sent)
+{
+	struct vm_frame v = udp_between(f, &router, &vm3), about = udp_between(f, &vm3, to);
+
+	*sent = frame_vm(&about);
+	memcpy(v.smac, gateway.mac, 6);
+	v.proto = icmp_proto(f);
+	v.icmp = f == V6 ? 0x0300 : 0x0b00;
+	v.data = sent->b + ETH_HLEN;
+	v.payload = bytes;
+	return v;
+}
+
+Test(external, R6_errors_are_about_what_was_sent_there)
+{
+	static const struct {
+		const char *name;
+		const struct vm *to;
+		uint32_t bytes;
+		enum dove_reason reason;
+	} cases[] = {
+		{ "to the server", &server, 48, DOVE_DELIVERED_LOCAL },
+		{ "to another external network", &other, 48, DOVE_SPOOFED_IP },
+		{ "to nobody", &router, 48, DOVE_SPOOFED_IP },
+		{ "to a VM", &vm2, 48, DOVE_SPOOFED_IP },
+		{ "too little is quoted", &server, 16, DOVE_TRUNCATED },
+		{ "nothing is quoted", &server, 0, DOVE_TRUNCATED },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases) * FAMILIES; i++) {
+		enum family f = i % FAMILIES;
+		struct frame sent;
+		struct vm_frame v = error_about(f, cases[i / FAMILIES].to, cases[i / FAMILIES].bytes, &sent);
+		struct run r;
+
+		begin_way_out(f, cases[i / FAMILIES].name);
+		prefix_of(f, &other, 16, NARROW);
+		r = run_vm(&v);
+		if (cases[i / FAMILIES].reason == DOVE_DELIVERED_LOCAL)
+			expect_sent(&r, DOVE_DELIVERED_LOCAL);
+		else
+			expect_dropped(&r, cases[i / FAMILIES].reason);
+	}
+}
+
+Test(external, R6_only_errors_have_any_sender)
+{
+	for (enum family f = V4; f < FAMILIES; f++) {
+		struct frame sent;
+		struct vm_frame v = error_about(f, &server, 48, &sent);
+		struct run r;
+
+		begin_way_out(f, "an echo's reply");
+		v.icmp = f == V6 ? 0x8100 : 0;
+		r = run_vm(&v);
+		expect_dropped(&r, DOVE_SPOOFED_IP);
+
+		begin_way_out(f, "a later fragment");
+		v = error_about(f, &server, 48, &sent);
+		v.frag_off = 5;
+		r = run_vm(&v);
+		expect_dropped(&r, DOVE_SPOOFED_IP);
 	}
 }
 
@@ -317,5 +392,57 @@ Test(external, R8_replies_come_in)
 		way_out_put(REVISION + 1);
 		r = run_vm(&v);
 		expect_held(&r, DOVE_HELD_FLOW);
+	}
+}
+
+/* The server's reply to a ping of VM 3's: their identifiers are the same. */
+static struct vm_frame pong(enum family f, uint16_t frag_off)
+{
+	struct vm_frame v = from_server(f);
+
+	v.proto = icmp_proto(f);
+	v.icmp = f == V6 ? 0x8100 : 0;
+	v.id = 77;
+	v.frag_off = frag_off;
+	return v;
+}
+
+static void begin_pinged(enum family f, const char *name)
+{
+	struct vm_frame ping = udp_between(f, &vm3, &server);
+	struct dove_flow_key key;
+
+	ping.proto = icmp_proto(f);
+	key = flow_of(&ping, OUTSIDE);
+	begin_way_out(f, name);
+	denied_from_outside(f);
+	flow_put(&key, 0);
+}
+
+Test(external, R8_fragments_of_an_echos_reply_follow_their_first)
+{
+	for (enum family f = V4; f < FAMILIES; f++) {
+		struct vm_frame first = pong(f, MORE_FRAGMENTS), later = pong(f, 5);
+		struct run r;
+
+		begin_pinged(f, "in order");
+		r = run_vm(&first);
+		expect_sent(&r, DOVE_DELIVERED_LOCAL);
+		counters_clear();
+		r = run_vm(&later);
+		expect_sent(&r, DOVE_DELIVERED_LOCAL);
+
+		begin_pinged(f, "without its first");
+		r = run_vm(&later);
+		expect_dropped(&r, DOVE_DENIED);
+
+		begin_pinged(f, "of another ping");
+		first.icmp_rest += 1 << 16;
+		r = run_vm(&first);
+		expect_dropped(&r, DOVE_DENIED);
+		counters_clear();
+		rings_clear();
+		r = run_vm(&later);
+		expect_dropped_again(&r, DOVE_DENIED);
 	}
 }
