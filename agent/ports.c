@@ -15,6 +15,7 @@
 #include "lib/json.h"
 #include "lib/log.h"
 #include "loader/rtnl.h"
+#include "miss.h"
 #include "moved.h"
 #include "nics.h"
 #include "state.h"
@@ -24,6 +25,8 @@
 #define ADDRS_MAX 4096
 /* How long a new port waits for the service's watch to cover its network. */
 #define WATCH_WAIT_MS 5000
+/* How long packets are kept for a VM that is not at its device. */
+#define HOLD_NS (3 * SECOND_NS)
 /* A VM whose device is gone may be on its way to another host: its place is given up when none has claimed it. */
 #define RELEASE_AFTER_S 2
 /* A place that was given up between our looking and our claim may be claimed all the same. */
@@ -50,6 +53,7 @@ struct port {
 	int n_addrs;
 	uint8_t kind, delivery;
 	uint32_t mtu;	       /* the device's */
+	uint64_t held_until;   /* the device has nobody behind it; else 0 */
 	uint64_t place_before; /* revision of the place before our claim */
 	char host_before[64];  /* and whose it was; "": nobody's */
 	int claims;
@@ -171,6 +175,7 @@ static void addr_store(struct port *port, const struct ip_addr *addr, const stru
 				    .ifindex = port->ifindex,
 				    .endpoint = port->id,
 				    .mtu = port->mtu,
+				    .held_until = port->held_until,
 				    .delivery = port->delivery };
 
 	memcpy(may.mac, e->mac.b, sizeof(may.mac));
@@ -178,7 +183,8 @@ static void addr_store(struct port *port, const struct ip_addr *addr, const stru
 	if (bpf_map_update_elem(maps->addrs, &key, &may, BPF_ANY) ||
 	    bpf_map_update_elem(maps->local, &place, &local, BPF_ANY))
 		log_error("%s: entering an address: %s", port->device, strerror(errno));
-	moved_here(port->ports->agent->moved, port->vnid, addr);
+	if (!port->held_until)
+		moved_here(port->ports->agent->moved, port->vnid, addr);
 }
 
 static void addr_remove(struct port *port, const struct ip_addr *addr)
@@ -454,6 +460,19 @@ static uint8_t kind_for(const struct ports *p, const struct rtnl_link *link)
 }
 
 /*
+ * A VM whose end of the device is closed is paused, or on its way to another
+ * host: what comes for it meanwhile is kept for a while.
+ */
+static void port_carrier(struct port *port, bool there)
+{
+	if (there == !port->held_until)
+		return;
+	port->held_until = there ? 0 : clock_now() + HOLD_NS;
+	if (there)
+		miss_next_hop(port->ports->agent->miss);
+}
+
+/*
  * What the device is now. One that was closed off on its bridge encapsulates at
  * the NIC there; without that NIC its frames would leave as they are, so it
  * does all at its own interface, as any other.
@@ -463,6 +482,7 @@ static void port_look(struct port *port, const struct rtnl_link *link)
 	uint8_t delivery = delivery_for(port->ports, link);
 	uint8_t kind = port->closed_member ? kind_for(port->ports, link) : DOVE_PORT_VM;
 
+	port_carrier(port, link->up && link->carrier);
 	if (delivery == port->delivery && kind == port->kind && link->mtu == port->mtu)
 		return;
 	port->delivery = delivery;
@@ -481,6 +501,7 @@ static int port_attach(struct port *port, struct error *err)
 	port->delivery = delivery_for(port->ports, &link);
 	port->kind = kind_for(port->ports, &link);
 	port->mtu = link.mtu;
+	port->held_until = link.up && link.carrier ? 0 : clock_now() + HOLD_NS;
 	if (port->kind == DOVE_PORT_BRIDGED) {
 		rc = rtnl_bridge_member_set(port->ifindex, true);
 		if (rc)

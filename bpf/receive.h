@@ -70,7 +70,9 @@ static __noinline int destination_find(struct packet *p, struct dove_local **to)
 
 	*to = local_find(p, &key);
 	if (*to)
-		return 0;
+		return likely(!(*to)->held_until) || bpf_ktime_get_coarse_ns() >= (*to)->held_until
+			       ? 0
+			       : -DOVE_HELD_MOVED;
 	/* Its network may have left with it. */
 	TRY(relay_find(p, &key));
 	if (!bpf_map_lookup_elem(&dove_networks, &p->vnid))

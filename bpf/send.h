@@ -124,6 +124,8 @@ static __noinline int send_to_neighbour(struct __sk_buff *skb, struct packet *p,
 
 	if (!to || d->judged.sequence < to->floor)
 		return -DOVE_HELD_MISS;
+	if (unlikely(to->held_until && bpf_ktime_get_coarse_ns() < to->held_until))
+		return -DOVE_HELD_NEXT_HOP;
 	if (d->judged.sequence < to->sequence) {
 		d->judged.fresh = STALE;
 		d->judged.wanted = newest(d->judged.wanted, to->sequence);

@@ -17,6 +17,8 @@
 
 /* ---- links ---- */
 
+#define LOWER_UP (1u << 16) /* IFF_LOWER_UP, of a header that net/if.h does not go with */
+
 static void text_from(const struct nlattr *attr, char *out, size_t size)
 {
 	if (attr)
@@ -30,7 +32,9 @@ static int link_parse(const struct nlmsghdr *nlh, void *arg)
 	struct rtnl_link *link = arg;
 
 	mnl_attr_parse(nlh, sizeof(*info), netlink_attr, tb);
-	*link = (struct rtnl_link){ .ifindex = info->ifi_index, .up = info->ifi_flags & IFF_UP };
+	*link = (struct rtnl_link){ .ifindex = info->ifi_index,
+				    .up = info->ifi_flags & IFF_UP,
+				    .carrier = info->ifi_flags & LOWER_UP };
 	text_from(tb[IFLA_IFNAME], link->name, sizeof(link->name));
 	if (tb[IFLA_MTU])
 		link->mtu = mnl_attr_get_u32(tb[IFLA_MTU]);

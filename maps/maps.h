@@ -222,6 +222,7 @@ struct dove_place_key {
 struct dove_local {
 	__u64 sequence; /* seq(E) */
 	__u64 floor;	/* floor(E) */
+	__u64 held_until; /* its device has nobody behind it: the agent holds what comes up to then; 0: deliver */
 	__u32 ifindex;
 	__u32 endpoint;
 	__u32 mtu; /* largest IP packet that its device takes */
@@ -523,7 +524,7 @@ _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key")
 _Static_assert(sizeof(struct dove_fragment_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_group_key) == 16, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_group) == 24 + 24 * DOVE_TARGETS_MAX, "no hidden padding");
-_Static_assert(sizeof(struct dove_local) == 40, "no hidden padding");
+_Static_assert(sizeof(struct dove_local) == 48, "no hidden padding");
 _Static_assert(sizeof(struct dove_door) == 14, "it is an Ethernet header to the kernel");
 
 #endif
