@@ -788,10 +788,12 @@ struct hier_node *hier_find(struct hier *h, const char *name)
 
 static void begin_tenure(struct hier_domain *d, const struct vnid_ranges *ranges)
 {
-	struct hier_tenure *t;
+	struct hier_tenure *t = d->n_tenures ? &d->tenures[d->n_tenures - 1] : NULL;
 
-	if (d->n_tenures && d->tenures[d->n_tenures - 1].until == UINT64_MAX)
-		d->tenures[d->n_tenures - 1].until = d->h->ticks;
+	if (t && t->until == UINT64_MAX && ranges_equal(&t->ranges, ranges))
+		return;
+	if (t && t->until == UINT64_MAX)
+		t->until = d->h->ticks;
 	d->tenures = mem_resize(d->tenures, d->n_tenures + 1, sizeof(*t));
 	t = &d->tenures[d->n_tenures++];
 	*t = (struct hier_tenure){ .ranges = *ranges, .from = d->h->ticks, .until = UINT64_MAX };
@@ -1018,12 +1020,15 @@ static bool had_of_parent(const struct hier_domain *d, uint32_t vnid, int64_t se
 	return false;
 }
 
-/* Had the domain the VNID at that time, and could that still be believed at this tick? All above it, too. */
+/* Had the domain the VNID at that time, and could that still be believed to be so? Those above it then, too. */
 static bool had(const struct hier_domain *d, uint32_t vnid, int64_t second, uint64_t tick)
 {
-	for (; *d->name; d = d->parent)
+	for (; *d->name; d = d->parent) {
 		if (!had_of_parent(d, vnid, second, tick))
 			return false;
+		second = HIER_EPOCH +
+			 (int64_t)(tick / 1000); /* when it was told counts, not when it was said */
+	}
 	return true;
 }
 
