@@ -36,15 +36,26 @@ static const struct route {
 	{ EVHTTP_REQ_GET, "metrics", api_metrics },
 };
 
-static void send_text(struct api_call *call, int status, const char *type, const char *text)
+static void send_body(struct api_call *call, int status, const char *type, struct evbuffer *body)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(call->req);
-	struct evbuffer *body = evbuffer_new();
 
 	evhttp_add_header(headers, "Content-Type", type);
-	evbuffer_add(body, text, strlen(text));
 	evhttp_send_reply(call->req, status, NULL, body);
 	evbuffer_free(body);
+}
+
+static void send_text(struct api_call *call, int status, const char *type, const char *text)
+{
+	struct evbuffer *body = evbuffer_new();
+
+	evbuffer_add(body, text, strlen(text));
+	send_body(call, status, type, body);
+}
+
+void api_reply_buffer(struct api_call *call, int status, struct evbuffer *json)
+{
+	send_body(call, status, "application/json", json);
 }
 
 void api_reply(struct api_call *call, int status, cJSON *json)

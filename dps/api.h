@@ -11,6 +11,8 @@
 
 #include "dps/commit.h"
 #include "dps/config.h"
+#include "dps/prepared.h"
+#include "dps/translate.h"
 
 #define BODY_MAX (1 << 20)	  /* of a request */
 #define APPLY_BODY_MAX (64 << 20) /* of an apply */
@@ -26,6 +28,8 @@ struct api {
 	struct store *store; /* NULL: nothing is kept */
 	struct event_base *base;
 	unsigned int lifetime;
+	struct signer signer; /* of answers; without a key they go out unsigned */
+	struct prepared prepared;
 	int64_t started; /* monotonic seconds */
 	uint64_t requests, errors, questions;
 	struct api_watcher *watchers;
@@ -45,6 +49,7 @@ void api_handle(struct evhttp_request *req, void *arg);
 
 /* Replies. json is taken over; err->object and err->field are said where they are known. */
 void api_reply(struct api_call *call, int status, cJSON *json);
+void api_reply_buffer(struct api_call *call, int status, struct evbuffer *json); /* taken over */
 void api_reply_text(struct api_call *call, const char *type, const char *text);
 void api_refuse(struct api_call *call, int rc, const struct json_error *err); /* rc: -errno */
 void api_refuse_status(struct api_call *call, int status, const struct json_error *err);

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Questions: resolve, check and members. */
 #include <errno.h>
+#include <event2/buffer.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "dps/api.h"
 #include "dps/members.h"
@@ -88,27 +91,81 @@ static int read_key(const cJSON *json, struct question *q, struct json_error *er
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
 
-static int answer_key(struct api *api, const cJSON *item, uint64_t min_revision, cJSON *answers,
-		      struct json_error *err)
+/* An answer's text up to the number that is its lifetime, which gets less while the text is kept. */
+static char *answer_text(struct api *api, const struct question *q, const struct answer *answer, int64_t now)
 {
-	struct question q;
-	struct answer answer;
-	int rc = read_key(item, &q, err);
+	cJSON *json = translate_answer_json(&api->model, q, answer, &api->signer, now, api->lifetime);
+	char *text = cJSON_PrintUnformatted(json), *end = text ? strrchr(text, ':') : NULL;
 
+	cJSON_Delete(json);
+	if (end)
+		end[1] = '\0';
+	return text;
+}
+
+static int check_revision(uint64_t sequence, uint64_t min_revision, struct json_error *err)
+{
+	if (sequence >= min_revision)
+		return 0;
+	json_fail(err, NULL, "behind: at revision %llu of this network, not %llu",
+		  (unsigned long long)sequence, (unsigned long long)min_revision);
+	return -EAGAIN;
+}
+
+static void add_text(struct evbuffer *out, const char *text, int64_t lifetime)
+{
+	evbuffer_add(out, text, strlen(text));
+	evbuffer_add_printf(out, "%lld}", (long long)lifetime);
+}
+
+static int answer_anew(struct api *api, const struct question *q, uint64_t min_revision, int64_t now,
+		       struct evbuffer *out, struct json_error *err)
+{
+	struct answer answer;
+	char *text;
+	int rc;
+
+	resolve(&api->model, q, &answer);
+	rc = answer.verdict == VERDICT_NO_SOURCE ? 0 : check_revision(answer.sequence, min_revision, err);
 	if (rc)
 		return rc;
-	api->questions++;
-	resolve(&api->model, &q, &answer);
-	if (answer.sequence < min_revision && answer.verdict != VERDICT_NO_SOURCE) {
-		json_fail(err, NULL, "behind: at revision %llu of this network, not %llu",
-			  (unsigned long long)answer.sequence, (unsigned long long)min_revision);
-		return -EAGAIN;
-	}
-	cJSON_AddItemToArray(answers, resolve_answer_json(&answer, api->lifetime));
+	text = answer_text(api, q, &answer, now);
+	if (!text)
+		return -ENOMEM;
+	add_text(out, text, api->lifetime);
+	if (answer.verdict == VERDICT_NO_SOURCE ||
+	    !prepared_put(&api->prepared, q, text, answer.sequence, now, now + api->lifetime))
+		free(text);
 	return 0;
 }
 
-static int answer_all(struct api *api, const cJSON *json, cJSON *answers, struct json_error *err)
+static int answer_question(struct api *api, const struct question *q, uint64_t min_revision,
+			   struct evbuffer *out, struct json_error *err)
+{
+	int64_t now = time(NULL), expires;
+	uint64_t sequence;
+	const char *text = prepared_get(&api->prepared, q, api->model.commits, now, &sequence, &expires);
+	int rc;
+
+	api->questions++;
+	if (!text)
+		return answer_anew(api, q, min_revision, now, out, err);
+	rc = check_revision(sequence, min_revision, err);
+	if (!rc)
+		add_text(out, text, expires - now);
+	return rc;
+}
+
+static int answer_key(struct api *api, const cJSON *item, uint64_t min_revision, struct evbuffer *out,
+		      struct json_error *err)
+{
+	struct question q;
+	int rc = read_key(item, &q, err);
+
+	return rc ? rc : answer_question(api, &q, min_revision, out, err);
+}
+
+static int answer_all(struct api *api, const cJSON *json, struct evbuffer *out, struct json_error *err)
 {
 	static const char *const fields[] = { "host", "min_revision", "keys", NULL };
 	const cJSON *keys = NULL, *item;
@@ -126,8 +183,9 @@ static int answer_all(struct api *api, const cJSON *json, cJSON *answers, struct
 	if (rc)
 		return rc;
 	cJSON_ArrayForEach (item, keys) {
-		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n++);
-		rc = answer_key(api, item, min_revision, answers, err);
+		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n);
+		evbuffer_add(out, ",", n++ > 0);
+		rc = answer_key(api, item, min_revision, out, err);
 		if (rc)
 			return rc;
 	}
@@ -136,20 +194,23 @@ static int answer_all(struct api *api, const cJSON *json, cJSON *answers, struct
 
 void api_resolve(struct api_call *call)
 {
-	cJSON *json = api_body(call, BODY_MAX), *out;
+	cJSON *json = api_body(call, BODY_MAX);
 	struct json_error err = { 0 };
+	struct evbuffer *out;
 	int rc;
 
 	if (!json)
 		return;
-	out = cJSON_CreateObject();
-	rc = answer_all(call->api, json, cJSON_AddArrayToObject(out, "answers"), &err);
+	out = evbuffer_new();
+	evbuffer_add_printf(out, "{\"answers\":[");
+	rc = answer_all(call->api, json, out, &err);
 	cJSON_Delete(json);
 	if (!rc) {
-		api_reply(call, HTTP_OK, out);
+		evbuffer_add_printf(out, "]}");
+		api_reply_buffer(call, HTTP_OK, out);
 		return;
 	}
-	cJSON_Delete(out);
+	evbuffer_free(out);
 	api_refuse(call, rc, &err);
 }
 
@@ -186,8 +247,9 @@ static cJSON *numbers_json(const struct policy *p)
 	return out;
 }
 
-static void reply_check(struct api_call *call, const struct check *check)
+static void reply_check(struct api_call *call, const struct question *q, const struct check *check)
 {
+	const struct api *api = call->api;
 	cJSON *out = cJSON_CreateObject();
 
 	cJSON_AddBoolToObject(out, "current", check->current);
@@ -195,7 +257,8 @@ static void reply_check(struct api_call *call, const struct check *check)
 	cJSON_AddItemToObject(out, "policy", numbers_json(check->found));
 	if (!check->current)
 		cJSON_AddItemToObject(out, "answer",
-				      resolve_answer_json(&check->answer, call->api->lifetime));
+				      translate_answer_json(&api->model, q, &check->answer, &api->signer,
+							    time(NULL), api->lifetime));
 	api_reply(call, HTTP_OK, out);
 }
 
@@ -223,7 +286,7 @@ void api_check(struct api_call *call)
 	if (rc)
 		api_refuse(call, rc, &err);
 	else
-		reply_check(call, &check);
+		reply_check(call, &q, &check);
 }
 
 static int read_members(const struct model *m, const cJSON *json, const struct network **out,

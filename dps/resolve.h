@@ -58,4 +58,8 @@ void resolve_check(struct model *m, const struct question *question, struct chec
 cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime);
 const char *resolve_verdict_name(enum verdict verdict);
 
+/* resolve_host_name() - where the destination is, by name: of a gateway also where no such host is registered;
+ * NULL: nowhere. Only where there is a destination. */
+const char *resolve_host_name(const struct answer *answer);
+
 #endif

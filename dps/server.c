@@ -31,6 +31,7 @@ struct server {
 	struct event *term, *intr, *second, *expire;
 	struct evhttp *http;
 	SSL_CTX *tls;
+	struct sign_key *key; /* of a service that stands alone */
 };
 
 /* Where to listen */
@@ -231,6 +232,18 @@ static int open_http(struct server *server, const struct config *config, struct 
 	return 0;
 }
 
+/* A service that stands alone signs as the root would. */
+static int open_key(struct server *server, const struct config *config, struct json_error *err)
+{
+	struct error why;
+	int rc = config->sign_key ? sign_key_load(config->sign_key, &server->key, &why) : 0;
+
+	if (rc)
+		return json_fail(err, "sign-key", "%.300s", why.text);
+	server->api.signer = (struct signer){ .key = server->key, .zone = "" };
+	return 0;
+}
+
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
 {
 	struct timespec now;
@@ -240,7 +253,10 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.started = now.tv_sec;
 	server->api.lifetime = config->lifetime;
 	model_init(&server->api.model);
+	if (config->root)
+		return json_fail(err, "root", "this server plays no part in a hierarchy yet");
 	rc = open_tls(server, config, err);
+	rc = rc ? rc : open_key(server, config, err);
 	rc = rc ? rc : store_open(config->data, &server->api.store, err);
 	rc = rc ? rc : persist_load(&server->api.model, server->api.store, err);
 	if (rc)
@@ -269,6 +285,8 @@ static void server_close(struct server *server)
 	if (server->api.base)
 		event_base_free(server->api.base);
 	SSL_CTX_free(server->tls);
+	prepared_clear(&server->api.prepared);
+	sign_key_free(server->key);
 	model_free(&server->api.model);
 	store_close(server->api.store);
 }
