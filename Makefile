@@ -26,7 +26,7 @@ ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANITIZE) -I. -I$(B) -D_GNU_SOURCE
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member -fno-strict-aliasing -I. -Ibpf
 
 LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor -lcrypto
-LIBS_DPS   := -lcbor -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
+LIBS_DPS   := -lcurl -lcbor -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
 LIBS_CTL   := -lcurl -lcjson -lcbor -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
 

@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 
+#include "dps/access.h"
 #include "dps/api.h"
 #include "dps/feed.h"
 #include "dps/places.h"
@@ -30,12 +31,15 @@ static int make_host_spec(const struct api_call *call, const cJSON *json, struct
 void api_put_host(struct api_call *call)
 {
 	struct commit_context ctx = api_context(call->api);
-	cJSON *json = api_body(call, BODY_MAX);
 	struct commit_counts counts;
 	struct json_error err = { 0 };
 	struct spec *spec;
+	cJSON *json;
 	int rc;
 
+	if (!access_host(call, call->args[0]))
+		return;
+	json = api_body(call, BODY_MAX);
 	if (!json)
 		return;
 	rc = make_host_spec(call, json, &spec, &err);
@@ -85,7 +89,7 @@ static cJSON *identity_json(const struct model *m, const struct endpoint *ep)
 
 void api_get_place(struct api_call *call)
 {
-	const struct endpoint *ep = endpoint_of(call);
+	const struct endpoint *ep = access_questions(call, call->api->admin) ? endpoint_of(call) : NULL;
 	cJSON *out;
 
 	if (!ep)
@@ -175,6 +179,10 @@ void api_put_place(struct api_call *call)
 	if (!json)
 		return;
 	rc = read_place(&call->api->model, json, &want, &err);
+	if (!rc && !access_host(call, want.host->o.key)) {
+		cJSON_Delete(json);
+		return;
+	}
 	if (!rc)
 		rc = want.claim ? places_renew(ep, want.host, want.claim, &err)
 				: claim(call->api, ep, &want, &err);
@@ -195,7 +203,7 @@ void api_delete_place(struct api_call *call)
 	struct json_error err = { 0 };
 	int rc;
 
-	if (!ep)
+	if (!ep || (id && ep->place.host && !access_host(call, ep->place.host->o.key)))
 		return;
 	rc = id ? places_release(&ctx, ep, id, &err) : json_fail(&err, "claim", "'claim' is missing");
 	if (!rc) {

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dps/access.h"
 #include "dps/api.h"
 #include "dps/members.h"
 #include "dps/resolve.h"
@@ -78,16 +79,20 @@ static int read_destination(const cJSON *json, struct question *q, struct json_e
 	return rc;
 }
 
-static int read_key(const cJSON *json, struct question *q, struct json_error *err)
+int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 {
-	static const char *const fields[] = { "source",	     "network", "from",	     "to",	"destination",
-					      "to_endpoint", "proto",	"from_port", "to_port", NULL };
+	static const char *const fields[] = { "source",	     "network",	    "from",  "to",
+					      "destination", "to_endpoint", "proto", "from_port",
+					      "to_port",     "vnid",	    NULL };
+	uint64_t vnid = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a key is an object");
 
 	*q = (struct question){ 0 };
+	rc = rc ? rc : json_uint_opt(json, "vnid", 1, VNID_MAX, &vnid, err);
 	rc = rc ? rc : read_source(json, q, err);
 	rc = rc ? rc : read_destination(json, q, err);
+	q->vnid = vnid;
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
 
@@ -139,9 +144,31 @@ static int answer_anew(struct api *api, const struct question *q, uint64_t min_r
 	return 0;
 }
 
-static int answer_question(struct api *api, const struct question *q, uint64_t min_revision,
-			   struct evbuffer *out, struct json_error *err)
+static bool is_at(const struct model *m, const struct endpoint *ep, const char *host)
 {
+	const struct host *at = model_host_of(m, ep);
+
+	return at && !strcmp(at->o.key, host);
+}
+
+/* A host asks for what it serves: to others it is as if there were none. */
+static bool is_served(const struct api *api, const struct question *q, const char *host)
+{
+	const struct endpoint *from = q->source ? model_party(&api->model, q->source) : NULL;
+	const struct endpoint *to = q->destination ? model_party(&api->model, q->destination) : NULL;
+
+	if (!host || !from)
+		return true;
+	if (q->by_address)
+		to = model_at(&api->model, from->o.net->o.id, &q->address);
+	return is_at(&api->model, from, host) || (to && is_at(&api->model, to, host));
+}
+
+int api_answer(struct api *api, const struct question *question, const char *host, uint64_t min_revision,
+	       struct evbuffer *out, struct json_error *err)
+{
+	static const struct question nobody = { .source = UINT32_MAX, .by_address = true };
+	const struct question *q = is_served(api, question, host) ? question : &nobody;
 	int64_t now = time(NULL), expires;
 	uint64_t sequence;
 	const char *text = prepared_get(&api->prepared, q, api->model.commits, now, &sequence, &expires);
@@ -156,55 +183,58 @@ static int answer_question(struct api *api, const struct question *q, uint64_t m
 	return rc;
 }
 
-static int answer_key(struct api *api, const cJSON *item, uint64_t min_revision, struct evbuffer *out,
-		      struct json_error *err)
+static int answer_key(struct api *api, const cJSON *item, const char *host, uint64_t min_revision,
+		      struct evbuffer *out, struct json_error *err)
 {
 	struct question q;
-	int rc = read_key(item, &q, err);
+	int rc = api_read_key(item, &q, err);
 
-	return rc ? rc : answer_question(api, &q, min_revision, out, err);
+	return rc ? rc : api_answer(api, &q, host, min_revision, out, err);
 }
 
-static int answer_all(struct api *api, const cJSON *json, struct evbuffer *out, struct json_error *err)
+int api_read_questions(const cJSON *json, uint64_t *min_revision, const cJSON **keys, struct json_error *err)
 {
 	static const char *const fields[] = { "host", "min_revision", "keys", NULL };
-	const cJSON *keys = NULL, *item;
 	const char *host = NULL;
-	uint64_t min_revision = 0;
-	size_t n = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a question is an object with 'keys'");
 
 	rc = rc ? rc : json_str_opt(json, "host", &host, err);
-	rc = rc ? rc : json_uint_opt(json, "min_revision", 0, JSON_INT_MAX, &min_revision, err);
-	rc = rc ? rc : json_list(json, "keys", KEYS_MAX, &keys, err);
-	if (!rc && !cJSON_GetArraySize(keys))
+	rc = rc ? rc : json_uint_opt(json, "min_revision", 0, JSON_INT_MAX, min_revision, err);
+	rc = rc ? rc : json_list(json, "keys", KEYS_MAX, keys, err);
+	if (!rc && !cJSON_GetArraySize(*keys))
 		rc = json_fail(err, "keys", "'keys' must not be empty");
+	return rc;
+}
+
+static int answer_all(struct api *api, const cJSON *json, const char *host, struct evbuffer *out,
+		      struct json_error *err)
+{
+	const cJSON *keys = NULL, *item;
+	uint64_t min_revision = 0;
+	size_t n = 0;
+	int rc = api_read_questions(json, &min_revision, &keys, err);
+
 	if (rc)
 		return rc;
 	cJSON_ArrayForEach (item, keys) {
 		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n);
 		evbuffer_add(out, ",", n++ > 0);
-		rc = answer_key(api, item, min_revision, out, err);
+		rc = answer_key(api, item, host, min_revision, out, err);
 		if (rc)
 			return rc;
 	}
 	return 0;
 }
 
-void api_resolve(struct api_call *call)
+static void resolve_alone(struct api_call *call, const cJSON *json)
 {
-	cJSON *json = api_body(call, BODY_MAX);
 	struct json_error err = { 0 };
-	struct evbuffer *out;
+	struct evbuffer *out = evbuffer_new();
 	int rc;
 
-	if (!json)
-		return;
-	out = evbuffer_new();
 	evbuffer_add_printf(out, "{\"answers\":[");
-	rc = answer_all(call->api, json, out, &err);
-	cJSON_Delete(json);
+	rc = answer_all(call->api, json, access_speaks_for(call), out, &err);
 	if (!rc) {
 		evbuffer_add_printf(out, "]}");
 		api_reply_buffer(call, HTTP_OK, out);
@@ -212,6 +242,19 @@ void api_resolve(struct api_call *call)
 	}
 	evbuffer_free(out);
 	api_refuse(call, rc, &err);
+}
+
+void api_resolve(struct api_call *call)
+{
+	cJSON *json = access_questions(call, call->api->admin) ? api_body(call, BODY_MAX) : NULL;
+
+	if (!json)
+		return;
+	if (call->api->h)
+		api_resolve_far(call, json);
+	else
+		resolve_alone(call, json);
+	cJSON_Delete(json);
 }
 
 static int read_check(const cJSON *json, struct question *q, struct check *check, struct json_error *err)
@@ -264,7 +307,7 @@ static void reply_check(struct api_call *call, const struct question *q, const s
 
 void api_check(struct api_call *call)
 {
-	cJSON *json = api_body(call, BODY_MAX);
+	cJSON *json = access_questions(call, call->api->admin) ? api_body(call, BODY_MAX) : NULL;
 	struct check check = { 0 };
 	struct json_error err = { 0 };
 	struct question q;
@@ -304,7 +347,7 @@ static int read_members(const struct model *m, const cJSON *json, const struct n
 
 void api_members(struct api_call *call)
 {
-	cJSON *json = api_body(call, BODY_MAX);
+	cJSON *json = access_questions(call, call->api->admin) ? api_body(call, BODY_MAX) : NULL;
 	const struct network *net = NULL;
 	struct json_error err = { 0 };
 	int rc;

@@ -24,6 +24,7 @@ struct config_authority {
 	struct vnid_ranges ranges; /* until the parent says; the root has all */
 	struct server_name servers[ZONE_SERVERS_MAX];
 	size_t n_servers;
+	unsigned int life; /* seconds that its delegations live; 0: AUTHORITY_LIFE, and a day at the root */
 };
 
 /* Strings and lists are the configuration's own. NULL, 0: not said. */

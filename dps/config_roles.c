@@ -7,6 +7,8 @@
 #include "dps/config.h"
 #include "dps/mem.h"
 
+#define LIFE_LEAST                                                                                           \
+	10	/* seconds; node_tend() signs again at half of it, and a resolver asks at its last quarter */
 #define NONE "" /* the field has a default */
 
 /* "." is the root, in configurations as in commands; in names it is nothing. */
@@ -49,8 +51,9 @@ static int take_servers(const cJSON *json, const char *field, struct server_name
 
 static int take_authority(const cJSON *json, struct config_authority *a, struct json_error *err)
 {
-	static const char *const fields[] = { "domain", "sign-key", "ranges", "servers", NULL };
+	static const char *const fields[] = { "domain", "sign-key", "ranges", "servers", "life", NULL };
 	const char *key = NULL;
+	uint64_t life = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NONE, "an authority is an object");
 
@@ -58,6 +61,8 @@ static int take_authority(const cJSON *json, struct config_authority *a, struct 
 	rc = rc ? rc : json_str(json, "sign-key", &key, err);
 	rc = rc ? rc : take_ranges(json, a, err);
 	rc = rc ? rc : take_servers(json, "servers", a->servers, &a->n_servers, err);
+	rc = rc ? rc : json_uint_opt(json, "life", LIFE_LEAST, DELEGATION_LIFE_MAX, &life, err);
+	a->life = life;
 	if (!rc)
 		a->sign_key = mem_copy(key);
 	return rc;

@@ -339,7 +339,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			   network_parse,
 			   network_render,
 			   network_free,
-			   { "kind", "name", "subnets", "default", "broadcast" } },
+			   { "kind", "name", "subnets", "default", "broadcast", "foreign", "vnid" } },
 	[KIND_HOST] = { "host", false, host_parse, host_render, host_free, { "kind", "name", "addresses" } },
 	[KIND_ENDPOINT] = { "endpoint",
 			    true,

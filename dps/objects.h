@@ -57,6 +57,8 @@ struct subnet {
 struct network_spec {
 	struct subnet *subnets;
 	size_t n_subnets;
+	char *foreign;	    /* the full name that it has at its own authority; NULL: it is ours */
+	uint32_t vnid;	    /* of a foreign one; else 0 */
 	bool allow, reject; /* what its default policy says */
 	bool broadcast;	    /* what is sent to all reaches its members */
 };

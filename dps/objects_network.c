@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "dps/objects.h"
+#include "lib/domain.h"
+#include "lib/ranges.h"
 
 /* A prefix that endpoints, or hosts beyond an edge, may have addresses in. */
 static int parse_prefix(const char *text, const char *at, struct ip_prefix *out, struct json_error *err)
@@ -68,6 +70,35 @@ static bool prefixes_overlap(const struct ip_prefix *a, const struct ip_prefix *
 	return ip_prefix_contains(a, &b->addr) || ip_prefix_contains(b, &a->addr);
 }
 
+/* A network of another authority's, as far as our policies have to know it. */
+static int parse_foreign(const cJSON *json, struct network_spec *net, struct json_error *err)
+{
+	const char *name = NULL;
+	char domain[DOMAIN_ROOM];
+	uint64_t vnid = 0;
+	int rc = json_str_opt(json, "foreign", &name, err);
+
+	if (rc)
+		return rc;
+	if (!name)
+		return json_get(json, "vnid")
+			       ? json_fail(err, "vnid", "VNIDs of our own networks are assigned")
+			       : 0;
+	if (!domain_of_name(name, domain) || strchr(strchr(name, ':'), '/'))
+		return json_fail(err, "foreign", "'%.80s' is not a network's full name, like acme:blue",
+				 name);
+	if (json_get(json, "default") || json_get(json, "broadcast"))
+		return json_fail(err, json_get(json, "default") ? "default" : "broadcast",
+				 "that is for its own authority to say");
+	rc = json_uint(json, "vnid", 1, VNID_LAST, &vnid, err);
+	if (rc)
+		return rc;
+	net->vnid = vnid;
+	net->foreign = mem_copy(name);
+	net->broadcast = false;
+	return 0;
+}
+
 int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	struct network_spec *net = &spec->u.network;
@@ -89,7 +120,8 @@ int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 			net->n_subnets++;
 		}
 	rc = rc ? rc : objects_action(json, "default", &net->allow, &net->reject, err);
-	return rc ? rc : json_bool_opt(json, "broadcast", &net->broadcast, err);
+	rc = rc ? rc : json_bool_opt(json, "broadcast", &net->broadcast, err);
+	return rc ? rc : parse_foreign(json, net, err);
 }
 
 void network_render(const struct spec *spec, cJSON *out)
@@ -112,12 +144,18 @@ void network_render(const struct spec *spec, cJSON *out)
 		}
 		cJSON_AddItemToArray(list, item);
 	}
+	if (net->foreign) {
+		cJSON_AddStringToObject(out, "foreign", net->foreign);
+		cJSON_AddNumberToObject(out, "vnid", net->vnid);
+		return;
+	}
 	cJSON_AddStringToObject(out, "default", objects_action_name(net->allow, net->reject));
 	cJSON_AddBoolToObject(out, "broadcast", net->broadcast);
 }
 
 void network_free(struct spec *spec)
 {
+	free(spec->u.network.foreign);
 	free(spec->u.network.subnets);
 }
 

@@ -18,6 +18,7 @@
 #include <time.h>
 
 #include "dps/api.h"
+#include "dps/hierarchy.h"
 #include "dps/persist.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -32,6 +33,7 @@ struct server {
 	struct evhttp *http;
 	SSL_CTX *tls;
 	struct sign_key *key; /* of a service that stands alone */
+	struct hierarchy *h;  /* NULL: it does */
 };
 
 /* Where to listen */
@@ -178,20 +180,35 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
+	struct server *server = arg;
+
 	(void)fd;
 	(void)what;
-	api_watch_progress(arg);
+	api_watch_progress(&server->api);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		if (server->h->domains[i]->api != &server->api)
+			api_watch_progress(server->h->domains[i]->api);
+}
+
+static void expire(struct api *api)
+{
+	struct commit_context ctx = api_context(api);
+	struct json_error err;
+
+	if (commit_expire(&ctx, &err))
+		log_warn("cannot drop what has expired: %s", err.text);
 }
 
 static void on_expire(evutil_socket_t fd, short what, void *arg)
 {
-	struct commit_context ctx = api_context(arg);
-	struct json_error err;
+	struct server *server = arg;
 
 	(void)fd;
 	(void)what;
-	if (commit_expire(&ctx, &err))
-		log_warn("cannot drop what has expired: %s", err.text);
+	expire(&server->api);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		if (server->h->domains[i]->api != &server->api)
+			expire(server->h->domains[i]->api);
 }
 
 static int open_events(struct server *server)
@@ -201,8 +218,8 @@ static int open_events(struct server *server)
 
 	server->term = evsignal_new(base, SIGTERM, on_signal, base);
 	server->intr = evsignal_new(base, SIGINT, on_signal, base);
-	server->second = event_new(base, -1, EV_PERSIST, on_second, &server->api);
-	server->expire = event_new(base, -1, EV_PERSIST, on_expire, &server->api);
+	server->second = event_new(base, -1, EV_PERSIST, on_second, server);
+	server->expire = event_new(base, -1, EV_PERSIST, on_expire, server);
 	if (!server->term || !server->intr || !server->second || !server->expire)
 		return -ENOMEM;
 	return event_add(server->term, NULL) || event_add(server->intr, NULL) ||
@@ -253,8 +270,6 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.started = now.tv_sec;
 	server->api.lifetime = config->lifetime;
 	model_init(&server->api.model);
-	if (config->root)
-		return json_fail(err, "root", "this server plays no part in a hierarchy yet");
 	rc = open_tls(server, config, err);
 	rc = rc ? rc : open_key(server, config, err);
 	rc = rc ? rc : store_open(config->data, &server->api.store, err);
@@ -264,7 +279,8 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.base = event_base_new();
 	if (!server->api.base || open_events(server))
 		return json_fail(err, NULL, "cannot make the event loop");
-	return open_http(server, config, err);
+	rc = config->root ? hierarchy_open(&server->api, config, &server->h, err) : 0;
+	return rc ? rc : open_http(server, config, err);
 }
 
 static void free_event(struct event *event)
@@ -276,8 +292,11 @@ static void free_event(struct event *event)
 static void server_close(struct server *server)
 {
 	api_watch_close(&server->api);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		api_watch_close(server->h->domains[i]->api);
 	if (server->http)
 		evhttp_free(server->http);
+	hierarchy_close(server->h);
 	free_event(server->term);
 	free_event(server->intr);
 	free_event(server->second);

@@ -76,14 +76,15 @@ static void fill_packet(const struct question *q, struct translation *out)
 bool translate(const struct model *m, const struct question *q, const struct answer *answer,
 	       const struct signer *signer, int64_t now, unsigned int lifetime, struct translation *out)
 {
-	const struct endpoint *from = model_party(m, answer->source);
+	const struct endpoint *from = q->from_vnid ? NULL : model_party(m, answer->source);
 
 	memset(out, 0, sizeof(*out));
-	if (!from || !answer->vnid)
+	if ((!from && !q->from_vnid) || !answer->vnid)
 		return false;
 	snprintf(out->zone, sizeof(out->zone), "%s", signer->zone);
 	out->vnid = answer->vnid;
-	out->from_vnid = from->o.net->o.id;
+	out->from_vnid = from ? from->o.net->o.id : q->from_vnid;
+	out->beyond = answer->beyond;
 	out->source = answer->source;
 	out->has_address = answer->has_address;
 	out->address = answer->address;
