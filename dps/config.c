@@ -99,6 +99,10 @@ static int check_tls(const struct config *config, struct json_error *err)
 				 "--tls-cert and --tls-key go together");
 	if (config->tls_ca && !config->tls_cert)
 		return json_fail(err, "tls-ca", "--tls-ca needs --tls-cert and --tls-key");
+	if (config->tls_cert && !config->tls_ca && !addr.loopback && !config->insecure)
+		return json_fail(err, "tls-ca",
+				 "'tls-ca' is missing: without it nobody is told apart, and all may do all; "
+				 "--insecure allows it");
 	if (!config->tls_cert && !addr.loopback && !config->insecure)
 		return json_fail(err, "listen",
 				 "without TLS only loopback is listened on, not %s; --insecure allows it",

@@ -73,6 +73,7 @@ static bool prefixes_overlap(const struct ip_prefix *a, const struct ip_prefix *
 /* A network of another authority's, as far as our policies have to know it. */
 static int parse_foreign(const cJSON *json, struct network_spec *net, struct json_error *err)
 {
+	static const char *const own[] = { "default", "broadcast", "hosts" };
 	const char *name = NULL;
 	char domain[DOMAIN_ROOM];
 	uint64_t vnid = 0;
@@ -87,9 +88,9 @@ static int parse_foreign(const cJSON *json, struct network_spec *net, struct jso
 	if (!domain_of_name(name, domain) || strchr(strchr(name, ':'), '/'))
 		return json_fail(err, "foreign", "'%.80s' is not a network's full name, like acme:blue",
 				 name);
-	if (json_get(json, "default") || json_get(json, "broadcast"))
-		return json_fail(err, json_get(json, "default") ? "default" : "broadcast",
-				 "that is for its own authority to say");
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (json_get(json, own[i]))
+			return json_fail(err, own[i], "that is for its own authority to say");
 	rc = json_uint(json, "vnid", 1, VNID_LAST, &vnid, err);
 	if (rc)
 		return rc;
@@ -121,6 +122,9 @@ int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 		}
 	rc = rc ? rc : objects_action(json, "default", &net->allow, &net->reject, err);
 	rc = rc ? rc : json_bool_opt(json, "broadcast", &net->broadcast, err);
+	rc = rc ? rc : objects_names(json, "hosts", CLAIMANTS_MAX, "a host", &net->hosts, err);
+	if (!rc && json_get(json, "hosts") && !net->hosts.n)
+		rc = json_fail(err, "hosts", "'hosts' must not be empty; without it all hosts may claim");
 	return rc ? rc : parse_foreign(json, net, err);
 }
 
@@ -151,11 +155,14 @@ void network_render(const struct spec *spec, cJSON *out)
 	}
 	cJSON_AddStringToObject(out, "default", objects_action_name(net->allow, net->reject));
 	cJSON_AddBoolToObject(out, "broadcast", net->broadcast);
+	if (net->hosts.n)
+		cJSON_AddItemToObject(out, "hosts", objects_names_json(&net->hosts));
 }
 
 void network_free(struct spec *spec)
 {
 	free(spec->u.network.foreign);
+	objects_free_names(&spec->u.network.hosts);
 	free(spec->u.network.subnets);
 }
 

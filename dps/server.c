@@ -17,6 +17,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "dps/access.h"
 #include "dps/api.h"
 #include "dps/hierarchy.h"
 #include "dps/persist.h"
@@ -261,6 +262,22 @@ static int open_key(struct server *server, const struct config *config, struct j
 	return 0;
 }
 
+/* Whose server we are says who administers what is no domain's: a local server's hosts. */
+static int read_own_name(struct server *server, struct json_error *err)
+{
+	struct identity id;
+
+	if (!server->tls)
+		return 0;
+	access_identity_of(SSL_CTX_get0_certificate(server->tls), &id);
+	if (id.role == ROLE_SERVER)
+		strcpy(server->api.admin, id.name);
+	else if (SSL_CTX_get_verify_mode(server->tls) & SSL_VERIFY_PEER)
+		return json_fail(err, "tls-cert",
+				 "it is no server's: no name like dove://server/acme is in it");
+	return 0;
+}
+
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
 {
 	struct timespec now;
@@ -271,6 +288,7 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.lifetime = config->lifetime;
 	model_init(&server->api.model);
 	rc = open_tls(server, config, err);
+	rc = rc ? rc : read_own_name(server, err);
 	rc = rc ? rc : open_key(server, config, err);
 	rc = rc ? rc : store_open(config->data, &server->api.store, err);
 	rc = rc ? rc : persist_load(&server->api.model, server->api.store, err);
