@@ -8,6 +8,7 @@
 #include "dps/api.h"
 #include "dps/feed.h"
 #include "dps/places.h"
+#include "dps/relay.h"
 #include "lib/cleanup.h"
 
 static int make_host_spec(const struct api_call *call, const cJSON *json, struct spec **out,
@@ -49,6 +50,7 @@ void api_put_host(struct api_call *call)
 		api_refuse(call, rc, &err);
 		return;
 	}
+	relay_registered(call->api->h, call->args[0]);
 	api_reply(call, HTTP_OK,
 		  feed_host_json((struct host *)model_find(&call->api->model, KIND_HOST, call->args[0])));
 }
@@ -57,8 +59,12 @@ void api_put_host(struct api_call *call)
 static struct endpoint *endpoint_of(struct api_call *call)
 {
 	const struct model *m = &call->api->model;
-	struct object *obj = model_find_in(m, KIND_ENDPOINT, call->args[0], call->args[1]);
 	struct json_error err = { 0 };
+	struct object *obj;
+
+	if (relay_place(call)) /* another authority's: it replies */
+		return NULL;
+	obj = model_find_in(m, KIND_ENDPOINT, call->args[0], call->args[1]);
 
 	if (obj)
 		return (struct endpoint *)obj;

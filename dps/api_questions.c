@@ -10,6 +10,7 @@
 #include "dps/access.h"
 #include "dps/api.h"
 #include "dps/members.h"
+#include "dps/relay.h"
 #include "dps/resolve.h"
 
 static int read_port(const cJSON *json, const char *field, uint16_t out[2], struct json_error *err)
@@ -313,7 +314,7 @@ void api_check(struct api_call *call)
 	struct question q;
 	int rc;
 
-	if (!json)
+	if (!json || relay_question(call, "/v1/check", json))
 		return;
 	rc = read_check(json, &q, &check, &err);
 	if (!rc) {
@@ -352,7 +353,7 @@ void api_members(struct api_call *call)
 	struct json_error err = { 0 };
 	int rc;
 
-	if (!json)
+	if (!json || relay_question(call, "/v1/members", json))
 		return;
 	call->api->questions++;
 	rc = read_members(&call->api->model, json, &net, &err);

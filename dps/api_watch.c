@@ -10,6 +10,7 @@
 #include "dps/access.h"
 #include "dps/api.h"
 #include "dps/feed.h"
+#include "dps/relay.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -93,7 +94,7 @@ void api_watch(struct api_call *call)
 		api_refuse(call, host ? -ENOENT : -EINVAL, &err);
 		return;
 	}
-	if (!access_host(call, host))
+	if (!access_host(call, host) || relay_watch(call, host))
 		return;
 	w = mem_alloc(sizeof(*w));
 	w->api = call->api;

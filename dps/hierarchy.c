@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "dps/persist.h"
+#include "dps/relay.h"
 #include "dps/sources.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -190,6 +191,8 @@ static time_t tend_seconds(const struct hierarchy *h)
 	for (size_t i = 0; i < h->n_domains; i++)
 		if (h->domains[i]->authority.life / 8 < least)
 			least = h->domains[i]->authority.life / 8;
+	if (h->node.root && (h->node.root->expires - h->node.root->issued) / NODE_ROOT_PART < least)
+		least = (h->node.root->expires - h->node.root->issued) / NODE_ROOT_PART;
 	return least ? least : 1;
 }
 
@@ -423,6 +426,7 @@ int hierarchy_open(struct api *base, const struct config *config, struct hierarc
 	h->tick = evtimer_new(base->base, on_tick, h);
 	h->tend = evtimer_new(base->base, on_tend, h);
 	h->sources = sources_open();
+	h->relay = config->local ? relay_open(h) : NULL;
 	RAND_bytes((unsigned char *)&h->ids, sizeof(h->ids));
 	open_node(h);
 	for (size_t i = 0; !rc && i < config->n_authorities; i++)
@@ -440,8 +444,9 @@ void hierarchy_close(struct hierarchy *h)
 {
 	if (!h)
 		return;
-	h->base->h = NULL;
+	relay_close(h->relay);
 	node_free(&h->node);
+	h->base->h = NULL;
 	http_close(h->http);
 	for (size_t i = 0; i < h->n_domains; i++)
 		close_domain(h->domains[i]);

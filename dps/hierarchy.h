@@ -33,8 +33,9 @@ struct hierarchy {
 	uint64_t zone_saved;   /* serial of the root zone that the store has */
 	struct event *tick, *tend;
 	struct sources
-		*sources; /* which networks the endpoints are of that hosts have here (dps/sources.h) */
-	uint64_t ids;	  /* of questions, for logs */
+		*sources;    /* which networks the endpoints are of that hosts have here (dps/sources.h) */
+	struct relay *relay; /* of a local server; else NULL */
+	uint64_t ids;	     /* of questions, for logs */
 };
 
 /* hierarchy_open() - config: with a root; must last. 0, or -errno with *err and *out untouched. */

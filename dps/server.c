@@ -21,6 +21,7 @@
 #include "dps/api.h"
 #include "dps/hierarchy.h"
 #include "dps/persist.h"
+#include "dps/relay.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/notify.h"
@@ -186,6 +187,8 @@ static void on_second(evutil_socket_t fd, short what, void *arg)
 	(void)fd;
 	(void)what;
 	api_watch_progress(&server->api);
+	if (server->h && server->h->relay)
+		relay_progress(server->h->relay);
 	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
 		if (server->h->domains[i]->api != &server->api)
 			api_watch_progress(server->h->domains[i]->api);
@@ -312,6 +315,10 @@ static void server_close(struct server *server)
 	api_watch_close(&server->api);
 	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
 		api_watch_close(server->h->domains[i]->api);
+	if (server->h) {
+		relay_close(server->h->relay);
+		server->h->relay = NULL;
+	}
 	if (server->http)
 		evhttp_free(server->http);
 	hierarchy_close(server->h);
