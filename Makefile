@@ -26,8 +26,8 @@ ALL_CFLAGS := -std=gnu11 $(WARN) $(CFLAGS) $(SANITIZE) -I. -I$(B) -D_GNU_SOURCE
 BPF_CFLAGS := -O2 -g -target bpf -mcpu=v3 -Wall -Wextra -Werror -Wno-unused-parameter -Wno-address-of-packed-member -fno-strict-aliasing -I. -Ibpf
 
 LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor -lnftables -lcrypto
-LIBS_DPS   := -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
-LIBS_CTL   := -lcurl -lcjson -lssl -lcrypto
+LIBS_DPS   := -lcurl -lcbor -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
+LIBS_CTL   := -lcurl -lcjson -lcbor -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
 
 SRC_lib    := $(wildcard lib/*.c)
@@ -106,7 +106,7 @@ $(B)/selftests/unit-tests: $(OBJ_unit)
 $(B)/selftests/prog-tests: $(OBJ_prog)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lmnl -lcrypto -lcriterion
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lcbor -lmnl -lcrypto -lcriterion
 
 $(TOOLS): $(B)/selftests/%: selftests/tools/%.c
 	$(call say,CC,$@)

@@ -235,6 +235,7 @@ static size_t on_data(char *data, size_t size, size_t n, void *arg)
 
 static void set_tls(CURL *easy, const struct agent_config *config)
 {
+	curl_easy_setopt(easy, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
 	if (config->tls_ca)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, config->tls_ca);
 	if (config->tls_cert)

@@ -37,6 +37,7 @@ static void set_options(CURL *curl, const struct client *client, const char *met
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, CLIENT_TIMEOUT_SECONDS);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
+	curl_easy_setopt(curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_3);
 	if (body) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body);
@@ -47,6 +48,16 @@ static void set_options(CURL *curl, const struct client *client, const char *met
 		curl_easy_setopt(curl, CURLOPT_SSLKEY, client->tls_key);
 	if (client->tls_ca)
 		curl_easy_setopt(curl, CURLOPT_CAINFO, client->tls_ca);
+}
+
+static int make_url(const struct client *client, size_t len, const char *path, char **out)
+{
+	_free_ char *domain = client->domain ? client_escape(client->domain) : NULL;
+
+	if (!domain)
+		return asprintf(out, "%.*s%s", (int)len, client->url, path);
+	return asprintf(out, "%.*s%s%cdomain=%s", (int)len, client->url, path, strchr(path, '?') ? '&' : '?',
+			domain);
 }
 
 static CURLcode perform(CURL *curl, const struct client *client, const char *method, const char *path,
@@ -62,7 +73,7 @@ static CURLcode perform(CURL *curl, const struct client *client, const char *met
 	headers = curl_slist_append(headers, "Expect:");
 	while (len && client->url[len - 1] == '/')
 		len--;
-	if (asprintf(&url, "%.*s%s", (int)len, client->url, path) > 0) {
+	if (make_url(client, len, path, &url) > 0) {
 		set_options(curl, client, method, body);
 		curl_easy_setopt(curl, CURLOPT_URL, url);
 		curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);

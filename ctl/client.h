@@ -11,6 +11,7 @@
 struct client {
 	const char *url; /* of the service, no slash at its end needed */
 	const char *tls_cert, *tls_key, *tls_ca;
+	const char *domain; /* of those that the service has; NULL: the only one */
 };
 
 /*

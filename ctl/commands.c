@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ctl/delegate.h"
 #include "ctl/pki.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -230,11 +231,13 @@ static cJSON *make_question(const struct options *o)
 static int print_answer(const struct options *o, cJSON *out)
 {
 	cJSON *answer = cJSON_DetachItemFromArray(cJSON_GetObjectItem(out, "answers"), 0);
-	const cJSON *item = json_get(answer, "verdict");
+	const cJSON *item = json_get(answer, "verdict"), *failed = json_get(answer, "error");
 	const char *verdict = cJSON_IsString(item) ? item->valuestring : "";
 
 	cJSON_Delete(out);
-	if (!strcmp(verdict, "no_source"))
+	if (cJSON_IsString(failed))
+		fprintf(stderr, "dovectl: %s\n", failed->valuestring);
+	else if (!strcmp(verdict, "no_source"))
 		fprintf(stderr, "dovectl: --from: '%s' is not an endpoint of network %s\n", o->from,
 			o->network);
 	else if (!strcmp(verdict, "no_endpoint"))
@@ -295,6 +298,8 @@ const struct command commands[] = {
 	{ "delete", "KIND NAME", "remove an object that nothing refers to", 2, 2, 0, run_delete },
 	{ "resolve", "--network N --from VM --to VM", "ask what happens to a packet", 0, 0, TAKES_PAIR,
 	  run_resolve },
+	{ "delegate", "[DOMAIN [--range A-B --server NAME=ADDR:PORT | --withdraw]]",
+	  "give VNIDs to a domain below; without DOMAIN, list", 0, 1, TAKES_DELEGATION, delegate_run },
 	{ "status", "", "what the service says of itself", 0, 0, 0, run_status },
 	{ "pki", "root|server|host|admin|key [NAME]",
 	  "make certificates and keys, here and without the service", 1, 2, TAKES_PKI, pki_run },

@@ -12,6 +12,7 @@
 
 #define COMMAND_ARGS_MAX 2
 #define COMMAND_ADDRESSES_MAX 8
+#define COMMAND_LIST_MAX 64
 
 /* Everything that any command may be told. NULL: not said. */
 struct options {
@@ -22,6 +23,9 @@ struct options {
 	const char *dir, *domain, *days;
 	const char *addresses[COMMAND_ADDRESSES_MAX];
 	int n_addresses;
+	const char *ranges[COMMAND_LIST_MAX], *servers[COMMAND_LIST_MAX], *keys[COMMAND_LIST_MAX];
+	int n_ranges, n_servers, n_keys;
+	bool withdraw;
 	const char *args[COMMAND_ARGS_MAX];
 	int n_args;
 };
@@ -30,6 +34,7 @@ enum option_bit {
 	TAKES_FILE = 1,
 	TAKES_PAIR = 2,
 	TAKES_PKI = 4,
+	TAKES_DELEGATION = 8,
 };
 
 struct command {

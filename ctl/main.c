@@ -24,9 +24,13 @@ enum option_key {
 	OPT_PORT,
 	OPT_FROM_PORT,
 	OPT_DIR,
-	OPT_DOMAIN,
 	OPT_DAYS,
 	OPT_ADDRESS,
+	OPT_RANGE,
+	OPT_SERVER,
+	OPT_PUBLIC,
+	OPT_WITHDRAW,
+	OPT_OF,
 };
 
 /* Options that every command takes, before or after its name. */
@@ -35,6 +39,7 @@ static const struct argp_option common_options[] = {
 	{ "tls-cert", OPT_CERT, "FILE", 0, "our certificate, PEM", 0 },
 	{ "tls-key", OPT_KEY, "FILE", 0, "its key, PEM", 0 },
 	{ "tls-ca", OPT_CA, "FILE", 0, "who signs the service's certificate", 0 },
+	{ "domain", OPT_OF, "DOMAIN", 0, "whose objects, at a server of several domains", 0 },
 	{ "json", OPT_JSON, NULL, 0, "print JSON", 0 },
 	{ 0 },
 };
@@ -56,10 +61,20 @@ static const struct argp_option pair_options[] = {
 
 static const struct argp_option pki_options[] = {
 	{ "dir", OPT_DIR, "DIR", 0, "where certificates and keys are, and go (" PKI_DIR_DEFAULT ")", 0 },
-	{ "domain", OPT_DOMAIN, "DOMAIN", 0, "whose server it is; '.' is the root", 0 },
 	{ "address", OPT_ADDRESS, "ADDRESS", 0,
 	  "an IP address that a certificate is for, too; may be repeated", 0 },
 	{ "days", OPT_DAYS, "N", 0, "how long a certificate is good (365; 3650 for the root)", 0 },
+	{ 0 },
+};
+
+static const struct argp_option delegation_options[] = {
+	{ "range", OPT_RANGE, "A-B", 0, "VNIDs that it gets; may be repeated", 0 },
+	{ "server", OPT_SERVER, "NAME=ADDR:PORT", 0, "a server of it; may be repeated", 0 },
+	{ "key", OPT_PUBLIC, "KEY", 0, "a public key of it, where it has one; may be repeated", 0 },
+	{ "file", 'f', "FILE", 0, "a configuration with the root, for that of a new domain's server", 0 },
+	{ "dir", OPT_DIR, "DIR", 0, "where a new domain's key and configuration go (" PKI_DIR_DEFAULT ")",
+	  0 },
+	{ "withdraw", OPT_WITHDRAW, NULL, 0, "take it back", 0 },
 	{ 0 },
 };
 
@@ -80,12 +95,22 @@ static error_t parse_common(int key, char *arg, struct argp_state *state)
 	case OPT_CA:
 		o->client.tls_ca = arg;
 		return 0;
+	case OPT_OF:
+		o->domain = o->client.domain = arg;
+		return 0;
 	case OPT_JSON:
 		o->json = true;
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
 	}
+}
+
+static void add_to_list(struct argp_state *state, const char **list, int *n, const char *arg)
+{
+	if (*n == COMMAND_LIST_MAX)
+		usage_error(state, "at most %d of each", COMMAND_LIST_MAX);
+	list[(*n)++] = arg;
 }
 
 static error_t parse_special(int key, char *arg, struct argp_state *state)
@@ -117,11 +142,20 @@ static error_t parse_special(int key, char *arg, struct argp_state *state)
 	case OPT_DIR:
 		o->dir = arg;
 		return 0;
-	case OPT_DOMAIN:
-		o->domain = arg;
-		return 0;
 	case OPT_DAYS:
 		o->days = arg;
+		return 0;
+	case OPT_WITHDRAW:
+		o->withdraw = true;
+		return 0;
+	case OPT_RANGE:
+		add_to_list(state, o->ranges, &o->n_ranges, arg);
+		return 0;
+	case OPT_SERVER:
+		add_to_list(state, o->servers, &o->n_servers, arg);
+		return 0;
+	case OPT_PUBLIC:
+		add_to_list(state, o->keys, &o->n_keys, arg);
 		return 0;
 	case OPT_ADDRESS:
 		if (o->n_addresses == COMMAND_ADDRESSES_MAX)
@@ -169,9 +203,10 @@ static error_t parse_command(int key, char *arg, struct argp_state *state)
 
 static int run_command(const struct command *command, int argc, char **argv, struct options *o)
 {
-	const struct argp special = { command->takes & TAKES_FILE  ? file_options
-				      : command->takes & TAKES_PKI ? pki_options
-								   : pair_options,
+	const struct argp special = { command->takes & TAKES_FILE	  ? file_options
+				      : command->takes & TAKES_PKI	  ? pki_options
+				      : command->takes & TAKES_DELEGATION ? delegation_options
+									  : pair_options,
 				      parse_special,
 				      NULL,
 				      NULL,

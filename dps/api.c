@@ -7,8 +7,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <time.h>
 
+#include "dps/access.h"
+#include "dps/hierarchy.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -17,34 +20,53 @@ static const struct route {
 	enum evhttp_cmd_type method;
 	const char *pattern;
 	void (*handle)(struct api_call *call);
+	bool admin; /* for the administrator of the domain only; else the handler looks who it is */
 } routes[] = {
-	{ EVHTTP_REQ_POST, "v1/apply", api_apply },
-	{ EVHTTP_REQ_GET, "v1/objects/*", api_list_objects },
-	{ EVHTTP_REQ_GET, "v1/objects/*/**", api_get_object },
-	{ EVHTTP_REQ_PUT, "v1/objects/*/**", api_put_object },
-	{ EVHTTP_REQ_DELETE, "v1/objects/*/**", api_delete_object },
-	{ EVHTTP_REQ_PUT, "v1/hosts/*", api_put_host },
-	{ EVHTTP_REQ_GET, "v1/endpoints/*/*/place", api_get_place },
-	{ EVHTTP_REQ_PUT, "v1/endpoints/*/*/place", api_put_place },
-	{ EVHTTP_REQ_DELETE, "v1/endpoints/*/*/place", api_delete_place },
-	{ EVHTTP_REQ_POST, "v1/resolve", api_resolve },
-	{ EVHTTP_REQ_POST, "v1/check", api_check },
-	{ EVHTTP_REQ_POST, "v1/members", api_members },
-	{ EVHTTP_REQ_GET, "v1/watch", api_watch },
-	{ EVHTTP_REQ_GET, "v1/status", api_status },
-	{ EVHTTP_REQ_GET, "healthz", api_healthz },
-	{ EVHTTP_REQ_GET, "metrics", api_metrics },
+	{ EVHTTP_REQ_POST, "v1/apply", api_apply, true },
+	{ EVHTTP_REQ_GET, "v1/objects/*", api_list_objects, true },
+	{ EVHTTP_REQ_GET, "v1/objects/*/**", api_get_object, true },
+	{ EVHTTP_REQ_PUT, "v1/objects/*/**", api_put_object, true },
+	{ EVHTTP_REQ_DELETE, "v1/objects/*/**", api_delete_object, true },
+	{ EVHTTP_REQ_GET, "v1/delegations", api_list_delegations, false },
+	{ EVHTTP_REQ_GET, "v1/delegations/*", api_get_delegation, false },
+	{ EVHTTP_REQ_PUT, "v1/delegations/*", api_put_delegation, false },
+	{ EVHTTP_REQ_DELETE, "v1/delegations/*", api_delete_delegation, false },
+	{ EVHTTP_REQ_POST, "v1/ask", api_ask, false },
+	{ EVHTTP_REQ_GET, "v1/root", api_get_root, false },
+	{ EVHTTP_REQ_GET, "v1/chain/*", api_get_chain, false },
+	{ EVHTTP_REQ_PUT, "v1/hosts/*", api_put_host, false },
+	{ EVHTTP_REQ_GET, "v1/endpoints/*/*/place", api_get_place, false },
+	{ EVHTTP_REQ_PUT, "v1/endpoints/*/*/place", api_put_place, false },
+	{ EVHTTP_REQ_DELETE, "v1/endpoints/*/*/place", api_delete_place, false },
+	{ EVHTTP_REQ_POST, "v1/resolve", api_resolve, false },
+	{ EVHTTP_REQ_POST, "v1/check", api_check, false },
+	{ EVHTTP_REQ_POST, "v1/members", api_members, false },
+	{ EVHTTP_REQ_GET, "v1/watch", api_watch, false },
+	{ EVHTTP_REQ_GET, "v1/status", api_status, true },
+	{ EVHTTP_REQ_GET, "healthz", api_healthz, false },
+	{ EVHTTP_REQ_GET, "metrics", api_metrics, false },
 };
+
+static void send_body(struct api_call *call, int status, const char *type, struct evbuffer *body)
+{
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(call->req);
+
+	evhttp_add_header(headers, "Content-Type", type);
+	evhttp_send_reply(call->req, status, NULL, body);
+	evbuffer_free(body);
+}
 
 static void send_text(struct api_call *call, int status, const char *type, const char *text)
 {
-	struct evkeyvalq *headers = evhttp_request_get_output_headers(call->req);
 	struct evbuffer *body = evbuffer_new();
 
-	evhttp_add_header(headers, "Content-Type", type);
 	evbuffer_add(body, text, strlen(text));
-	evhttp_send_reply(call->req, status, NULL, body);
-	evbuffer_free(body);
+	send_body(call, status, type, body);
+}
+
+void api_reply_buffer(struct api_call *call, int status, struct evbuffer *json)
+{
+	send_body(call, status, "application/json", json);
 }
 
 void api_reply(struct api_call *call, int status, cJSON *json)
@@ -83,6 +105,8 @@ static int status_of(int rc)
 		return HTTP_NOTFOUND;
 	case -EEXIST:
 		return 409;
+	case -EACCES:
+		return 403;
 	case -E2BIG:
 		return HTTP_ENTITYTOOLARGE;
 	default:
@@ -146,14 +170,28 @@ struct commit_context api_context(struct api *api)
 
 /* Finding the handler */
 
-static int split(char *path, char **parts)
+/* Parts are decoded one by one: a "%2F" in a name is no end of it. -1: too many, or none that could be meant. */
+static int split(const char *path, char **parts)
 {
 	int n = 0;
 
-	for (char *save = NULL, *part = strtok_r(path, "/", &save); part; part = strtok_r(NULL, "/", &save)) {
+	while (*path) {
+		size_t len, decoded;
+		char *raw;
+
+		path += strspn(path, "/");
+		len = strcspn(path, "/");
+		if (!len)
+			break;
 		if (n == PATH_PARTS_MAX)
 			return -1;
-		parts[n++] = part;
+		raw = mem_printf("%.*s", (int)len, path);
+		parts[n] = evhttp_uridecode(raw, 0, &decoded);
+		free(raw);
+		if (!parts[n] || strlen(parts[n]) != decoded) /* a NUL */
+			return -1;
+		n++;
+		path += len;
 	}
 	return n;
 }
@@ -201,21 +239,79 @@ static void refuse_route(struct api_call *call, bool known)
 	api_refuse_status(call, known ? HTTP_BADMETHOD : HTTP_NOTFOUND, &err);
 }
 
+/* The domain that the query names, or the only one that is served; the service's own where there is none. */
+static struct api *choose_api(struct api_call *call)
+{
+	const struct hierarchy *h = call->api->h;
+	_free_ char *name = api_query(call, "domain");
+	const struct domain *d;
+	struct json_error err = { 0 };
+
+	if (!name)
+		return hierarchy_default_api(call->api);
+	d = hierarchy_domain(h, strcmp(name, ".") != 0 ? name : "");
+	if (d)
+		return d->api;
+	json_fail(&err, "domain", "this server is not the authority of '%.80s'", name);
+	api_refuse(call, -ENOENT, &err);
+	return NULL;
+}
+
+static void handle(struct api_call *call, char **parts, int n)
+{
+	const struct route *route = NULL;
+	bool known = false;
+
+	if (n >= 0)
+		route = find_route(call, parts, n, &known);
+	if (!route) {
+		refuse_route(call, known);
+		return;
+	}
+	call->api = choose_api(call);
+	if (call->api && (!route->admin || access_administers(call, call->api->admin)))
+		route->handle(call);
+}
+
+/* Two lengths, or a length and chunks: somebody before us may have read another body than we have. */
+static bool is_ambiguous(struct evhttp_request *req)
+{
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(req);
+	const struct evkeyval *h;
+	int lengths = 0, encodings = 0;
+
+	TAILQ_FOREACH(h, headers, next)
+	{
+		lengths += !strcasecmp(h->key, "Content-Length");
+		encodings += !strcasecmp(h->key, "Transfer-Encoding");
+	}
+	return lengths > 1 || encodings > 1 || (lengths && encodings);
+}
+
+static void refuse_ambiguous(struct api_call *call)
+{
+	struct json_error err = { 0 };
+
+	evhttp_add_header(evhttp_request_get_output_headers(call->req), "Connection", "close");
+	json_fail(&err, NULL, "the length of the body is said twice");
+	api_refuse(call, -EINVAL, &err);
+}
+
 void api_handle(struct evhttp_request *req, void *arg)
 {
 	struct api_call call = { .api = arg, .req = req };
-	const char *raw = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
-	_free_ char *path = raw ? evhttp_uridecode(raw, 0, NULL) : NULL;
-	char *parts[PATH_PARTS_MAX];
-	const struct route *route = NULL;
-	bool known = false;
-	int n = path ? split(path, parts) : -1;
+	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(req));
+	char *parts[PATH_PARTS_MAX] = { 0 };
+	int n;
 
 	call.api->requests++;
-	if (n >= 0)
-		route = find_route(&call, parts, n, &known);
-	if (route)
-		route->handle(&call);
-	else
-		refuse_route(&call, known);
+	access_identity(req, &call.who);
+	if (is_ambiguous(req)) {
+		refuse_ambiguous(&call);
+		return;
+	}
+	n = path ? split(path, parts) : -1;
+	handle(&call, parts, n);
+	for (int i = 0; i < PATH_PARTS_MAX; i++)
+		free(parts[i]);
 }

@@ -11,6 +11,9 @@
 
 #include "dps/commit.h"
 #include "dps/config.h"
+#include "dps/prepared.h"
+#include "dps/translate.h"
+#include "lib/identity.h"
 
 #define BODY_MAX (1 << 20)	  /* of a request */
 #define APPLY_BODY_MAX (64 << 20) /* of an apply */
@@ -20,12 +23,19 @@
 #define WATCH_BACKLOG_MAX (8 << 20) /* bytes a watcher may be behind before it is dropped */
 
 struct api_watcher;
+struct hierarchy;
+struct domain;
 
 struct api {
 	struct model model;
 	struct store *store; /* NULL: nothing is kept */
 	struct event_base *base;
+	struct hierarchy *h;   /* NULL: the service stands alone */
+	struct domain *domain; /* whose networks these are; NULL: nobody's */
 	unsigned int lifetime;
+	char admin[DOMAIN_ROOM]; /* whose administrator changes objects here */
+	struct signer signer;	 /* of answers; without a key they go out unsigned */
+	struct prepared prepared;
 	int64_t started; /* monotonic seconds */
 	uint64_t requests, errors, questions;
 	struct api_watcher *watchers;
@@ -36,6 +46,7 @@ struct api {
 struct api_call {
 	struct api *api;
 	struct evhttp_request *req;
+	struct identity who;
 	const char *args[PATH_PARTS_MAX];
 	int n_args;
 };
@@ -45,6 +56,7 @@ void api_handle(struct evhttp_request *req, void *arg);
 
 /* Replies. json is taken over; err->object and err->field are said where they are known. */
 void api_reply(struct api_call *call, int status, cJSON *json);
+void api_reply_buffer(struct api_call *call, int status, struct evbuffer *json); /* taken over */
 void api_reply_text(struct api_call *call, const char *type, const char *text);
 void api_refuse(struct api_call *call, int rc, const struct json_error *err); /* rc: -errno */
 void api_refuse_status(struct api_call *call, int status, const struct json_error *err);
@@ -70,8 +82,28 @@ void api_put_place(struct api_call *call);
 void api_delete_place(struct api_call *call);
 
 void api_resolve(struct api_call *call);
+void api_resolve_far(struct api_call *call, const cJSON *json); /* where others may have to be asked */
+
+/* Parts of these: 0, or -errno with *err. */
+int api_read_key(const cJSON *json, struct question *q, struct json_error *err); /* strings are the tree's */
+int api_read_questions(const cJSON *json, uint64_t *min_revision, const cJSON **keys, struct json_error *err);
+
+/* api_answer() - add the ANSWER's text to out. host: who asks, for what it serves only; NULL: for anything. */
+int api_answer(struct api *api, const struct question *question, const char *host, uint64_t min_revision,
+	       struct evbuffer *out, struct json_error *err);
 void api_check(struct api_call *call);
 void api_members(struct api_call *call);
+
+void api_ask(struct api_call *call);
+void api_list_delegations(struct api_call *call);
+void api_get_delegation(struct api_call *call);
+void api_put_delegation(struct api_call *call);
+void api_delete_delegation(struct api_call *call);
+void api_get_root(struct api_call *call);
+void api_get_chain(struct api_call *call);
+
+/* api_in_hierarchy() - false: this service stands alone, and the request has been refused. */
+bool api_in_hierarchy(struct api_call *call);
 
 void api_status(struct api_call *call);
 void api_healthz(struct api_call *call);

@@ -4,9 +4,11 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 
+#include "dps/access.h"
 #include "dps/api.h"
 #include "dps/feed.h"
 #include "dps/places.h"
+#include "dps/relay.h"
 #include "lib/cleanup.h"
 
 static int make_host_spec(const struct api_call *call, const cJSON *json, struct spec **out,
@@ -30,12 +32,15 @@ static int make_host_spec(const struct api_call *call, const cJSON *json, struct
 void api_put_host(struct api_call *call)
 {
 	struct commit_context ctx = api_context(call->api);
-	cJSON *json = api_body(call, BODY_MAX);
 	struct commit_counts counts;
 	struct json_error err = { 0 };
 	struct spec *spec;
+	cJSON *json;
 	int rc;
 
+	if (!access_host(call, call->args[0]))
+		return;
+	json = api_body(call, BODY_MAX);
 	if (!json)
 		return;
 	rc = make_host_spec(call, json, &spec, &err);
@@ -45,6 +50,7 @@ void api_put_host(struct api_call *call)
 		api_refuse(call, rc, &err);
 		return;
 	}
+	relay_registered(call->api->h, call->args[0]);
 	api_reply(call, HTTP_OK,
 		  feed_host_json((struct host *)model_find(&call->api->model, KIND_HOST, call->args[0])));
 }
@@ -53,8 +59,12 @@ void api_put_host(struct api_call *call)
 static struct endpoint *endpoint_of(struct api_call *call)
 {
 	const struct model *m = &call->api->model;
-	struct object *obj = model_find_in(m, KIND_ENDPOINT, call->args[0], call->args[1]);
 	struct json_error err = { 0 };
+	struct object *obj;
+
+	if (relay_place(call)) /* another authority's: it replies */
+		return NULL;
+	obj = model_find_in(m, KIND_ENDPOINT, call->args[0], call->args[1]);
 
 	if (obj)
 		return (struct endpoint *)obj;
@@ -85,7 +95,7 @@ static cJSON *identity_json(const struct model *m, const struct endpoint *ep)
 
 void api_get_place(struct api_call *call)
 {
-	const struct endpoint *ep = endpoint_of(call);
+	const struct endpoint *ep = access_questions(call, call->api->admin) ? endpoint_of(call) : NULL;
 	cJSON *out;
 
 	if (!ep)
@@ -163,7 +173,7 @@ static int claim(struct api *api, struct endpoint *ep, const struct place_reques
 
 void api_put_place(struct api_call *call)
 {
-	struct endpoint *ep = endpoint_of(call);
+	struct endpoint *ep = access_questions(call, call->api->admin) ? endpoint_of(call) : NULL;
 	struct place_request want = { 0 };
 	struct json_error err = { 0 };
 	cJSON *json;
@@ -175,6 +185,10 @@ void api_put_place(struct api_call *call)
 	if (!json)
 		return;
 	rc = read_place(&call->api->model, json, &want, &err);
+	if (!rc && !access_host(call, want.host->o.key)) { /* it has been refused */
+		cJSON_Delete(json);
+		return;
+	}
 	if (!rc)
 		rc = want.claim ? places_renew(ep, want.host, want.claim, &err)
 				: claim(call->api, ep, &want, &err);
@@ -189,13 +203,13 @@ void api_put_place(struct api_call *call)
 
 void api_delete_place(struct api_call *call)
 {
-	struct endpoint *ep = endpoint_of(call);
+	struct endpoint *ep = access_questions(call, call->api->admin) ? endpoint_of(call) : NULL;
 	struct commit_context ctx = api_context(call->api);
 	_free_ char *id = api_query(call, "claim");
 	struct json_error err = { 0 };
 	int rc;
 
-	if (!ep)
+	if (!ep || (id && ep->place.host && !access_host(call, ep->place.host->o.key)))
 		return;
 	rc = id ? places_release(&ctx, ep, id, &err) : json_fail(&err, "claim", "'claim' is missing");
 	if (!rc) {

@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Questions: resolve, check and members. */
 #include <errno.h>
+#include <event2/buffer.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
+#include "dps/access.h"
 #include "dps/api.h"
 #include "dps/members.h"
+#include "dps/relay.h"
 #include "dps/resolve.h"
 
 static int read_port(const cJSON *json, const char *field, uint16_t out[2], struct json_error *err)
@@ -75,82 +80,182 @@ static int read_destination(const cJSON *json, struct question *q, struct json_e
 	return rc;
 }
 
-static int read_key(const cJSON *json, struct question *q, struct json_error *err)
+int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 {
-	static const char *const fields[] = { "source",	     "network", "from",	     "to",	"destination",
-					      "to_endpoint", "proto",	"from_port", "to_port", NULL };
+	static const char *const fields[] = { "source",	     "network",	    "from",  "to",
+					      "destination", "to_endpoint", "proto", "from_port",
+					      "to_port",     "vnid",	    NULL };
+	uint64_t vnid = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a key is an object");
 
 	*q = (struct question){ 0 };
+	rc = rc ? rc : json_uint_opt(json, "vnid", 1, VNID_MAX, &vnid, err);
 	rc = rc ? rc : read_source(json, q, err);
 	rc = rc ? rc : read_destination(json, q, err);
+	q->vnid = vnid;
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
 
-static int answer_key(struct api *api, const cJSON *item, uint64_t min_revision, cJSON *answers,
-		      struct json_error *err)
+/* An answer's text up to the number that is its lifetime, which gets less while the text is kept. */
+static char *answer_text(struct api *api, const struct question *q, const struct answer *answer, int64_t now)
 {
-	struct question q;
-	struct answer answer;
-	int rc = read_key(item, &q, err);
+	cJSON *json = translate_answer_json(&api->model, q, answer, &api->signer, now, api->lifetime);
+	char *text = cJSON_PrintUnformatted(json), *end = text ? strrchr(text, ':') : NULL;
 
+	cJSON_Delete(json);
+	if (end)
+		end[1] = '\0';
+	return text;
+}
+
+static int check_revision(uint64_t sequence, uint64_t min_revision, struct json_error *err)
+{
+	if (sequence >= min_revision)
+		return 0;
+	json_fail(err, NULL, "behind: at revision %llu of this network, not %llu",
+		  (unsigned long long)sequence, (unsigned long long)min_revision);
+	return -EAGAIN;
+}
+
+static void add_text(struct evbuffer *out, const char *text, int64_t lifetime)
+{
+	evbuffer_add(out, text, strlen(text));
+	evbuffer_add_printf(out, "%lld}", (long long)lifetime);
+}
+
+static int answer_anew(struct api *api, const struct question *q, uint64_t min_revision, int64_t now,
+		       struct evbuffer *out, struct json_error *err)
+{
+	struct answer answer;
+	char *text;
+	int rc;
+
+	resolve(&api->model, q, &answer);
+	rc = answer.verdict == VERDICT_NO_SOURCE ? 0 : check_revision(answer.sequence, min_revision, err);
 	if (rc)
 		return rc;
-	api->questions++;
-	resolve(&api->model, &q, &answer);
-	if (answer.sequence < min_revision && answer.verdict != VERDICT_NO_SOURCE) {
-		json_fail(err, NULL, "behind: at revision %llu of this network, not %llu",
-			  (unsigned long long)answer.sequence, (unsigned long long)min_revision);
-		return -EAGAIN;
-	}
-	cJSON_AddItemToArray(answers, resolve_answer_json(&answer, api->lifetime));
+	text = answer_text(api, q, &answer, now);
+	if (!text)
+		return -ENOMEM;
+	add_text(out, text, api->lifetime);
+	if (answer.verdict == VERDICT_NO_SOURCE ||
+	    !prepared_put(&api->prepared, q, text, answer.sequence, now, now + api->lifetime))
+		free(text);
 	return 0;
 }
 
-static int answer_all(struct api *api, const cJSON *json, cJSON *answers, struct json_error *err)
+static bool is_at(const struct model *m, const struct endpoint *ep, const char *host)
+{
+	const struct host *at = model_host_of(m, ep);
+
+	return at && !strcmp(at->o.key, host);
+}
+
+/* A host asks for what it serves: to others it is as if there were none. */
+static bool is_served(const struct api *api, const struct question *q, const char *host)
+{
+	const struct endpoint *from = q->source ? model_party(&api->model, q->source) : NULL;
+	const struct endpoint *to = q->destination ? model_party(&api->model, q->destination) : NULL;
+
+	if (!host || !from)
+		return true;
+	if (q->by_address)
+		to = model_at(&api->model, from->o.net->o.id, &q->address);
+	return is_at(&api->model, from, host) || (to && is_at(&api->model, to, host));
+}
+
+int api_answer(struct api *api, const struct question *question, const char *host, uint64_t min_revision,
+	       struct evbuffer *out, struct json_error *err)
+{
+	static const struct question nobody = { .source = UINT32_MAX, .by_address = true };
+	const struct question *q = is_served(api, question, host) ? question : &nobody;
+	int64_t now = time(NULL), expires;
+	uint64_t sequence;
+	const char *text = prepared_get(&api->prepared, q, api->model.commits, now, &sequence, &expires);
+	int rc;
+
+	api->questions++;
+	if (!text)
+		return answer_anew(api, q, min_revision, now, out, err);
+	rc = check_revision(sequence, min_revision, err);
+	if (!rc)
+		add_text(out, text, expires - now);
+	return rc;
+}
+
+static int answer_key(struct api *api, const cJSON *item, const char *host, uint64_t min_revision,
+		      struct evbuffer *out, struct json_error *err)
+{
+	struct question q;
+	int rc = api_read_key(item, &q, err);
+
+	return rc ? rc : api_answer(api, &q, host, min_revision, out, err);
+}
+
+int api_read_questions(const cJSON *json, uint64_t *min_revision, const cJSON **keys, struct json_error *err)
 {
 	static const char *const fields[] = { "host", "min_revision", "keys", NULL };
-	const cJSON *keys = NULL, *item;
 	const char *host = NULL;
-	uint64_t min_revision = 0;
-	size_t n = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a question is an object with 'keys'");
 
 	rc = rc ? rc : json_str_opt(json, "host", &host, err);
-	rc = rc ? rc : json_uint_opt(json, "min_revision", 0, JSON_INT_MAX, &min_revision, err);
-	rc = rc ? rc : json_list(json, "keys", KEYS_MAX, &keys, err);
-	if (!rc && !cJSON_GetArraySize(keys))
+	rc = rc ? rc : json_uint_opt(json, "min_revision", 0, JSON_INT_MAX, min_revision, err);
+	rc = rc ? rc : json_list(json, "keys", KEYS_MAX, keys, err);
+	if (!rc && !cJSON_GetArraySize(*keys))
 		rc = json_fail(err, "keys", "'keys' must not be empty");
+	return rc;
+}
+
+static int answer_all(struct api *api, const cJSON *json, const char *host, struct evbuffer *out,
+		      struct json_error *err)
+{
+	const cJSON *keys = NULL, *item;
+	uint64_t min_revision = 0;
+	size_t n = 0;
+	int rc = api_read_questions(json, &min_revision, &keys, err);
+
 	if (rc)
 		return rc;
 	cJSON_ArrayForEach (item, keys) {
-		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n++);
-		rc = answer_key(api, item, min_revision, answers, err);
+		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n);
+		evbuffer_add(out, ",", n++ > 0);
+		rc = answer_key(api, item, host, min_revision, out, err);
 		if (rc)
 			return rc;
 	}
 	return 0;
 }
 
+static void resolve_alone(struct api_call *call, const cJSON *json)
+{
+	struct json_error err = { 0 };
+	struct evbuffer *out = evbuffer_new();
+	int rc;
+
+	evbuffer_add_printf(out, "{\"answers\":[");
+	rc = answer_all(call->api, json, access_speaks_for(call), out, &err);
+	if (!rc) {
+		evbuffer_add_printf(out, "]}");
+		api_reply_buffer(call, HTTP_OK, out);
+		return;
+	}
+	evbuffer_free(out);
+	api_refuse(call, rc, &err);
+}
+
 void api_resolve(struct api_call *call)
 {
-	cJSON *json = api_body(call, BODY_MAX), *out;
-	struct json_error err = { 0 };
-	int rc;
+	cJSON *json = access_questions(call, call->api->admin) ? api_body(call, BODY_MAX) : NULL;
 
 	if (!json)
 		return;
-	out = cJSON_CreateObject();
-	rc = answer_all(call->api, json, cJSON_AddArrayToObject(out, "answers"), &err);
+	if (call->api->h)
+		api_resolve_far(call, json);
+	else
+		resolve_alone(call, json);
 	cJSON_Delete(json);
-	if (!rc) {
-		api_reply(call, HTTP_OK, out);
-		return;
-	}
-	cJSON_Delete(out);
-	api_refuse(call, rc, &err);
 }
 
 static int read_check(const cJSON *json, struct question *q, struct check *check, struct json_error *err)
@@ -186,8 +291,9 @@ static cJSON *numbers_json(const struct policy *p)
 	return out;
 }
 
-static void reply_check(struct api_call *call, const struct check *check)
+static void reply_check(struct api_call *call, const struct question *q, const struct check *check)
 {
+	const struct api *api = call->api;
 	cJSON *out = cJSON_CreateObject();
 
 	cJSON_AddBoolToObject(out, "current", check->current);
@@ -195,19 +301,20 @@ static void reply_check(struct api_call *call, const struct check *check)
 	cJSON_AddItemToObject(out, "policy", numbers_json(check->found));
 	if (!check->current)
 		cJSON_AddItemToObject(out, "answer",
-				      resolve_answer_json(&check->answer, call->api->lifetime));
+				      translate_answer_json(&api->model, q, &check->answer, &api->signer,
+							    time(NULL), api->lifetime));
 	api_reply(call, HTTP_OK, out);
 }
 
 void api_check(struct api_call *call)
 {
-	cJSON *json = api_body(call, BODY_MAX);
+	cJSON *json = access_questions(call, call->api->admin) ? api_body(call, BODY_MAX) : NULL;
 	struct check check = { 0 };
 	struct json_error err = { 0 };
 	struct question q;
 	int rc;
 
-	if (!json)
+	if (!json || relay_question(call, "/v1/check", json))
 		return;
 	rc = read_check(json, &q, &check, &err);
 	if (!rc) {
@@ -223,7 +330,7 @@ void api_check(struct api_call *call)
 	if (rc)
 		api_refuse(call, rc, &err);
 	else
-		reply_check(call, &check);
+		reply_check(call, &q, &check);
 }
 
 static int read_members(const struct model *m, const cJSON *json, const struct network **out,
@@ -241,12 +348,12 @@ static int read_members(const struct model *m, const cJSON *json, const struct n
 
 void api_members(struct api_call *call)
 {
-	cJSON *json = api_body(call, BODY_MAX);
+	cJSON *json = access_questions(call, call->api->admin) ? api_body(call, BODY_MAX) : NULL;
 	const struct network *net = NULL;
 	struct json_error err = { 0 };
 	int rc;
 
-	if (!json)
+	if (!json || relay_question(call, "/v1/members", json))
 		return;
 	call->api->questions++;
 	rc = read_members(&call->api->model, json, &net, &err);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "dps/api.h"
+#include "dps/hierarchy.h"
 #include "lib/version.h"
 
 static int64_t uptime(const struct api *api)
@@ -60,6 +61,46 @@ static void add_metric(struct ptrs *lines, const char *name, const char *type, u
 				    (unsigned long long)value));
 }
 
+/* What the resolver of a server in a hierarchy counts: a field of struct query_counters, and what it means. */
+#define RESOLVER_COUNTERS(X)                                                                                 \
+	X(questions, "questions to the resolver, of agents and of servers")                                  \
+	X(hits, "answered from the cache")                                                                   \
+	X(own, "answered by an authority in this process")                                                   \
+	X(joined, "that waited for a query which was under way")                                             \
+	X(upstream, "questions to other servers")                                                            \
+	X(referrals, "referrals followed")                                                                   \
+	X(timeouts, "questions to other servers without a reply in time")                                    \
+	X(lies, "replies that break the rules of what may be believed")                                      \
+	X(lame, "replies of servers that are listed for a zone and not responsible")                         \
+	X(renewals, "delegations asked for again because of a doubt")                                        \
+	X(ahead, "queries ahead of time, so that nobody waits")                                              \
+	X(stale, "stale answers given, because nobody could be asked")                                       \
+	X(failed, "questions that nobody could answer")
+
+static void add_counter(struct ptrs *lines, const char *name, const char *help, uint64_t value)
+{
+	ptrs_push(lines, mem_printf("# HELP dove_dps_resolver_%s_total %s\n"
+				    "# TYPE dove_dps_resolver_%s_total counter\n"
+				    "dove_dps_resolver_%s_total %llu\n",
+				    name, help, name, name, (unsigned long long)value));
+}
+
+static void add_resolver(struct ptrs *lines, const struct hierarchy *h)
+{
+	const struct resolver *r = &h->node.r;
+
+#define ADD_COUNTER(field, help) add_counter(lines, #field, help, r->counters.field);
+	RESOLVER_COUNTERS(ADD_COUNTER)
+#undef ADD_COUNTER
+	add_metric(lines, "resolver_running", "gauge", r->running);
+	add_metric(lines, "resolver_zones", "gauge", r->ref.n);
+	add_metric(lines, "cache_answers", "gauge", r->cache.n[CACHE_POLICY]);
+	add_metric(lines, "cache_negative", "gauge", r->cache.n[CACHE_NEGATIVE]);
+	add_metric(lines, "cache_failed", "gauge", r->cache.n[CACHE_FAILED]);
+	add_metric(lines, "root_zone_serial", "gauge", h->node.root ? h->node.root->serial : 0);
+	add_metric(lines, "loops_total", "counter", h->node.loops);
+}
+
 static char *join(struct ptrs *lines)
 {
 	char *text = mem_copy("");
@@ -93,6 +134,10 @@ void api_metrics(struct api_call *call)
 	add_metric(&lines, "policies", "gauge", count_policies(api));
 	add_metric(&lines, "hosts", "gauge", count(api, KIND_HOST));
 	add_metric(&lines, "services", "gauge", count(api, KIND_SERVICE));
+	add_metric(&lines, "prepared_hits_total", "counter", api->prepared.hits);
+	add_metric(&lines, "prepared_misses_total", "counter", api->prepared.misses);
+	if (api->h)
+		add_resolver(&lines, api->h);
 	text = join(&lines);
 	api_reply_text(call, "text/plain; version=0.0.4", text);
 	free(text);

@@ -7,8 +7,10 @@
 #include <stdlib.h>
 #include <utlist.h>
 
+#include "dps/access.h"
 #include "dps/api.h"
 #include "dps/feed.h"
+#include "dps/relay.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -92,6 +94,8 @@ void api_watch(struct api_call *call)
 		api_refuse(call, host ? -ENOENT : -EINVAL, &err);
 		return;
 	}
+	if (!access_host(call, host) || relay_watch(call, host))
+		return;
 	w = mem_alloc(sizeof(*w));
 	w->api = call->api;
 	w->req = call->req;

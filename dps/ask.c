@@ -116,6 +116,8 @@ static void put_errand(cJSON *out, const struct errand *errand)
 	if (errand->recursive)
 		cJSON_AddBoolToObject(out, "recursive", true);
 	cJSON_AddNumberToObject(out, "deadline", errand->deadline);
+	if (*errand->id)
+		cJSON_AddStringToObject(out, "id", errand->id);
 	if (!errand->n_path)
 		return;
 	path = cJSON_AddArrayToObject(out, "path");
@@ -212,16 +214,22 @@ static int parse_path(const cJSON *json, struct errand *errand, struct json_erro
 static int parse_errand(const cJSON *json, struct errand *errand, struct json_error *err)
 {
 	uint64_t deadline = 0;
-	const char *zone = "";
+	const char *zone = "", *id = "";
 	int rc = json_str_opt(json, "zone", &zone, err);
+
+	rc = rc ? rc : json_str_opt(json, "id", &id, err);
+	if (!rc && (strlen(id) >= ERRAND_ID_ROOM || strspn(id, "0123456789abcdef") != strlen(id)))
+		rc = json_fail(err, "id", "'id' takes up to %d hex digits", ERRAND_ID_ROOM - 1);
 
 	if (!rc && *zone && !domain_check(zone))
 		rc = json_fail(err, "zone", "'%.80s' is not a domain", zone);
 	rc = rc ? rc : json_bool_opt(json, "recursive", &errand->recursive, err);
 	rc = rc ? rc : json_uint_opt(json, "deadline", 0, DEADLINE_MAX, &deadline, err);
 	rc = rc ? rc : parse_path(json, errand, err);
-	if (!rc)
-		strcpy(errand->zone, zone);
+	if (rc)
+		return rc;
+	strcpy(errand->zone, zone);
+	strcpy(errand->id, id);
 	errand->deadline = deadline;
 	return rc;
 }
@@ -240,9 +248,10 @@ static int parse_subject(const cJSON *json, struct ask *ask, struct json_error *
 
 int ask_parse(const cJSON *json, struct ask *ask, struct errand *errand, struct json_error *err)
 {
-	static const char *const fields[] = { "kind",  "vnid",	    "from_vnid", "source", "to",
-					      "proto", "from_port", "to_port",	 "name",   "min_revision",
-					      "zone",  "recursive", "deadline",	 "path",   NULL };
+	static const char *const fields[] = { "kind",	  "vnid",	  "from_vnid", "source",
+					      "to",	  "proto",	  "from_port", "to_port",
+					      "name",	  "min_revision", "zone",      "recursive",
+					      "deadline", "path",	  "id",	       NULL };
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a question is an object");
 

@@ -10,7 +10,7 @@
  *   {"kind": "root", ...}                                  the root zone; min_revision: its serial at least
  *
  * and of each, where they are said, "min_revision", and the errand's "zone",
- * "recursive", "deadline", "path".
+ * "recursive", "deadline", "path", and "id", by which logs of all servers tell of one question.
  */
 #ifndef DPS_ASK_H
 #define DPS_ASK_H
@@ -19,7 +19,8 @@
 #include "lib/statement.h"
 
 #define ASK_TEXT 512
-#define ASK_PATH_MAX 8 /* servers that a recursive question may pass: site, region, centre, and some */
+#define ERRAND_ID_ROOM 17 /* up to 16 hex digits and the NUL */
+#define ASK_PATH_MAX 8	  /* servers that a recursive question may pass: site, region, centre, and some */
 
 enum ask_kind { ASK_POLICY, ASK_NAME, ASK_ZONE, ASK_ROOT };
 
@@ -41,6 +42,7 @@ struct errand {
 	uint32_t deadline;     /* milliseconds that the asker will wait yet */
 	char path[ASK_PATH_MAX][SERVER_NAME_ROOM]; /* servers that wait for the answer already */
 	size_t n_path;
+	char id[ERRAND_ID_ROOM]; /* of the question that began it, for logs; "": none */
 };
 
 /*

@@ -111,7 +111,7 @@ static int check_own(const struct authority *a, const struct delegation *d, stru
 		vnid = a->env.used(a->env.arg, d->ranges.v[i]);
 		if (!vnid)
 			continue;
-		json_fail(err, "ranges", "VNID %u is a network's of our own", vnid);
+		json_fail(err, "ranges", "VNID %u is in use by networks or endpoints of our own", vnid);
 		return -EEXIST;
 	}
 	return 0;

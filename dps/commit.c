@@ -136,6 +136,23 @@ static int refuse_namesake(struct txn *txn, const struct spec *spec)
 	return -EEXIST;
 }
 
+/* A network of this transaction has its content not in place yet. */
+static bool is_foreign_now(const struct txn *txn, const struct network *net)
+{
+	for (size_t i = 0; i < txn->changes.n; i++) {
+		const struct change *change = txn->changes.v[i];
+
+		if (change->obj == &net->o && change->after)
+			return change->after->u.network.foreign;
+	}
+	return false;
+}
+
+static uint32_t foreign_vnid(const struct spec *spec)
+{
+	return spec->kind == KIND_NETWORK ? spec->u.network.vnid : 0;
+}
+
 static int stage_new(struct txn *txn, struct spec *spec, struct object **out)
 {
 	struct network *net = NULL;
@@ -149,12 +166,37 @@ static int stage_new(struct txn *txn, struct spec *spec, struct object **out)
 			name_error(txn->err, spec->kind, spec->key);
 			return json_fail(txn->err, "network", "no such network '%s'", spec->network);
 		}
+		if (model_is_foreign(net) || (!net->o.spec && is_foreign_now(txn, net))) {
+			name_error(txn->err, spec->kind, spec->key);
+			return json_fail(txn->err, "network", "network %s is another authority's",
+					 spec->network);
+		}
 	}
-	*out = model_create(txn->m, spec->kind, spec->key, net, 0);
+	*out = model_create(txn->m, spec->kind, spec->key, net, foreign_vnid(spec));
 	if (*out)
 		return 0;
 	name_error(txn->err, spec->kind, spec->key);
 	json_fail(txn->err, NULL, "all ids for this kind are used up");
+	return -EEXIST;
+}
+
+/* Which network a foreign one is, and that it is another authority's, is said once. */
+static int check_foreign(struct txn *txn, const struct spec *spec, const struct object *obj)
+{
+	const struct network_spec *net = &spec->u.network;
+	const struct object *other;
+
+	if (obj && (net->foreign ? obj->id != net->vnid || !model_is_foreign((const struct network *)obj)
+				 : model_is_foreign((const struct network *)obj))) {
+		name_error(txn->err, spec->kind, spec->key);
+		json_fail(txn->err, net->foreign ? "vnid" : "foreign", "it cannot become another network");
+		return -EEXIST;
+	}
+	other = net->foreign ? (const struct object *)model_network(txn->m, net->vnid) : NULL;
+	if (!other || other == obj)
+		return 0;
+	name_error(txn->err, spec->kind, spec->key);
+	json_fail(txn->err, "vnid", "VNID %u is network %s's", net->vnid, other->key);
 	return -EEXIST;
 }
 
@@ -169,7 +211,9 @@ static int stage(struct txn *txn, struct spec *spec, struct commit_counts *count
 		objects_free(spec);
 		return 0;
 	}
-	if (!obj)
+	if (spec->kind == KIND_NETWORK)
+		rc = check_foreign(txn, spec, obj);
+	if (!rc && !obj)
 		rc = stage_new(txn, spec, &obj);
 	if (rc)
 		return rc;

@@ -24,8 +24,11 @@ static int take_string(const cJSON *json, const char *field, char **out, struct 
 
 static int take(const cJSON *json, struct config *config, struct json_error *err)
 {
-	static const char *const fields[] = { "data",	  "listen",   "tls-cert", "tls-key", "tls-ca",
-					      "insecure", "lifetime", "verbose",  NULL };
+	static const char *const fields[] = { "data",	  "listen",	 "tls-cert", "tls-key",
+					      "tls-ca",	  "insecure",	 "lifetime", "verbose",
+					      "sign-key", "name",	 "local",    "root-server",
+					      "root",	  "authorities", "parents",  "primaries",
+					      "relays",	  NULL };
 	uint64_t lifetime = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "the configuration is a JSON object");
@@ -35,6 +38,8 @@ static int take(const cJSON *json, struct config *config, struct json_error *err
 	rc = rc ? rc : take_string(json, "tls-cert", &config->tls_cert, err);
 	rc = rc ? rc : take_string(json, "tls-key", &config->tls_key, err);
 	rc = rc ? rc : take_string(json, "tls-ca", &config->tls_ca, err);
+	rc = rc ? rc : take_string(json, "sign-key", &config->sign_key, err);
+	rc = rc ? rc : config_roles(json, config, err);
 	rc = rc ? rc : json_uint_opt(json, "lifetime", 1, LIFETIME_MAX, &lifetime, err);
 	if (!rc && !config->insecure)
 		rc = json_bool_opt(json, "insecure", &config->insecure, err);
@@ -45,13 +50,23 @@ static int take(const cJSON *json, struct config *config, struct json_error *err
 	return rc;
 }
 
+int config_take(const char *text, size_t len, struct config *config, struct json_error *err)
+{
+	cJSON *json;
+	int rc;
+
+	memset(err, 0, sizeof(*err));
+	json = json_parse(text, len, err);
+	rc = json ? take(json, config, err) : -EINVAL;
+	cJSON_Delete(json);
+	return rc;
+}
+
 int config_read(const char *path, struct config *config, struct json_error *err)
 {
 	_free_ char *text = mem_alloc(CONFIG_MAX_BYTES);
 	_fclose_ FILE *file = fopen(path, "re");
-	cJSON *json;
 	size_t len;
-	int rc;
 
 	memset(err, 0, sizeof(*err));
 	if (!file)
@@ -59,10 +74,7 @@ int config_read(const char *path, struct config *config, struct json_error *err)
 	len = fread(text, 1, CONFIG_MAX_BYTES, file);
 	if (len == CONFIG_MAX_BYTES)
 		return json_fail(err, NULL, "%s is too large for a configuration", path);
-	json = json_parse(text, len, err);
-	rc = json ? take(json, config, err) : -EINVAL;
-	cJSON_Delete(json);
-	return rc;
+	return config_take(text, len, config, err);
 }
 
 unsigned int config_lifetime(const char *text)
@@ -87,6 +99,10 @@ static int check_tls(const struct config *config, struct json_error *err)
 				 "--tls-cert and --tls-key go together");
 	if (config->tls_ca && !config->tls_cert)
 		return json_fail(err, "tls-ca", "--tls-ca needs --tls-cert and --tls-key");
+	if (config->tls_cert && !config->tls_ca && !addr.loopback && !config->insecure)
+		return json_fail(err, "tls-ca",
+				 "'tls-ca' is missing: without it nobody is told apart, and all may do all; "
+				 "--insecure allows it");
 	if (!config->tls_cert && !addr.loopback && !config->insecure)
 		return json_fail(err, "listen",
 				 "without TLS only loopback is listened on, not %s; --insecure allows it",
@@ -103,7 +119,7 @@ int config_finish(struct config *config, struct json_error *err)
 		config->listen = mem_copy(LISTEN_DEFAULT);
 	if (!config->lifetime)
 		config->lifetime = LIFETIME_DEFAULT;
-	return check_tls(config, err);
+	return config_check_roles(config, err) ? -EINVAL : check_tls(config, err);
 }
 
 void config_free(struct config *config)
@@ -113,5 +129,11 @@ void config_free(struct config *config)
 	free(config->tls_cert);
 	free(config->tls_key);
 	free(config->tls_ca);
+	free(config->sign_key);
+	free(config->name);
+	for (size_t i = 0; i < config->n_authorities; i++)
+		free(config->authorities[i].sign_key);
+	free(config->authorities);
+	free(config->root);
 	memset(config, 0, sizeof(*config));
 }

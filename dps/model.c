@@ -158,6 +158,11 @@ struct endpoint *model_external(const struct network *net, const struct ip_addr 
 	return (struct endpoint *)found;
 }
 
+bool model_is_foreign(const struct network *net)
+{
+	return net->o.spec && net->o.spec->u.network.foreign;
+}
+
 bool model_is_external(const struct endpoint *ep)
 {
 	return ep->o.kind == KIND_EXTERNAL;
@@ -279,20 +284,42 @@ void model_unlist(struct model *m, struct object *obj)
 	count_policies(obj, -1);
 }
 
+static uint32_t next_id(struct model *m, enum kind kind)
+{
+	uint32_t last = kind == KIND_NETWORK ? VNID_MAX : UINT32_MAX;
+	uint32_t *count = &m->last_id[kind == KIND_EXTERNAL ? KIND_ENDPOINT : kind], id;
+
+	if (m->next_id)
+		id = m->next_id(m->next_id_arg, kind, *count);
+	else
+		id = *count < last ? *count + 1 : 0;
+	if (id)
+		*count = id;
+	return id;
+}
+
+static void init_network(struct network *net)
+{
+	net->stranger.o.kind = KIND_ENDPOINT;
+	net->stranger.o.net = net;
+}
+
 struct object *model_create(struct model *m, enum kind kind, const char *key, struct network *net,
 			    uint32_t id)
 {
-	uint32_t last = kind == KIND_NETWORK ? VNID_MAX : UINT32_MAX;
-	uint32_t *count = &m->last_id[kind == KIND_EXTERNAL ? KIND_ENDPOINT : kind];
 	struct object *obj;
 
-	if (!id && *count >= last)
+	if (!id)
+		id = next_id(m, kind);
+	if (!id)
 		return NULL;
 	obj = mem_alloc(sizes[kind]);
 	obj->kind = kind;
-	obj->id = id ? id : ++*count;
+	obj->id = id;
 	obj->net = net;
 	obj->made_by = m->serial;
+	if (kind == KIND_NETWORK)
+		init_network((struct network *)obj);
 	snprintf(obj->key, sizeof(obj->key), "%s", key);
 	model_list(m, obj);
 	return obj;

@@ -78,7 +78,8 @@ struct network {
 	bool order_stale;    /* not as the policies are; so at the start */
 	struct joint *joints;
 	size_t n_joints;
-	uint64_t joined_by; /* the transaction that joined it with another network last, or parted it */
+	struct endpoint stranger; /* of a foreign one: whoever is in it, to our policies */
+	uint64_t joined_by;	  /* the transaction that joined it with another network last, or parted it */
 };
 
 /* An endpoint that was on a host lately: where packets that still come are to go. */
@@ -105,6 +106,10 @@ struct model {
 	uint32_t last_group;
 	uint64_t commits; /* counts commits; the revision of hosts and services */
 	uint64_t serial;  /* of the last transaction, in memory only */
+
+	/* next_id() - the id after `last` for a new object; 0: none is left. NULL: they are counted. */
+	uint32_t (*next_id)(void *arg, enum kind kind, uint32_t last);
+	void *next_id_arg;
 };
 
 void model_init(struct model *m);
@@ -119,6 +124,8 @@ struct endpoint *model_party(const struct model *m, uint32_t id); /* an endpoint
 struct endpoint *model_find_party(const struct model *m, const char *key);
 struct policy *model_policy(const struct model *m, uint32_t id); /* tombstones too */
 struct host *model_host(const struct model *m, uint32_t id);
+
+bool model_is_foreign(const struct network *net); /* another authority's */
 
 /* model_at() - the endpoint of this network that has the address, listed or given by its MAC. */
 struct endpoint *model_at(const struct model *m, uint32_t vnid, const struct ip_addr *addr);

@@ -91,12 +91,20 @@ static void on_root(const struct query_result *result, void *arg)
 
 /* Tending */
 
+/* Rarely, and several times in its life. */
+static uint64_t pull_seconds(const struct root_zone *zone)
+{
+	uint64_t part = (uint64_t)(zone->expires - zone->issued) / NODE_ROOT_PART;
+
+	return part < NODE_ROOT_SECONDS ? part : NODE_ROOT_SECONDS;
+}
+
 static void pull_root(struct node *n)
 {
 	const struct ask ask = { .kind = ASK_ROOT, .min_revision = n->root ? n->root->serial + 1 : 0 };
 	uint64_t ticks = n->r.env.ticks(n->r.env.arg);
 
-	if (n->root && ticks - n->pulled < NODE_ROOT_SECONDS * 1000)
+	if (n->root && ticks - n->pulled < pull_seconds(n->root) * 1000)
 		return;
 	n->pulled = ticks;
 	query_ask_others(&n->r, &ask, NULL, on_root, n);

@@ -18,6 +18,7 @@
 
 #define NODE_AUTHORITIES_MAX 64 /* domains of one process */
 #define NODE_TEND_MS 10000	/* how often node_tend() wants to be called */
+#define NODE_ROOT_PART 8	/* or at least so many times in the zone's life */
 #define NODE_ROOT_SECONDS 60	/* how old a root server's zone gets before it asks for a newer one */
 
 struct node {

@@ -22,9 +22,10 @@
 #define SUBNETS_MAX 64
 #define ADDRESSES_MAX 4096 /* of an endpoint */
 #define HOST_ADDRESSES_MAX 16
-#define PREFIXES_MAX 64	  /* of an external network */
-#define GROUPS_MAX 64	  /* of an endpoint */
-#define MEMBERS_MAX 65536 /* of a group, or endpoints named by one side of a policy */
+#define PREFIXES_MAX 64	   /* of an external network */
+#define CLAIMANTS_MAX 4096 /* hosts that a network lists */
+#define GROUPS_MAX 64	   /* of an endpoint */
+#define MEMBERS_MAX 65536  /* of a group, or endpoints named by one side of a policy */
 #define INSTANCES_MAX 1024
 #define PATH_MAX_HOPS 15 /* the wire counts hops in four bits */
 #define PRIORITY_MAX 1000000
@@ -57,6 +58,9 @@ struct subnet {
 struct network_spec {
 	struct subnet *subnets;
 	size_t n_subnets;
+	char *foreign;	    /* the full name that it has at its own authority; NULL: it is ours */
+	uint32_t vnid;	    /* of a foreign one; else 0 */
+	struct names hosts; /* that may claim its endpoints; none: all may */
 	bool allow, reject; /* what its default policy says */
 	bool broadcast;	    /* what is sent to all reaches its members */
 };

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "dps/objects.h"
+#include "lib/domain.h"
+#include "lib/ranges.h"
 
 /* A prefix that endpoints, or hosts beyond an edge, may have addresses in. */
 static int parse_prefix(const char *text, const char *at, struct ip_prefix *out, struct json_error *err)
@@ -68,6 +70,36 @@ static bool prefixes_overlap(const struct ip_prefix *a, const struct ip_prefix *
 	return ip_prefix_contains(a, &b->addr) || ip_prefix_contains(b, &a->addr);
 }
 
+/* A network of another authority's, as far as our policies have to know it. */
+static int parse_foreign(const cJSON *json, struct network_spec *net, struct json_error *err)
+{
+	static const char *const own[] = { "default", "broadcast", "hosts" };
+	const char *name = NULL;
+	char domain[DOMAIN_ROOM];
+	uint64_t vnid = 0;
+	int rc = json_str_opt(json, "foreign", &name, err);
+
+	if (rc)
+		return rc;
+	if (!name)
+		return json_get(json, "vnid")
+			       ? json_fail(err, "vnid", "VNIDs of our own networks are assigned")
+			       : 0;
+	if (!domain_of_name(name, domain) || strchr(strchr(name, ':'), '/'))
+		return json_fail(err, "foreign", "'%.80s' is not a network's full name, like acme:blue",
+				 name);
+	for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+		if (json_get(json, own[i]))
+			return json_fail(err, own[i], "that is for its own authority to say");
+	rc = json_uint(json, "vnid", 1, VNID_LAST, &vnid, err);
+	if (rc)
+		return rc;
+	net->vnid = vnid;
+	net->foreign = mem_copy(name);
+	net->broadcast = false;
+	return 0;
+}
+
 int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	struct network_spec *net = &spec->u.network;
@@ -89,7 +121,11 @@ int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 			net->n_subnets++;
 		}
 	rc = rc ? rc : objects_action(json, "default", &net->allow, &net->reject, err);
-	return rc ? rc : json_bool_opt(json, "broadcast", &net->broadcast, err);
+	rc = rc ? rc : json_bool_opt(json, "broadcast", &net->broadcast, err);
+	rc = rc ? rc : objects_names(json, "hosts", CLAIMANTS_MAX, "a host", &net->hosts, err);
+	if (!rc && json_get(json, "hosts") && !net->hosts.n)
+		rc = json_fail(err, "hosts", "'hosts' must not be empty; without it all hosts may claim");
+	return rc ? rc : parse_foreign(json, net, err);
 }
 
 void network_render(const struct spec *spec, cJSON *out)
@@ -112,12 +148,21 @@ void network_render(const struct spec *spec, cJSON *out)
 		}
 		cJSON_AddItemToArray(list, item);
 	}
+	if (net->foreign) {
+		cJSON_AddStringToObject(out, "foreign", net->foreign);
+		cJSON_AddNumberToObject(out, "vnid", net->vnid);
+		return;
+	}
 	cJSON_AddStringToObject(out, "default", objects_action_name(net->allow, net->reject));
 	cJSON_AddBoolToObject(out, "broadcast", net->broadcast);
+	if (net->hosts.n)
+		cJSON_AddItemToObject(out, "hosts", objects_names_json(&net->hosts));
 }
 
 void network_free(struct spec *spec)
 {
+	free(spec->u.network.foreign);
+	objects_free_names(&spec->u.network.hosts);
 	free(spec->u.network.subnets);
 }
 

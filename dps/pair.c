@@ -131,18 +131,29 @@ static bool is_decided(const struct endpoint *from, const struct endpoint *to)
 	return externals ? externals == 1 && from->o.net == to->o.net : model_joined(from->o.net, to->o.net);
 }
 
+/* Of another authority's network we have no policies: there is only our half. */
+static void init_halves(struct pair *pair, bool inner)
+{
+	struct network *from = pair->from->o.net, *to = pair->to->o.net;
+
+	pair->foreign = model_is_foreign(from) || model_is_foreign(to);
+	pair->n_halves = from == to || pair->foreign ? 1 : 2;
+	pair->halves[0] = (struct half){ .net = model_is_foreign(from) ? to : from, .inner = inner };
+	pair->halves[1] = (struct half){ .net = to };
+}
+
 void pair_init(struct pair *pair, const struct endpoint *from, const struct endpoint *to)
 {
 	bool decided = is_decided(from, to), one = from->o.net == to->o.net;
 	bool inner = one && !model_is_external(from) && !model_is_external(to);
 
-	*pair = (struct pair){ .from = from, .to = to, .n_halves = one ? 1 : 2 };
-	pair->halves[0] = (struct half){ .net = from->o.net, .inner = inner };
-	pair->halves[1] = (struct half){ .net = to->o.net };
+	*pair = (struct pair){ .from = from, .to = to };
+	init_halves(pair, inner);
 	for (int h = 0; decided && h < pair->n_halves; h++)
 		collect(&pair->halves[h], from, to);
 	pair->closed = !inner || !spec_of(from->o.net->fallback)->allow;
-	pair->answerable = decided && pair->closed && has_gap(pair) && is_answered(pair);
+	pair->answered = decided && pair->closed && (pair->foreign || has_gap(pair)) && is_answered(pair);
+	pair->answerable = pair->answered && has_gap(pair);
 	pair->barred = !pair->answerable && !allows_something(&pair->halves[0]);
 	if (pair->barred)
 		pair->halves[1].policies.n = 0;
@@ -266,7 +277,7 @@ static void let_replies(const struct pair *pair, const struct outcome *second, s
 		*out = *second;
 	out->allow = out->reply = false;
 	out->replies = true;
-	out->policy = pair->to->o.net->fallback;
+	out->policy = pair->halves[pair->n_halves - 1].net->fallback;
 }
 
 /* Both networks' words; second is the same as *out inside a network. */
@@ -277,6 +288,8 @@ static void settle(const struct pair *pair, const struct outcome *second, struct
 	else if (pair->n_halves == 2 && out->allow)
 		add_half(out, second);
 	out->reply &= pair->closed;
+	if (pair->foreign && out->allow)
+		out->replies = pair->answered; /* the other authority may have a gap here */
 }
 
 void pair_decide(const struct pair *pair, const struct flow_box *box, struct outcome *out)

@@ -45,6 +45,8 @@ struct pair {
 	struct half halves[2]; /* the source's network, then the destination's */
 	int n_halves;	       /* one inside a network */
 	bool closed;	       /* only policies let anything pass, here and in the other direction */
+	bool foreign;	       /* one side is another authority's: halves[0] is ours, and the only one */
+	bool answered;	       /* policies let the other direction pass, and its replies this one */
 	bool answerable;       /* replies to the other direction may pass where no policy decides */
 	bool barred;	       /* the source's network lets nothing out, whatever the packet */
 };

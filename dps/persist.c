@@ -218,10 +218,20 @@ struct loading {
 	struct ptrs kept;
 };
 
+static bool is_hierarchys(const struct store_record *record)
+{
+	return !strcmp(record->kind, PERSIST_DELEGATION) || !strcmp(record->kind, PERSIST_LEAVING) ||
+	       !strcmp(record->kind, PERSIST_ROOT_ZONE);
+}
+
 static int keep(const struct store_record *record, void *arg)
 {
 	struct loading *loading = arg;
-	struct kept *kept = mem_alloc(sizeof(*kept));
+	struct kept *kept;
+
+	if (is_hierarchys(record))
+		return 0;
+	kept = mem_alloc(sizeof(*kept));
 
 	kept->record = *record;
 	kept->record.kind = mem_copy(record->kind);

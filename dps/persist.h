@@ -5,6 +5,11 @@
 
 #include "dps/commit.h"
 
+/* Kinds of records that are not the model's, but of the hierarchy's (domain_store.c). */
+#define PERSIST_DELEGATION "delegation"
+#define PERSIST_LEAVING "leaving"
+#define PERSIST_ROOT_ZONE "root zone"
+
 /* persist_txn() - store what the transaction did. 0 or -errno; nothing is kept on failure. */
 int persist_txn(struct txn *txn);
 

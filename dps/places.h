@@ -3,7 +3,7 @@
  * Who holds an endpoint's place. A claim compares on the place's revision that
  * the claimant read, so of two only one wins; a renewal or a release holds only
  * while the place still has that claim, so a host that comes back late steals
- * nothing. -EEXIST with *err: lost, and not to be tried again.
+ * nothing. -EEXIST with *err: lost, and not to be tried again. -EACCES: the network does not list the host.
  */
 #ifndef DPS_PLACES_H
 #define DPS_PLACES_H

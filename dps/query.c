@@ -63,6 +63,13 @@ static uint64_t ticks_of(const struct resolver *r)
 	return r->env.ticks(r->env.arg);
 }
 
+void query_note(const struct query *q, const char *event, const char *zone, const struct server_address *addr,
+		const char *detail)
+{
+	if (q->r->env.note)
+		q->r->env.note(q->r->env.arg, q->errand.id, event, zone, addr, detail);
+}
+
 /* Queries */
 
 struct query *query_running(struct resolver *r, const struct ask *ask)
@@ -213,6 +220,7 @@ void query_tell(struct query *q, const struct query_result *result)
 	struct waiter *w;
 
 	strcpy(zone, result->zone);
+	query_note(q, "end", zone, NULL, result_kind_name(result->kind));
 	if (result->doc)
 		copy.doc = signed_copy(result->doc, &doc) ? NULL : &doc;
 	copy.zone = zone;
@@ -306,6 +314,7 @@ void query_tell_none(struct query *q, uint64_t overdue, enum query_reason reason
 	struct ask ask = q->ask;
 	struct waiter *w;
 
+	query_note(q, "end", q->zone, NULL, query_reason_name(reason));
 	while ((w = find_overdue(q, overdue, serial))) {
 		ask.min_revision = w->min_revision;
 		fail(q->r, &ask, reason, &result);

@@ -52,6 +52,14 @@ struct query_env {
 	 */
 	bool (*own)(void *own_arg, const struct ask *ask, struct reply *out);
 	void *own_arg;
+
+	/*
+	 * note() - for logs, as a question goes its way: its id (errand), what has
+	 * happened ("ask", "reply", "silence", "end"), for which zone, at which
+	 * server (NULL: none), and a word on it. May be NULL.
+	 */
+	void (*note)(void *arg, const char *id, const char *event, const char *zone,
+		     const struct server_address *addr, const char *detail);
 	void *arg; /* of all the others */
 };
 

@@ -113,6 +113,10 @@ void query_judge(struct query *q, unsigned int attempt, const struct reply *repl
 
 /* query.c */
 
+/* query_note() - to env.note, if somebody listens. */
+void query_note(const struct query *q, const char *event, const char *zone, const struct server_address *addr,
+		const char *detail);
+
 /* query_start() - a query in its first state, not run yet. forced: as if nobody else could know the answer. */
 struct query *query_start(struct resolver *r, const struct ask *ask, const struct errand *errand, bool forced,
 			  unsigned int budget);

@@ -134,6 +134,7 @@ static void make_errand(struct query *q, uint64_t ticks, struct errand *out)
 	*out = (struct errand){ .recursive = q->forward,
 				.deadline = q->deadline > ticks ? q->deadline - ticks : 0 };
 	strcpy(out->zone, q->zone);
+	strcpy(out->id, q->errand.id);
 	if (!q->forward)
 		return;
 	memcpy(out->path, q->errand.path, sizeof(out->path));
@@ -168,6 +169,7 @@ static enum query_state ask(struct query *q)
 		return idle(q);
 	}
 	make_errand(q, ticks, &errand);
+	query_note(q, "ask", q->zone, addr, q->key);
 	note_attempt(q, addr, ticks);
 	q->tried |= upstream_bit(&q->choice);
 	q->budget--;
@@ -186,6 +188,7 @@ static enum query_state ask(struct query *q)
 static void count_silence(struct query *q, const struct attempt *a)
 {
 	q->r->counters.timeouts++;
+	query_note(q, "silence", a->zone, &a->addr, q->key);
 	upstream_silent(&q->r->upstream, &a->addr, a->sent, ticks_of(q));
 }
 
@@ -216,6 +219,8 @@ void query_judge(struct query *q, unsigned int attempt, const struct reply *repl
 	a->open = false;
 	upstream_replied(&q->r->upstream, &a->addr, a->sent, ticks_of(q));
 	judge_reply(&q->r->ref, &q->ask, a->zone, reply, now_of(q), &q->judged);
+	query_note(q, "reply", a->zone, &a->addr,
+		   *q->judged.why ? q->judged.why : judgement_name(q->judged.judgement));
 	if (q->state == QUERY_RENEW) {
 		if (q->judged.judgement != JUDGE_ANSWER)
 			return;

@@ -26,6 +26,15 @@ static bool is_inside(const struct network *net, const struct ip_addr *addr)
 	return model_subnet(net, addr);
 }
 
+/* Who is in a foreign network only its authority knows: there are its subnets, and whoever is in them. */
+static const struct endpoint *find_in_joint(const struct model *m, const struct network *net,
+					    const struct ip_addr *addr)
+{
+	if (model_is_foreign(net))
+		return model_subnet(net, addr) ? &net->stranger : NULL;
+	return model_at(m, net->o.id, addr);
+}
+
 /*
  * An address means the source's network first, then those joined with it, then
  * what is beyond the source's network; a link-local one the source's network
@@ -39,7 +48,7 @@ static const struct endpoint *find_address(const struct model *m, const struct n
 	if (ep || ip_is_link_local(addr))
 		return ep;
 	for (size_t i = 0; !ep && i < net->n_joints; i++)
-		ep = model_at(m, net->joints[i].other->o.id, addr);
+		ep = find_in_joint(m, net->joints[i].other, addr);
 	if (ep || !ip_is_host(addr) || is_inside(net, addr))
 		return ep;
 	return model_external(net, addr);
@@ -69,7 +78,7 @@ static void answer_nobody(const struct model *m, const struct network *net, cons
 	for (size_t i = 0; q->by_address && i <= net->n_joints; i++) {
 		const struct network *one = i ? net->joints[i - 1].other : net;
 
-		if (!model_is_gateway(m, one, &q->address))
+		if (model_is_foreign(one) || !model_is_gateway(m, one, &q->address))
 			continue;
 		out->verdict = VERDICT_GATEWAY;
 		out->vnid = one->o.id;
@@ -89,23 +98,47 @@ static void answer_pair(const struct endpoint *from, const struct endpoint *to, 
 	out->verdict = out->outcome.allow ? VERDICT_ALLOW : VERDICT_DENY;
 	out->scope = pair_scope(&pair);
 	out->n_rules = out->scope ? pair_rules(&pair, out->rules) : 0;
-	if (pair.barred || (!out->n_rules && out->outcome.policy->o.net == from->o.net))
+	if (pair.foreign)
+		net = pair.halves[0].net;
+	else if (pair.barred || (!out->n_rules && out->outcome.policy->o.net == from->o.net))
 		net = from->o.net;
 	out->vnid = net->o.id;
 	out->sequence = net->revision;
 	pair_free(&pair);
 }
 
+/* From another authority's network: into the destination's, which alone is ours. */
+static void resolve_stranger(struct model *m, const struct question *q, struct answer *out)
+{
+	const struct network *from = model_network(m, q->from_vnid);
+	const struct endpoint *to = q->destination ? model_party(m, q->destination) : NULL;
+
+	for (size_t i = 0; !to && q->by_address && from && i < from->n_joints; i++)
+		to = model_at(m, from->joints[i].other->o.id, &q->address);
+	if (!from || !model_is_foreign(from) || !to || model_is_external(to)) {
+		out->verdict = VERDICT_NO_ENDPOINT;
+		return;
+	}
+	out->destination = to;
+	out->host = model_host_of(m, to);
+	answer_pair(&from->stranger, to, q, out);
+}
+
 void resolve(struct model *m, const struct question *q, struct answer *out)
 {
-	const struct endpoint *from = find_source(m, q), *to;
+	const struct endpoint *from, *to;
 
 	*out = (struct answer){ .verdict = VERDICT_NO_SOURCE,
 				.source = q->source,
 				.has_address = q->by_address,
 				.address = q->address,
 				.outcome.dscp = -1 };
-	if (!from)
+	if (q->from_vnid) {
+		resolve_stranger(m, q, out);
+		return;
+	}
+	from = find_source(m, q);
+	if (!from || (q->vnid && q->vnid != from->o.net->o.id))
 		return;
 	out->source = from->o.id;
 	out->vnid = from->o.net->o.id;
@@ -113,6 +146,11 @@ void resolve(struct model *m, const struct question *q, struct answer *out)
 	to = find_destination(m, from->o.net, q);
 	if (!to || !may_meet(from, to)) {
 		answer_nobody(m, from->o.net, q, out);
+		return;
+	}
+	if (model_is_foreign(to->o.net)) {
+		out->beyond = to->o.net->o.id;
+		answer_pair(from, to, q, out);
 		return;
 	}
 	out->destination = to;

@@ -15,6 +15,8 @@ enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_GATEWAY, VERDICT_NO_ENDPOINT
 /* By id or by name; packet fields that the question leaves open are those of flow_all. */
 struct question {
 	uint32_t source;     /* 0: by name */
+	uint32_t from_vnid;  /* 0: the source is ours; else of this network of another authority's */
+	uint32_t vnid;	     /* the source's network, where that is said; else 0 */
 	const char *network; /* with from: the source by name */
 	const char *from;
 	bool by_address;
@@ -31,9 +33,10 @@ struct answer {
 	bool has_address;
 	struct ip_addr address;
 	const struct endpoint *destination; /* NULL: none */
-	const struct host *host;	    /* where that is; NULL: nowhere, or not registered */
-	struct outcome outcome;		    /* no policy: nothing was decided */
-	unsigned int scope;		    /* enum scope, or-ed */
+	uint32_t beyond; /* it is in this network of another authority's, whose half is missing; 0: none */
+	const struct host *host; /* where that is; NULL: nowhere, or not registered */
+	struct outcome outcome;	 /* no policy: nothing was decided */
+	unsigned int scope;	 /* enum scope, or-ed */
 	struct rule rules[RULES_MAX];
 	size_t n_rules;
 	uint64_t sequence;
@@ -57,5 +60,9 @@ void resolve_check(struct model *m, const struct question *question, struct chec
 /* JSON for docs/api.md; the tree is the caller's. */
 cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime);
 const char *resolve_verdict_name(enum verdict verdict);
+
+/* resolve_host_name() - where the destination is, by name: of a gateway also where no such host is registered;
+ * NULL: nowhere. Only where there is a destination. */
+const char *resolve_host_name(const struct answer *answer);
 
 #endif

@@ -23,7 +23,7 @@ const char *resolve_verdict_name(enum verdict verdict)
 }
 
 /* The name of where it is: a gateway has it also where no such host is registered. */
-static const char *host_name(const struct answer *answer)
+const char *resolve_host_name(const struct answer *answer)
 {
 	if (model_is_external(answer->destination))
 		return answer->destination->o.spec->u.external.gateway;
@@ -32,7 +32,7 @@ static const char *host_name(const struct answer *answer)
 
 static void add_host(cJSON *out, const struct answer *answer)
 {
-	const char *name = host_name(answer);
+	const char *name = resolve_host_name(answer);
 	const struct host_spec *spec = answer->host ? &answer->host->o.spec->u.host : NULL;
 
 	if (name)

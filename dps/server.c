@@ -17,8 +17,11 @@
 #include <string.h>
 #include <time.h>
 
+#include "dps/access.h"
 #include "dps/api.h"
+#include "dps/hierarchy.h"
 #include "dps/persist.h"
+#include "dps/relay.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/notify.h"
@@ -31,6 +34,8 @@ struct server {
 	struct event *term, *intr, *second, *expire;
 	struct evhttp *http;
 	SSL_CTX *tls;
+	struct sign_key *key; /* of a service that stands alone */
+	struct hierarchy *h;  /* NULL: it does */
 };
 
 /* Where to listen */
@@ -177,20 +182,37 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
+	struct server *server = arg;
+
 	(void)fd;
 	(void)what;
-	api_watch_progress(arg);
+	api_watch_progress(&server->api);
+	if (server->h && server->h->relay)
+		relay_progress(server->h->relay);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		if (server->h->domains[i]->api != &server->api)
+			api_watch_progress(server->h->domains[i]->api);
+}
+
+static void expire(struct api *api)
+{
+	struct commit_context ctx = api_context(api);
+	struct json_error err;
+
+	if (commit_expire(&ctx, &err))
+		log_warn("cannot drop what has expired: %s", err.text);
 }
 
 static void on_expire(evutil_socket_t fd, short what, void *arg)
 {
-	struct commit_context ctx = api_context(arg);
-	struct json_error err;
+	struct server *server = arg;
 
 	(void)fd;
 	(void)what;
-	if (commit_expire(&ctx, &err))
-		log_warn("cannot drop what has expired: %s", err.text);
+	expire(&server->api);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		if (server->h->domains[i]->api != &server->api)
+			expire(server->h->domains[i]->api);
 }
 
 static int open_events(struct server *server)
@@ -200,8 +222,8 @@ static int open_events(struct server *server)
 
 	server->term = evsignal_new(base, SIGTERM, on_signal, base);
 	server->intr = evsignal_new(base, SIGINT, on_signal, base);
-	server->second = event_new(base, -1, EV_PERSIST, on_second, &server->api);
-	server->expire = event_new(base, -1, EV_PERSIST, on_expire, &server->api);
+	server->second = event_new(base, -1, EV_PERSIST, on_second, server);
+	server->expire = event_new(base, -1, EV_PERSIST, on_expire, server);
 	if (!server->term || !server->intr || !server->second || !server->expire)
 		return -ENOMEM;
 	return event_add(server->term, NULL) || event_add(server->intr, NULL) ||
@@ -231,6 +253,34 @@ static int open_http(struct server *server, const struct config *config, struct 
 	return 0;
 }
 
+/* A service that stands alone signs as the root would. */
+static int open_key(struct server *server, const struct config *config, struct json_error *err)
+{
+	struct error why;
+	int rc = config->sign_key ? sign_key_load(config->sign_key, &server->key, &why) : 0;
+
+	if (rc)
+		return json_fail(err, "sign-key", "%.300s", why.text);
+	server->api.signer = (struct signer){ .key = server->key, .zone = "" };
+	return 0;
+}
+
+/* Whose server we are says who administers what is no domain's: a local server's hosts. */
+static int read_own_name(struct server *server, struct json_error *err)
+{
+	struct identity id;
+
+	if (!server->tls)
+		return 0;
+	access_identity_of(SSL_CTX_get0_certificate(server->tls), &id);
+	if (id.role == ROLE_SERVER)
+		strcpy(server->api.admin, id.name);
+	else if (SSL_CTX_get_verify_mode(server->tls) & SSL_VERIFY_PEER)
+		return json_fail(err, "tls-cert",
+				 "it is no server's: no name like dove://server/acme is in it");
+	return 0;
+}
+
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
 {
 	struct timespec now;
@@ -241,6 +291,8 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.lifetime = config->lifetime;
 	model_init(&server->api.model);
 	rc = open_tls(server, config, err);
+	rc = rc ? rc : read_own_name(server, err);
+	rc = rc ? rc : open_key(server, config, err);
 	rc = rc ? rc : store_open(config->data, &server->api.store, err);
 	rc = rc ? rc : persist_load(&server->api.model, server->api.store, err);
 	if (rc)
@@ -248,7 +300,8 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.base = event_base_new();
 	if (!server->api.base || open_events(server))
 		return json_fail(err, NULL, "cannot make the event loop");
-	return open_http(server, config, err);
+	rc = config->root ? hierarchy_open(&server->api, config, &server->h, err) : 0;
+	return rc ? rc : open_http(server, config, err);
 }
 
 static void free_event(struct event *event)
@@ -260,8 +313,15 @@ static void free_event(struct event *event)
 static void server_close(struct server *server)
 {
 	api_watch_close(&server->api);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		api_watch_close(server->h->domains[i]->api);
+	if (server->h) {
+		relay_close(server->h->relay);
+		server->h->relay = NULL;
+	}
 	if (server->http)
 		evhttp_free(server->http);
+	hierarchy_close(server->h);
 	free_event(server->term);
 	free_event(server->intr);
 	free_event(server->second);
@@ -269,6 +329,8 @@ static void server_close(struct server *server)
 	if (server->api.base)
 		event_base_free(server->api.base);
 	SSL_CTX_free(server->tls);
+	prepared_clear(&server->api.prepared);
+	sign_key_free(server->key);
 	model_free(&server->api.model);
 	store_close(server->api.store);
 }

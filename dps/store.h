@@ -41,6 +41,7 @@ int store_load_counters(struct store *store, int (*fn)(const char *name, uint64_
 int store_begin(struct store *store);
 int store_put(struct store *store, const struct store_record *record);
 int store_remove(struct store *store, enum store_table table, const char *kind, const char *key);
+int store_remove_kind(struct store *store, enum store_table table, const char *kind); /* all of them */
 int store_put_counter(struct store *store, const char *name, uint64_t value);
 int store_commit(struct store *store); /* on failure all is rolled back */
 void store_rollback(struct store *store);

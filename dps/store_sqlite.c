@@ -17,7 +17,16 @@
 
 #define SCHEMA_VERSION 1
 
-enum statement { PUT_LOGICAL, PUT_PHYSICAL, REMOVE_LOGICAL, REMOVE_PHYSICAL, PUT_COUNTER, STATEMENTS };
+enum statement {
+	PUT_LOGICAL,
+	PUT_PHYSICAL,
+	REMOVE_LOGICAL,
+	REMOVE_PHYSICAL,
+	PUT_COUNTER,
+	CLEAR_LOGICAL,
+	CLEAR_PHYSICAL,
+	STATEMENTS
+};
 
 struct store {
 	sqlite3 *db;
@@ -32,6 +41,7 @@ struct store {
 	"PRIMARY KEY (kind, key)) WITHOUT ROWID"
 #define PUT(name) "INSERT OR REPLACE INTO " name " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 #define REMOVE(name) "DELETE FROM " name " WHERE kind = ? AND key = ?"
+#define CLEAR(name) "DELETE FROM " name " WHERE kind = ?"
 #define LOAD(name) "SELECT kind, key, id, revision, sequence, floor, until, body FROM " name
 
 static const char *const schema[] = {
@@ -49,6 +59,8 @@ static const char *const texts[STATEMENTS] = {
 	[PUT_PHYSICAL] = PUT("physical"),
 	[REMOVE_LOGICAL] = REMOVE("logical"),
 	[REMOVE_PHYSICAL] = REMOVE("physical"),
+	[CLEAR_LOGICAL] = CLEAR("logical"),
+	[CLEAR_PHYSICAL] = CLEAR("physical"),
 	[PUT_COUNTER] = "INSERT OR REPLACE INTO counters VALUES (?, ?)",
 };
 
@@ -271,6 +283,14 @@ int store_remove(struct store *store, enum store_table table, const char *kind, 
 
 	sqlite3_bind_text(stmt, 1, kind, -1, SQLITE_STATIC);
 	sqlite3_bind_text(stmt, 2, key, -1, SQLITE_STATIC);
+	return run(store, stmt);
+}
+
+int store_remove_kind(struct store *store, enum store_table table, const char *kind)
+{
+	sqlite3_stmt *stmt = store->statements[CLEAR_LOGICAL + table];
+
+	sqlite3_bind_text(stmt, 1, kind, -1, SQLITE_STATIC);
 	return run(store, stmt);
 }
 

@@ -283,7 +283,7 @@ static void answer_other(struct hier_node *n, const struct ask *ask, const struc
 
 	if (ask->kind != ASK_POLICY)
 		return;
-	other.source = ask->source % HIER_VMS + 1;
+	other.to.address.b[15] = ask->to.address.b[15] % HIER_VMS + 1;
 	reply_free(reply);
 	node_answer(&n->node, &other, errand, reply);
 }
@@ -305,6 +305,48 @@ static void corrupt(struct hier_node *n, struct reply *reply)
 		doc->body[at]++;
 	else
 		doc->sig[0] ^= 1;
+}
+
+/* The bytes are others, the signature is not. */
+static void rewrite(struct signed_doc *doc, char *body)
+{
+	free(doc->body);
+	doc->body = body;
+	doc->len = strlen(body);
+}
+
+static void turn(struct reply *reply)
+{
+	cJSON *json = reply->doc.body ? cJSON_Parse(reply->doc.body) : NULL;
+	cJSON *answer = cJSON_GetObjectItem(json, "answer");
+	const cJSON *verdict = cJSON_GetObjectItem(answer, "verdict");
+
+	if (cJSON_IsString(verdict)) {
+		cJSON_ReplaceItemInObject(
+			answer, "verdict",
+			cJSON_CreateString(!strcmp(verdict->valuestring, "allow") ? "deny" : "allow"));
+		rewrite(&reply->doc, cJSON_PrintUnformatted(json));
+	}
+	cJSON_Delete(json);
+}
+
+static void pose(struct hier_node *n, const struct ask *ask, struct reply *reply)
+{
+	struct signed_doc *doc = reply->n_chain ? &reply->chain[reply->n_chain - 1] : NULL;
+	struct json_error err = { 0 };
+	struct delegation d;
+
+	if (!doc || reply->status != REPLY_REFERRAL) {
+		forge(n, ask, reply);
+		return;
+	}
+	cr_assert_eq(delegation_parse(doc->body, doc->len, &d, &err), 0);
+	strcpy(d.servers[0].name, n->name);
+	d.servers[0].addresses[0] = n->addr;
+	d.n_servers = d.servers[0].n_addresses = 1;
+	d.keys[0] = *sign_key_public(n->own_key);
+	d.n_keys = 1;
+	rewrite(doc, delegation_render(&d));
 }
 
 static void copy_reply(const struct reply *from, struct reply *out)
@@ -414,6 +456,12 @@ static void lie_once(struct hier_node *n, enum hier_lie lie, const struct ask *a
 		return;
 	case LIE_CORRUPT:
 		corrupt(n, reply);
+		return;
+	case LIE_TURN:
+		turn(reply);
+		return;
+	case LIE_POSE:
+		pose(n, ask, reply);
 		return;
 	case LIE_REPLAY:
 		replay(first, reply);
@@ -788,10 +836,12 @@ struct hier_node *hier_find(struct hier *h, const char *name)
 
 static void begin_tenure(struct hier_domain *d, const struct vnid_ranges *ranges)
 {
-	struct hier_tenure *t;
+	struct hier_tenure *t = d->n_tenures ? &d->tenures[d->n_tenures - 1] : NULL;
 
-	if (d->n_tenures && d->tenures[d->n_tenures - 1].until == UINT64_MAX)
-		d->tenures[d->n_tenures - 1].until = d->h->ticks;
+	if (t && t->until == UINT64_MAX && ranges_equal(&t->ranges, ranges))
+		return;
+	if (t && t->until == UINT64_MAX)
+		t->until = d->h->ticks;
 	d->tenures = mem_resize(d->tenures, d->n_tenures + 1, sizeof(*t));
 	t = &d->tenures[d->n_tenures++];
 	*t = (struct hier_tenure){ .ranges = *ranges, .from = d->h->ticks, .until = UINT64_MAX };
@@ -1018,12 +1068,15 @@ static bool had_of_parent(const struct hier_domain *d, uint32_t vnid, int64_t se
 	return false;
 }
 
-/* Had the domain the VNID at that time, and could that still be believed at this tick? All above it, too. */
+/* Had the domain the VNID at that time, and could that still be believed to be so? Those above it then, too. */
 static bool had(const struct hier_domain *d, uint32_t vnid, int64_t second, uint64_t tick)
 {
-	for (; *d->name; d = d->parent)
+	for (; *d->name; d = d->parent) {
 		if (!had_of_parent(d, vnid, second, tick))
 			return false;
+		second = HIER_EPOCH +
+			 (int64_t)(tick / 1000); /* when it was told counts, not when it was said */
+	}
 	return true;
 }
 
@@ -1067,7 +1120,7 @@ static const char *check_times(const struct hier_result *r)
 		return no("it was over for %ld s (issued %ld, lifetime %u, stale %u, took %u, %s)",
 			  told - s->expires, s->issued - HIER_EPOCH, s->lifetime, s->stale,
 			  r->result.upstream, r->result.stale ? "stale" : "fresh");
-	if (!r->result.stale && told >= s->expires)
+	if (!r->result.stale && told >= s->issued + s->lifetime)
 		return no("stale, and not said so");
 	return NULL;
 }
@@ -1091,6 +1144,8 @@ static const char *check_answer(struct hier *h, const struct hier_result *r)
 	const struct hier_network *net = network_of(h, r);
 	const char *fault;
 
+	if (!ask_answered(&r->ask, s))
+		return no("it is about another question");
 	if (!net)
 		return no("%s had no network %u then", s->zone, s->vnid);
 	if (!had(net->domain, s->vnid, s->issued, r->told))

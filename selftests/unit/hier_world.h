@@ -23,6 +23,8 @@
 	X(OUTSIDE, "outside") /* its own zone's answer, whatever was asked */                                \
 	X(OTHER, "other")     /* a true answer to another question */                                        \
 	X(CORRUPT, "corrupt") /* an honest reply with a byte changed */                                      \
+	X(TURN, "turn")	      /* an honest answer with its verdict turned round */                           \
+	X(POSE, "pose")	      /* an honest referral with itself put in, and then as who it poses */          \
 	X(REPLAY, "replay")   /* what it has said to this question long ago */                               \
 	X(SELF, "self")	      /* a referral to itself */                                                     \
 	X(UPWARD, "upward")   /* a referral to the top */                                                    \

@@ -147,12 +147,12 @@ static void mishap(void)
 {
 	struct hier_node *n = any_node();
 
-	switch (dice(7)) {
+	switch (dice(10)) {
 	case 0:
 		n->dead = true;
 		return;
 	case 1:
-		n->lie = dice(LIE_ANY);
+		n->refuses = true;
 		return;
 	case 2:
 		n->loss = dice(60);
@@ -162,14 +162,14 @@ static void mishap(void)
 		n->jitter = dice(300);
 		return;
 	case 4:
-		n->refuses = true;
-		return;
-	case 5:
-		n->lie = LIE_ANY;
-		return;
-	default:
 		if (n->domain && *n->domain->name)
 			hier_lag(n->domain, 1 + dice(3));
+		return;
+	case 5:
+		n->lie = dice(LIE_ANY);
+		return;
+	default:
+		n->lie = LIE_ANY;
 	}
 }
 

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a domain's own model says to other servers' questions. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "dps/hierarchy.h"
+
+#define IDS_PER_VNID 256 /* endpoint ids that a domain has for each VNID: unique wherever they meet */
+
+/* ---- policy ---- */
+
+static struct question question_of(const struct ask *ask)
+{
+	struct question q = { .source = ask->source,
+			      .from_vnid = ask->from_vnid,
+			      .destination = ask->to.id,
+			      .by_address = !ask->to.id,
+			      .address = ask->to.address,
+			      .packet = flow_all };
+
+	q.packet.proto = ask->packet.proto;
+	if (!flow_has_ports(ask->packet.proto) || !ask->packet.proto)
+		return q;
+	q.packet.from_port[0] = q.packet.from_port[1] = ask->packet.from_port;
+	q.packet.to_port[0] = q.packet.to_port[1] = ask->packet.to_port;
+	return q;
+}
+
+/* An endpoint of another network than the one that is asked about is none of this one's. */
+static bool is_of(const struct model *m, const struct ask *ask)
+{
+	const struct endpoint *ep = model_party(m, ask->source);
+
+	return ask->from_vnid || (ep && ep->o.net->o.id == ask->vnid);
+}
+
+/* It must be this network's own, and the answer to a half is about this network. */
+static bool is_beyond(const struct ask *ask, const struct answer *answer)
+{
+	return ask->from_vnid && answer->destination && answer->destination->o.net->o.id != ask->vnid;
+}
+
+static int find_policy(struct domain *d, const struct ask *ask, struct finding *out)
+{
+	struct model *m = &d->api->model;
+	struct question q = question_of(ask);
+	const struct network *net = model_network(m, ask->vnid);
+	struct answer answer;
+
+	if (!net || model_is_foreign(net))
+		return 0;
+	if (!is_of(m, ask))
+		q.source = UINT32_MAX; /* nobody's */
+	resolve(m, &q, &answer);
+	if (is_beyond(ask, &answer))
+		return 0;
+	out->kind = STATEMENT_POLICY;
+	out->absent = answer.verdict == VERDICT_NO_ENDPOINT || answer.verdict == VERDICT_NO_SOURCE;
+	out->whole = !answer.scope || answer.n_rules;
+	out->vnid = answer.vnid ? answer.vnid : net->o.id;
+	out->sequence = answer.vnid ? answer.sequence : net->revision;
+	out->beyond = answer.beyond;
+	out->answer = translate_answer_json(m, &q, &answer, &d->api->signer, time(NULL),
+					    out->lifetime + out->stale);
+	return 0;
+}
+
+/* ---- names ---- */
+
+static void find_endpoint(const struct endpoint *ep, struct finding *out)
+{
+	out->answer = cJSON_CreateObject();
+	cJSON_AddNumberToObject(out->answer, "id", ep->o.id);
+	if (!model_is_external(ep))
+		cJSON_AddItemToObject(out->answer, "addresses",
+				      objects_addresses_json(ep->o.spec->u.endpoint.addresses,
+							     ep->o.spec->u.endpoint.n_addresses));
+}
+
+/* "acme:blue", "acme:blue/vm1": the domain is ours. */
+static int find_name(struct domain *d, const struct ask *ask, struct finding *out)
+{
+	const struct model *m = &d->api->model;
+	const char *name = strchr(ask->name, ':') + 1, *slash = strchr(name, '/');
+	char network[KEY_ROOM];
+	const struct object *net;
+	const struct endpoint *ep;
+
+	snprintf(network, sizeof(network), "%.*s", slash ? (int)(slash - name) : NAME_MAX_LEN, name);
+	net = model_find(m, KIND_NETWORK, network);
+	if (!net)
+		return 0;
+	ep = slash ? model_find_party(m, name) : NULL;
+	if (slash && !ep)
+		return 0;
+	out->kind = STATEMENT_NAME;
+	out->vnid = net->id;
+	out->sequence = ((const struct network *)net)->revision;
+	if (ep)
+		find_endpoint(ep, out);
+	return 0;
+}
+
+int domain_find(void *arg, const struct ask *ask, struct finding *out)
+{
+	struct domain *d = arg;
+
+	*out = (struct finding){ .kind = STATEMENT_NO_NETWORK,
+				 .lifetime = d->api->lifetime,
+				 .stale = STALE_DEFAULT };
+	if (d == d->h->writer)
+		return 0;
+	if (out->lifetime + out->stale > STATEMENT_LIFE_MAX)
+		out->stale = STATEMENT_LIFE_MAX - out->lifetime;
+	return ask->kind == ASK_POLICY ? find_policy(d, ask, out) : find_name(d, ask, out);
+}
+
+uint64_t domain_version(void *arg)
+{
+	return ((const struct domain *)arg)->api->model.commits;
+}
+
+/* ---- ids ---- */
+
+/* The VNID whose ids endpoints were given last: all before it are used, or were passed over. */
+static uint32_t last_block(const struct domain *d)
+{
+	return d->api->model.last_id[KIND_ENDPOINT] / IDS_PER_VNID;
+}
+
+uint32_t domain_used(void *arg, struct vnid_range r)
+{
+	const struct domain *d = arg;
+	const struct object *net;
+
+	if (d == d->h->writer)
+		return 0;
+	for (net = d->api->model.by_key[KIND_NETWORK]; net; net = net->hh.next)
+		if (net->id >= r.first && net->id <= r.last && !model_is_foreign((const struct network *)net))
+			return net->id;
+	return r.first <= last_block(d) && ranges_has(&d->authority.ranges, r.first) ? r.first : 0;
+}
+
+static uint32_t next_endpoint(const struct domain *d, uint32_t last)
+{
+	uint32_t next = last + 1, vnid = next / IDS_PER_VNID;
+
+	if (last && next % IDS_PER_VNID)
+		return next;
+	vnid = authority_next_vnid(&d->authority, vnid ? vnid - 1 : 0, time(NULL));
+	return vnid * IDS_PER_VNID;
+}
+
+uint32_t domain_next_id(void *arg, enum kind kind, uint32_t last)
+{
+	const struct domain *d = arg;
+
+	switch (kind) {
+	case KIND_NETWORK:
+		return authority_next_vnid(&d->authority, last, time(NULL));
+	case KIND_ENDPOINT:
+	case KIND_EXTERNAL:
+		return next_endpoint(d, last);
+	default:
+		return last < UINT32_MAX ? last + 1 : 0;
+	}
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Two authorities' words on one pair, made into one answer. Deny wins; the
+ * source's services come first, and each is named with its domain, as both may
+ * have a firewall. Policy and sequence are the destination's, under which the
+ * packet travels, unless the source's authority refuses.
+ */
+#ifndef DPS_HALVES_H
+#define DPS_HALVES_H
+
+#include "lib/translation.h"
+
+/* halves_join() - *out is what both say together: about every packet of the pair where rules are few enough. */
+void halves_join(const struct translation *first, const struct translation *second, struct translation *out);
+
+#endif

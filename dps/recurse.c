@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "dps/recurse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "dps/halves.h"
+#include "lib/cleanup.h"
+
+#define FAILED_SECONDS 1       /* that a failure is to be taken for one: the cache knows for how long it is */
+#define STALE_SECONDS 10       /* that a stale answer is given out for: who can be asked again soon, is */
+#define ANSWER_SECONDS_LEAST 1 /* of one that is just over when it is passed on */
+
+enum step { STEP_SOURCE, STEP_DESTINATION, STEP_FIRST, STEP_SECOND };
+
+struct recurse {
+	struct hierarchy *h;
+	struct recurse_key key;
+	struct errand errand;
+	enum step step;
+	struct ask ask;
+	struct waiter *waiter;
+	cJSON *first;	   /* the source's half: the statement's answer */
+	uint32_t lifetime; /* that the halves leave */
+	void (*done)(cJSON *answer, void *arg);
+	void *arg;
+	bool starting; /* still inside recurse_start() */
+	bool over;
+};
+
+static void free_recurse(struct recurse *r)
+{
+	cJSON_Delete(r->first);
+	free(r);
+}
+
+static void finish(struct recurse *r, cJSON *answer)
+{
+	r->over = true;
+	r->waiter = NULL;
+	r->done(answer, r->arg);
+	if (!r->starting)
+		free_recurse(r);
+}
+
+/* ---- answers of our own making: nothing passes ---- */
+
+static cJSON *closed_answer(const struct recurse *r, const char *verdict, uint32_t lifetime)
+{
+	cJSON *out = cJSON_CreateObject();
+	char text[IP_TEXT];
+
+	cJSON_AddNumberToObject(out, "vnid", r->key.vnid);
+	cJSON_AddNumberToObject(out, "source", r->key.source);
+	if (r->key.by_address)
+		cJSON_AddStringToObject(out, "address", ip_format(&r->key.address, text));
+	cJSON_AddStringToObject(out, "verdict", verdict);
+	cJSON_AddNumberToObject(out, "policy", 0);
+	cJSON_AddStringToObject(out, "policy_name", "");
+	cJSON_AddArrayToObject(out, "path");
+	cJSON_AddObjectToObject(out, "qos");
+	cJSON_AddArrayToObject(out, "scope");
+	cJSON_AddNumberToObject(out, "sequence", 0);
+	cJSON_AddNumberToObject(out, "lifetime", lifetime);
+	return out;
+}
+
+/* Nobody could tell. To the packet it is as if there were no destination; to people it is said. */
+static void fail(struct recurse *r, const char *reason, const char *text)
+{
+	cJSON *out = closed_answer(r, "no_endpoint", FAILED_SECONDS);
+
+	cJSON_AddStringToObject(out, "failed", reason);
+	cJSON_AddStringToObject(out, "error", text);
+	finish(r, out);
+}
+
+/* There is none: of the kind that the step was about. */
+static void none(struct recurse *r, enum result_kind kind)
+{
+	bool source = r->step == STEP_SOURCE || r->step == STEP_FIRST;
+	cJSON *out = closed_answer(r, source ? "no_source" : "no_endpoint", CACHE_NO_VM_SECONDS);
+
+	cJSON_AddStringToObject(out, "reason", result_kind_name(kind));
+	finish(r, out);
+}
+
+/* ---- what a statement says ---- */
+
+static cJSON *body_of(const struct query_result *result)
+{
+	struct json_error err = { 0 };
+
+	return result->doc && result->doc->body ? json_parse(result->doc->body, result->doc->len, &err)
+						: NULL;
+}
+
+static uint32_t lifetime_of(const struct query_result *result)
+{
+	int64_t now = time(NULL), left = (result->stale ? result->expires : result->fresh) - now;
+
+	if (result->stale && (left > STALE_SECONDS || left <= 0)) /* a refusal may be served beyond its end */
+		left = STALE_SECONDS;
+	return left < ANSWER_SECONDS_LEAST ? ANSWER_SECONDS_LEAST : (uint32_t)left;
+}
+
+static bool half_of(const cJSON *answer, struct translation *out)
+{
+	const cJSON *one = cJSON_GetArrayItem(json_get(answer, "signed"), 0);
+	struct translation_doc doc;
+	struct json_error err = { 0 };
+	int rc;
+
+	if (!one || translation_doc_parse(one, &doc, &err))
+		return false;
+	rc = translation_decode(doc.body, doc.len, out); /* its signature is inside the statement's */
+	translation_doc_free(&doc);
+	return !rc;
+}
+
+/* ---- the packet that was asked for, where an answer has rules for all ---- */
+
+static bool in_range(const cJSON *rule, const char *field, uint16_t port)
+{
+	const cJSON *range = json_get(rule, field);
+	uint64_t first = 0, last = 0;
+
+	return json_whole(cJSON_GetArrayItem(range, 0), 0, UINT16_MAX, &first) &&
+	       json_whole(cJSON_GetArrayItem(range, 1), 0, UINT16_MAX, &last) && port >= first &&
+	       port <= last;
+}
+
+static bool is_any(const cJSON *rule)
+{
+	return in_range(rule, "from_port", 0) && in_range(rule, "from_port", UINT16_MAX) &&
+	       in_range(rule, "to_port", 0) && in_range(rule, "to_port", UINT16_MAX);
+}
+
+static bool matches(const cJSON *rule, const struct packet_fields *packet)
+{
+	uint64_t proto = 0;
+
+	if (!json_whole(json_get(rule, "proto"), 0, UINT8_MAX, &proto) || (proto && proto != packet->proto))
+		return false;
+	if (!flow_has_ports(packet->proto) || !packet->proto)
+		return is_any(rule);
+	return in_range(rule, "from_port", packet->from_port) && in_range(rule, "to_port", packet->to_port);
+}
+
+static void take_field(cJSON *answer, const cJSON *rule, const char *field)
+{
+	const cJSON *value = json_get(rule, field);
+
+	cJSON_DeleteItemFromObject(answer, field);
+	if (value)
+		cJSON_AddItemToObject(answer, field, cJSON_Duplicate(value, true));
+}
+
+/* A kept answer's own verdict is of the packet that it was first asked for. */
+static void fit_packet(cJSON *answer, const struct packet_fields *packet)
+{
+	static const char *const fields[] = {
+		"verdict", "reject", "reply", "replies", "policy", "path", "qos"
+	};
+	const cJSON *rule, *policy = json_get(answer, "policy");
+	double before = policy ? policy->valuedouble : 0;
+
+	cJSON_ArrayForEach (rule, json_get(answer, "rules")) {
+		if (!matches(rule, packet))
+			continue;
+		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
+			take_field(answer, rule, fields[i]);
+		policy = json_get(answer, "policy");
+		if (policy && policy->valuedouble != before) {
+			cJSON_DeleteItemFromObject(answer, "policy_name");
+			cJSON_AddStringToObject(answer, "policy_name", ""); /* rules don't name them */
+		}
+		return;
+	}
+}
+
+static void set_lifetime(cJSON *answer, uint32_t lifetime)
+{
+	cJSON_DeleteItemFromObject(answer, "lifetime");
+	cJSON_AddNumberToObject(answer, "lifetime", lifetime);
+}
+
+static void add_signed(const cJSON *answer, cJSON *list)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, json_get(answer, "signed"))
+		cJSON_AddItemToArray(list, cJSON_Duplicate(one, true));
+}
+
+/* What is ready: for this packet, for as long as its parts live. */
+static void give(struct recurse *r, cJSON *answer)
+{
+	fit_packet(answer, &r->key.packet);
+	set_lifetime(answer, r->lifetime);
+	finish(r, answer);
+}
+
+/* The destination's authority knows nobody there: there is nothing to sign. */
+static bool is_nobody(const cJSON *answer)
+{
+	const char *verdict = cJSON_GetStringValue(json_get(answer, "verdict"));
+
+	return verdict && !strcmp(verdict, "no_endpoint");
+}
+
+static void join_halves(struct recurse *r, cJSON *second)
+{
+	_free_ struct translation *t = mem_alloc(3 * sizeof(*t));
+	cJSON *out, *list;
+
+	if (is_nobody(second)) {
+		none(r, RESULT_NO_VM);
+		return;
+	}
+	if (!half_of(r->first, &t[0]) || !half_of(second, &t[1])) {
+		fail(r, "UNSIGNED", "an authority's half is not signed");
+		return;
+	}
+	halves_join(&t[0], &t[1], &t[2]);
+	out = translation_answer(&t[2], t[2].issued);
+	list = cJSON_CreateArray();
+	add_signed(r->first, list);
+	add_signed(second, list);
+	cJSON_AddItemToObject(out, "signed", list);
+	give(r, out);
+}
+
+/* ---- steps ---- */
+
+static void ask_next(struct recurse *r);
+
+/* Does every packet stay here already? Then nobody need be asked what may enter there. */
+static bool is_refused(const cJSON *answer)
+{
+	const char *verdict = cJSON_GetStringValue(json_get(answer, "verdict"));
+
+	return verdict && strcmp(verdict, "allow") != 0 && !cJSON_IsTrue(json_get(answer, "replies")) &&
+	       !json_get(answer, "rules");
+}
+
+static void take_policy(struct recurse *r, const struct query_result *result, cJSON *body)
+{
+	cJSON *answer = cJSON_DetachItemFromObject(body, "answer");
+	const cJSON *beyond = json_get(body, "beyond");
+	uint32_t lifetime = lifetime_of(result);
+
+	if (lifetime < r->lifetime)
+		r->lifetime = lifetime;
+	if (r->step == STEP_FIRST && cJSON_IsNumber(beyond) && !is_refused(answer)) {
+		r->first = answer;
+		r->ask.from_vnid = r->ask.vnid;
+		r->ask.vnid = (uint32_t)beyond->valuedouble;
+		r->ask.min_revision = 0; /* that is of the source's network */
+		r->step = STEP_SECOND;
+		ask_next(r);
+		return;
+	}
+	if (r->step == STEP_SECOND) {
+		join_halves(r, answer);
+		cJSON_Delete(answer);
+		return;
+	}
+	give(r, answer);
+}
+
+static bool read_name(const cJSON *body, uint32_t *vnid, uint32_t *id)
+{
+	uint64_t n = 0, m = 0;
+	const cJSON *answer = json_get(body, "answer");
+
+	if (!json_whole(json_get(body, "vnid"), 1, VNID_LAST, &n) ||
+	    !json_whole(json_get(answer, "id"), 1, UINT32_MAX, &m))
+		return false;
+	*vnid = n;
+	*id = m;
+	return true;
+}
+
+/* Of another network its address means it: by id only its own authority knows it. */
+static bool take_destination(struct recurse *r, const cJSON *body)
+{
+	const cJSON *first = cJSON_GetArrayItem(json_get(json_get(body, "answer"), "addresses"), 0);
+	const char *address = cJSON_GetStringValue(first);
+	uint32_t vnid, id;
+
+	if (!read_name(body, &vnid, &id))
+		return false;
+	r->key.destination = vnid == r->key.vnid || !address ? id : 0;
+	r->key.by_address = !r->key.destination;
+	return r->key.destination || !ip_parse(address, &r->key.address);
+}
+
+static void take_name(struct recurse *r, const cJSON *body)
+{
+	bool good = r->step == STEP_SOURCE ? read_name(body, &r->key.vnid, &r->key.source)
+					   : take_destination(r, body);
+
+	if (!good) {
+		fail(r, "UNUSABLE", "a name leads to nothing that sends or receives");
+		return;
+	}
+	r->step++;
+	ask_next(r);
+}
+
+static void on_result(const struct query_result *result, void *arg)
+{
+	struct recurse *r = arg;
+	cJSON *body;
+
+	r->waiter = NULL;
+	switch (result->kind) {
+	case RESULT_FAILED:
+		fail(r, query_reason_name(result->reason), query_reason_text(result->reason));
+		return;
+	case RESULT_NO_NETWORK:
+	case RESULT_NO_DELEGATION:
+		none(r, result->kind);
+		return;
+	default:
+		break;
+	}
+	body = body_of(result);
+	if (!body)
+		fail(r, "UNUSABLE", "what was answered cannot be read");
+	else if (r->step == STEP_SOURCE || r->step == STEP_DESTINATION)
+		take_name(r, body);
+	else
+		take_policy(r, result, body);
+	cJSON_Delete(body);
+}
+
+static void ask_name(struct recurse *r, const char *name)
+{
+	r->ask = (struct ask){ .kind = ASK_NAME };
+	snprintf(r->ask.name, sizeof(r->ask.name), "%s", name);
+}
+
+static void ask_policy(struct recurse *r)
+{
+	const struct recurse_key *key = &r->key;
+
+	r->ask = (struct ask){ .kind = ASK_POLICY,
+			       .vnid = key->vnid,
+			       .source = key->source,
+			       .packet = key->packet,
+			       .min_revision = key->min_revision };
+	r->ask.to.id = key->by_address ? 0 : key->destination;
+	r->ask.to.address = key->address;
+}
+
+static void ask_next(struct recurse *r)
+{
+	struct waiter *waiter;
+
+	if (r->step == STEP_SOURCE && !*r->key.from)
+		r->step = STEP_DESTINATION;
+	if (r->step == STEP_DESTINATION && !*r->key.to)
+		r->step = STEP_FIRST;
+	if (r->step == STEP_SOURCE)
+		ask_name(r, r->key.from);
+	else if (r->step == STEP_DESTINATION)
+		ask_name(r, r->key.to);
+	else if (r->step == STEP_FIRST)
+		ask_policy(r);
+	waiter = query_ask(&r->h->node.r, &r->ask, &r->errand, on_result, r);
+	if (waiter) /* else it is answered already, and r may be gone */
+		r->waiter = waiter;
+}
+
+struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key, const char *id,
+			      void (*done)(cJSON *answer, void *arg), void *arg)
+{
+	struct recurse *r = mem_alloc(sizeof(*r));
+
+	r->h = h;
+	r->key = *key;
+	r->done = done;
+	r->arg = arg;
+	r->lifetime = LIFETIME_MAX;
+	r->errand.recursive = true;
+	snprintf(r->errand.id, sizeof(r->errand.id), "%s", id);
+	r->starting = true;
+	ask_next(r);
+	r->starting = false;
+	if (!r->over)
+		return r;
+	free_recurse(r);
+	return NULL;
+}
+
+void recurse_cancel(struct recurse *r)
+{
+	if (r->waiter)
+		query_cancel(&r->h->node.r, r->waiter);
+	free_recurse(r);
+}
