@@ -16,6 +16,7 @@
  *   flows.c     flows that replies rest on: ask again, move with their VM
  *   install.c   an answer of the service -> entries of dove_cache and dove_denied
  *   events.c    stale, refused, moved ...: log them, and act on them
+ *   trust.c     whose signed translations are believed
  *   hint.c      the control message between agents
  *   dps.c       HTTP to the policy service
  *
@@ -40,6 +41,8 @@
 
 #define AGENT_DEFAULT_RUN_DIR "/run/dove"
 
+struct trust;
+
 struct agent_config {
 	const char *host; /* our name at the service */
 	const char *dps;  /* its URL */
@@ -50,6 +53,8 @@ struct agent_config {
 	bool refuse_stale;
 	bool tcx;
 	enum dove_refused refused;
+	struct trust *trust;	/* whose signed translations are believed */
+	bool attach;		/* tell it what holds now, too, as its authority signed it */
 	bool hints;		/* tell an origin that its policy is stale */
 	uint32_t cache_entries; /* 0: default */
 	uint32_t hold_rate;	/* bytes a second that a device's packets for the agent may have */

@@ -182,7 +182,7 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "misses", stat_sum(a, DOVE_COUNT_MISSES));
 	cJSON_AddNumberToObject(s, "questions",
 				m->questions + check_counters(a->check)->asked +
-					moved_counters(a->moved)->asked);
+					moved_counters(a->moved)->asked + h->asked);
 	cJSON_AddNumberToObject(s, "stale", stat_sum(a, DOVE_COUNT_STALE));
 	cJSON_AddNumberToObject(s, "newer", stat_sum(a, DOVE_COUNT_NEWER));
 	cJSON_AddNumberToObject(s, "events_lost", stat_sum(a, DOVE_COUNT_EVENTS_LOST));
@@ -201,6 +201,9 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	sub = cJSON_AddObjectToObject(s, "hints");
 	cJSON_AddNumberToObject(sub, "sent", h->sent);
 	cJSON_AddNumberToObject(sub, "received", h->received);
+	cJSON_AddNumberToObject(sub, "attached", h->attached);
+	cJSON_AddNumberToObject(sub, "stored", h->stored);
+	cJSON_AddNumberToObject(sub, "distrusted", h->distrusted);
 	cJSON_AddNumberToObject(sub, "useless", h->useless);
 	cJSON_AddNumberToObject(sub, "refused", h->refused);
 	cJSON_AddNumberToObject(sub, "limited", h->limited);

@@ -3,62 +3,51 @@
 
 #include <arpa/inet.h>
 #include <bpf/bpf.h>
-#include <cbor.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
+#include <uthash.h>
 
+#include "dps.h"
 #include "flows.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/translation.h"
 #include "maps/wire.h"
 #include "miss.h"
+#include "trust.h"
 #include "underlay.h"
 
-#define VERSION 1
-#define DATAGRAM_MAX 512
-/* More than a host whose origins are all stale at once has to send, or to take. */
+/* More than a host whose origins are all stale at once has to send, or to take; and from, or to, one of them. */
 #define PER_SECOND_MAX 2000
+#define PER_PEER_MAX 200
 #define PER_WAKEUP_MAX 256
-
-enum field {
-	F_VERSION = 1,
-	F_REASON,
-	F_VNID,
-	F_POLICY,
-	F_SEQUENCE,
-	F_WANTED,
-	F_DESTINATION,
-	F_SOURCE,
-	F_DELIVERED,
-	F_PROTO,
-	F_FROM_PORT,
-	F_TO_PORT,
-	F_COUNT = F_TO_PORT,
-	F_FLOW_SOURCE,
-	F_FLOW_PEER,
-	F_FLOW_COUNT = F_FLOW_PEER,
-};
+/* Messages that wait for what they are to carry. */
+#define ASKED_MAX 1024
 
 struct bucket {
 	uint64_t second;
 	uint32_t used;
 };
 
+/* Another host: what it may cost of what all may. */
+struct peer {
+	struct ip_addr addr;
+	struct bucket out, in;
+	UT_hash_handle hh;
+};
+
 struct hint {
 	struct agent *agent;
 	int fd;
 	struct event *readable;
+	struct peer *peers;
 	struct bucket out, in;
+	int asked;
 	struct hint_counters counters;
-};
-
-static const char *const reasons[] = {
-	[DOVE_EVENT_STALE] = "stale", [DOVE_EVENT_REFUSED] = "refused",
-	[DOVE_EVENT_MOVED] = "moved", [DOVE_EVENT_UNKNOWN_ENDPOINT] = "unknown",
-	[HINT_FLOW] = "flow",
 };
 
 const struct hint_counters *hint_counters(const struct hint *h)
@@ -66,63 +55,119 @@ const struct hint_counters *hint_counters(const struct hint *h)
 	return &h->counters;
 }
 
-static bool bucket_takes(struct bucket *b)
+static bool bucket_takes(struct bucket *b, uint32_t most)
 {
 	uint64_t second = clock_now() / SECOND_NS;
 
 	if (b->second != second)
 		*b = (struct bucket){ .second = second };
-	return b->used++ < PER_SECOND_MAX;
+	return b->used++ < most;
 }
 
-/* ---- writing ---- */
-
-static bool put(cbor_item_t *map, enum field field, cbor_item_t *value)
+/* Only of known hosts, so there are no more than those. */
+static struct peer *peer_of(struct hint *h, const struct ip_addr *addr)
 {
-	return cbor_map_add(map, (struct cbor_pair){ .key = cbor_move(cbor_build_uint8(field)),
-						     .value = cbor_move(value) });
+	struct peer *p;
+
+	HASH_FIND(hh, h->peers, addr, sizeof(*addr), p);
+	if (p)
+		return p;
+	p = calloc(1, sizeof(*p));
+	if (!p)
+		abort();
+	p->addr = *addr;
+	HASH_ADD(hh, h->peers, addr, sizeof(p->addr), p);
+	return p;
 }
 
-static bool put_event(cbor_item_t *map, const struct dove_event *ev)
+static struct dove_cache_key key_of(const struct dove_event *ev)
 {
-	return put(map, F_VERSION, cbor_build_uint8(VERSION)) &&
-	       put(map, F_REASON, cbor_build_string(reasons[ev->type])) &&
-	       put(map, F_VNID, cbor_build_uint32(ev->vnid)) &&
-	       put(map, F_POLICY, cbor_build_uint32(ev->policy)) &&
-	       put(map, F_SEQUENCE, cbor_build_uint64(ev->sequence)) &&
-	       put(map, F_WANTED, cbor_build_uint64(ev->wanted)) &&
-	       put(map, F_DESTINATION, cbor_build_bytestring(ev->dst.b, sizeof(ev->dst.b))) &&
-	       put(map, F_SOURCE, cbor_build_uint32(ev->source)) &&
-	       put(map, F_DELIVERED, cbor_build_bool(ev->processed)) &&
-	       put(map, F_PROTO, cbor_build_uint8(ev->proto)) &&
-	       put(map, F_FROM_PORT, cbor_build_uint16(ev->from_port)) &&
-	       put(map, F_TO_PORT, cbor_build_uint16(ev->to_port));
+	return (struct dove_cache_key){ .dst = ev->dst,
+					.source = ev->source,
+					.from_port = ev->from_port,
+					.to_port = ev->to_port,
+					.proto = ev->proto,
+					.exact = 1 };
 }
 
-size_t hint_write(const struct hint_message *m, uint8_t *buf, size_t size)
-{
-	bool flow = m->ev.type == HINT_FLOW;
-	cbor_item_t *map = cbor_new_definite_map(flow ? F_FLOW_COUNT : F_COUNT);
-	size_t len = 0;
-
-	if (put_event(map, &m->ev) &&
-	    (!flow || (put(map, F_FLOW_SOURCE, cbor_build_bytestring(m->src.b, sizeof(m->src.b))) &&
-		       put(map, F_FLOW_PEER, cbor_build_uint32(m->peer)))))
-		len = cbor_serialize(map, buf, size);
-	cbor_decref(&map);
-	return len;
-}
+/* ---- sending ---- */
 
 /* One socket for both families: an IPv4 address is ::ffff:a.b.c.d to it, as it is to us. */
 static bool message_send(struct hint *h, const struct ip_addr *host, const struct hint_message *m)
 {
 	struct sockaddr_in6 to = { .sin6_family = AF_INET6, .sin6_port = htons(DOVE_CONTROL_PORT) };
-	uint8_t buf[DATAGRAM_MAX];
+	uint8_t buf[HINT_DATAGRAM_MAX];
 	size_t len = hint_write(m, buf, sizeof(buf));
 
 	memcpy(&to.sin6_addr, host->b, sizeof(to.sin6_addr));
 	return len &&
 	       sendto(h->fd, buf, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) == (ssize_t)len;
+}
+
+/* ---- what it carries ---- */
+
+/* The peer is known by its address: the hint may wait longer than the peer is remembered. */
+struct asked {
+	struct hint *hint;
+	struct hint_message m;
+};
+
+static void sent(struct hint *h, const struct hint_message *m)
+{
+	struct ip_addr origin = from_dove_ip(&m->ev.origin);
+
+	if (!message_send(h, &origin, m))
+		return;
+	h->counters.sent++;
+	h->counters.attached += m->signature.len != 0;
+}
+
+/* The one signed translation of an answer, if there is one and it fits; both halves of two authorities would not. */
+static void attach(const cJSON *answer, struct hint_signed *out)
+{
+	const cJSON *list = json_get(answer, "signed");
+	struct translation_doc doc = {};
+	struct json_error err;
+
+	if (cJSON_GetArraySize(list) != 1 || translation_doc_parse(list->child, &doc, &err))
+		return;
+	if (doc.len <= sizeof(out->body) && strlen(doc.key) == sizeof(out->key) - 1) {
+		out->len = doc.len;
+		memcpy(out->body, doc.body, doc.len);
+		memcpy(out->key, doc.key, sizeof(out->key));
+		memcpy(out->sig, doc.sig, sizeof(out->sig));
+	}
+	translation_doc_free(&doc);
+}
+
+static void on_checked(const struct dps_reply *r, void *arg)
+{
+	_free_ struct asked *asked = arg;
+
+	asked->hint->asked--;
+	/* The service may know what we do not: then nothing is old. */
+	if (dps_ok(r) && cJSON_IsTrue(json_get(r->json, "current")))
+		return;
+	if (dps_ok(r))
+		attach(json_get(r->json, "answer"), &asked->m.signature);
+	sent(asked->hint, &asked->m);
+}
+
+static void ask(struct hint *h, const struct hint_message *m)
+{
+	struct dove_cache_key key = key_of(&m->ev);
+	cJSON *body = miss_key_json(&key);
+	struct asked *asked = malloc(sizeof(*asked));
+
+	if (!asked)
+		abort();
+	*asked = (struct asked){ .hint = h, .m = *m };
+	cJSON_AddNumberToObject(body, "vnid", m->ev.vnid);
+	cJSON_AddNumberToObject(body, "policy", m->ev.policy);
+	cJSON_AddNumberToObject(body, "sequence", m->ev.sequence);
+	h->asked++;
+	h->counters.asked++;
+	dps_call(h->agent->dps, "POST", "/v1/check", body, on_checked, asked);
 }
 
 void hint_send(struct hint *h, const struct dove_event *ev)
@@ -135,11 +180,15 @@ void hint_send(struct hint *h, const struct dove_event *ev)
 		return;
 	/* What is refused next can be given back. */
 	underlay_need(h->agent->underlay, &origin);
-	if (!bucket_takes(&h->out)) {
+	if (!bucket_takes(&peer_of(h, &origin)->out, PER_PEER_MAX) ||
+	    !bucket_takes(&h->out, PER_SECOND_MAX)) {
 		h->counters.limited++;
 		return;
 	}
-	h->counters.sent += message_send(h, &origin, &m);
+	if (h->agent->config.attach && h->asked < ASKED_MAX)
+		ask(h, &m);
+	else
+		sent(h, &m);
 }
 
 void hint_flow(struct hint *h, const struct ip_addr *host, const struct dove_flow_key *key,
@@ -161,194 +210,7 @@ void hint_flow(struct hint *h, const struct ip_addr *host, const struct dove_flo
 		h->counters.sent++;
 }
 
-/* ---- reading ---- */
-
-/*
- * Item by item, by libcbor's streaming decoder: it makes nothing of what the
- * message claims to be. Its tree of items would take the sender's word for
- * the size of an array, and its accessors assert what the sender decides.
- */
-struct item {
-	enum { ITEM_OTHER, ITEM_UINT, ITEM_TEXT, ITEM_BYTES, ITEM_BOOL, ITEM_MAP } kind;
-	uint64_t n; /* the number, the boolean, the map's size, the length of bytes or text */
-	const uint8_t *bytes;
-};
-
-static void on_uint8(void *item, uint8_t n)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
-}
-
-static void on_uint16(void *item, uint16_t n)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
-}
-
-static void on_uint32(void *item, uint32_t n)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
-}
-
-static void on_uint64(void *item, uint64_t n)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_UINT, .n = n };
-}
-
-static void on_bool(void *item, bool yes)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_BOOL, .n = yes };
-}
-
-static void on_map(void *item, size_t pairs)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_MAP, .n = pairs };
-}
-
-static void on_text(void *item, cbor_data bytes, size_t len)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_TEXT, .n = len, .bytes = bytes };
-}
-
-static void on_bytes(void *item, cbor_data bytes, size_t len)
-{
-	*(struct item *)item = (struct item){ .kind = ITEM_BYTES, .n = len, .bytes = bytes };
-}
-
-struct reader {
-	const uint8_t *at;
-	size_t left;
-};
-
-/* The next item; what no message of ours has comes out as ITEM_OTHER, as does what is cut off. */
-static struct item item_next(struct reader *r)
-{
-	struct cbor_callbacks on = cbor_empty_callbacks;
-	struct item item = {};
-	struct cbor_decoder_result result;
-
-	on.uint8 = on_uint8;
-	on.uint16 = on_uint16;
-	on.uint32 = on_uint32;
-	on.uint64 = on_uint64;
-	on.boolean = on_bool;
-	on.map_start = on_map;
-	on.string = on_text;
-	on.byte_string = on_bytes;
-	result = cbor_stream_decode(r->at, r->left, &on, &item);
-	if (result.status != CBOR_DECODER_FINISHED)
-		return (struct item){};
-	r->at += result.read;
-	r->left -= result.read;
-	return item;
-}
-
-static bool read_reason(const struct item *item, struct dove_event *ev)
-{
-	for (size_t i = 0; item->kind == ITEM_TEXT && i < ARRAY_SIZE(reasons); i++)
-		if (reasons[i] && item->n == strlen(reasons[i]) && !memcmp(item->bytes, reasons[i], item->n))
-			ev->type = i;
-	return ev->type;
-}
-
-static bool read_address(const struct item *item, struct dove_ip *out)
-{
-	if (item->kind != ITEM_BYTES || item->n != sizeof(out->b))
-		return false;
-	memcpy(out->b, item->bytes, sizeof(out->b));
-	return true;
-}
-
-static bool read_number(enum field field, const struct item *item, struct dove_event *ev)
-{
-	static const uint64_t most[] = {
-		[F_VERSION] = VERSION,	   [F_VNID] = 0xffffff,	       [F_POLICY] = UINT32_MAX,
-		[F_SEQUENCE] = UINT64_MAX, [F_WANTED] = UINT64_MAX,    [F_SOURCE] = UINT32_MAX,
-		[F_PROTO] = UINT8_MAX,	   [F_FROM_PORT] = UINT16_MAX, [F_TO_PORT] = UINT16_MAX,
-	};
-
-	if (item->kind != ITEM_UINT || item->n > most[field])
-		return false;
-	switch (field) {
-	case F_VERSION:
-		return item->n == VERSION;
-	case F_VNID:
-		ev->vnid = item->n;
-		return true;
-	case F_POLICY:
-		ev->policy = item->n;
-		return true;
-	case F_SEQUENCE:
-		ev->sequence = item->n;
-		return true;
-	case F_WANTED:
-		ev->wanted = item->n;
-		return true;
-	case F_SOURCE:
-		ev->source = item->n;
-		return true;
-	case F_PROTO:
-		ev->proto = item->n;
-		return true;
-	case F_FROM_PORT:
-		ev->from_port = item->n;
-		return true;
-	case F_TO_PORT:
-		ev->to_port = item->n;
-		return true;
-	default:
-		return false;
-	}
-}
-
-static bool read_field(enum field field, const struct item *item, struct hint_message *m)
-{
-	switch (field) {
-	case F_REASON:
-		return read_reason(item, &m->ev);
-	case F_DESTINATION:
-		return read_address(item, &m->ev.dst);
-	case F_FLOW_SOURCE:
-		return read_address(item, &m->src);
-	case F_FLOW_PEER:
-		m->peer = item->n;
-		return item->kind == ITEM_UINT && item->n <= UINT32_MAX;
-	case F_DELIVERED:
-		m->ev.processed = item->n == 1;
-		return item->kind == ITEM_BOOL;
-	default:
-		return read_number(field, item, &m->ev);
-	}
-}
-
-/* Every field exactly once; those of a flow where it is one. */
-static bool read_map(struct reader *r, struct hint_message *m)
-{
-	struct item map = item_next(r), key, value;
-	uint32_t seen = 0;
-
-	if (map.kind != ITEM_MAP || (map.n != F_COUNT && map.n != F_FLOW_COUNT))
-		return false;
-	for (uint64_t i = 0; i < map.n; i++) {
-		key = item_next(r);
-		value = item_next(r);
-		if (key.kind != ITEM_UINT || !key.n || key.n > map.n || seen & 1u << key.n ||
-		    !read_field(key.n, &value, m))
-			return false;
-		seen |= 1u << key.n;
-	}
-	return (map.n == F_FLOW_COUNT) == (m->ev.type == HINT_FLOW);
-}
-
-int hint_parse(const void *data, size_t len, struct hint_message *out)
-{
-	struct reader r = { .at = data, .left = len };
-	struct hint_message m = {};
-
-	if (!read_map(&r, &m) || r.left)
-		return -EINVAL;
-	*out = m;
-	return 0;
-}
+/* ---- taking ---- */
 
 /* Do we hold what it speaks of, and is ours older? Then the service may tell more. */
 static bool concerns_us(struct agent *a, const struct dove_event *ev, uint64_t wanted)
@@ -375,17 +237,47 @@ static void flow_take(struct hint *h, const struct hint_message *m)
 static void stale_take(struct hint *h, const struct dove_event *ev)
 {
 	uint64_t wanted = ev->wanted > ev->sequence ? ev->wanted : ev->sequence + 1;
-	struct dove_cache_key key = { .dst = ev->dst,
-				      .source = ev->source,
-				      .from_port = ev->from_port,
-				      .to_port = ev->to_port,
-				      .proto = ev->proto,
-				      .exact = 1 };
+	struct dove_cache_key key = key_of(ev);
 
 	if (concerns_us(h->agent, ev, wanted))
 		miss_refresh(h->agent->miss, &key, wanted);
 	else
 		h->counters.useless++;
+}
+
+/*
+ * A translation that its authority signed: of the pair that the message is
+ * about, and of now. Whether it is newer than what is held miss_store() sees.
+ */
+static bool signed_take(struct hint *h, const struct hint_message *m)
+{
+	struct translation_doc doc = { .body = (uint8_t *)m->signature.body, .len = m->signature.len };
+	struct ip_addr dst = from_dove_ip(&m->ev.dst);
+	struct dove_cache_key key = key_of(&m->ev);
+	struct translation t;
+	int64_t now = time(NULL);
+	cJSON *answer;
+	bool stored;
+
+	memcpy(doc.key, m->signature.key, sizeof(doc.key));
+	memcpy(doc.sig, m->signature.sig, sizeof(doc.sig));
+	if (trust_open(h->agent->config.trust, &doc, now, &t) || t.source != m->ev.source || t.beyond ||
+	    !t.has_address || !ip_equal(&t.address, &dst)) {
+		h->counters.distrusted++;
+		return false;
+	}
+	/* It holds for such packets only: those are what it is entered for, whatever the message says it is about. */
+	if (t.scope && !t.n_rules) {
+		key.proto = t.proto;
+		key.from_port = t.from_port;
+		key.to_port = t.to_port;
+	}
+	answer = translation_answer(&t, now);
+	stored = miss_store(h->agent->miss, &key, t.sequence, answer);
+	cJSON_Delete(answer);
+	h->counters.stored += stored;
+	h->counters.useless += !stored;
+	return true;
 }
 
 static void hint_take(struct hint *h, const struct ip_addr *from, const void *data, size_t len)
@@ -397,14 +289,15 @@ static void hint_take(struct hint *h, const struct ip_addr *from, const void *da
 		h->counters.refused++;
 		return;
 	}
-	if (m.ev.type != HINT_FLOW && !bucket_takes(&h->in)) {
+	if (m.ev.type != HINT_FLOW &&
+	    (!bucket_takes(&peer_of(h, from)->in, PER_PEER_MAX) || !bucket_takes(&h->in, PER_SECOND_MAX))) {
 		h->counters.limited++;
 		return;
 	}
 	h->counters.received++;
 	if (m.ev.type == HINT_FLOW)
 		flow_take(h, &m);
-	else
+	else if (!m.signature.len || !signed_take(h, &m))
 		stale_take(h, &m.ev);
 }
 
@@ -412,7 +305,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
 	struct hint *h = arg;
 	struct sockaddr_in6 from = {};
-	uint8_t buf[DATAGRAM_MAX + 1];
+	uint8_t buf[HINT_DATAGRAM_MAX + 1];
 
 	for (int i = 0; i < PER_WAKEUP_MAX; i++) {
 		socklen_t from_len = sizeof(from);
@@ -450,8 +343,14 @@ int hint_open(struct agent *a, struct hint **out, struct error *err)
 
 void hint_close(struct hint *h)
 {
+	struct peer *p, *tmp;
+
 	if (!h)
 		return;
+	HASH_ITER (hh, h->peers, p, tmp) {
+		HASH_DEL(h->peers, p);
+		free(p);
+	}
 	if (h->readable)
 		event_free(h->readable);
 	if (h->fd >= 0)

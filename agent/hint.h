@@ -14,9 +14,17 @@
  *
  *   13 the reply's source (16 bytes)   14 endpoint id of the one that began the flow
  *
- * Unsigned, it is a hint and nothing more: it can make the receiver ask the
- * service for a translation that it holds and that is older than "least that
- * will do". It is taken from known hosts only, and only so many a second.
+ * By configuration ("attach") it carries what holds now, as its authority
+ * signed it (docs/translations.md):
+ *
+ *   15 the body (bytes)   16 key id, a text   17 signature (64 bytes)
+ *
+ * The receiver puts that in the place of the older one that it holds, if it
+ * knows the key (agent/trust.h). Unsigned, or under a signature that it can't
+ * believe, the message is a hint and nothing more: it can make the receiver ask
+ * the service for a translation that it holds and that is older than "least
+ * that will do". It is taken from known hosts only, and so many a second from
+ * each. docs/control-message.md has the whole of it.
  */
 #ifndef DOVE_HINT_H
 #define DOVE_HINT_H
@@ -24,7 +32,14 @@
 #include "agent.h"
 
 struct hint_counters {
-	uint64_t sent, received, useless, refused, limited;
+	uint64_t sent, received;
+	uint64_t asked;	     /* the service, for what to attach */
+	uint64_t attached;   /* sent with a signed translation */
+	uint64_t stored;     /* translations that were taken over from one */
+	uint64_t distrusted; /* signatures that were not believed */
+	uint64_t useless;    /* about nothing that we hold, or nothing newer */
+	uint64_t refused;    /* not a message, or not from a known host */
+	uint64_t limited;
 };
 
 int hint_open(struct agent *a, struct hint **out, struct error *err);
@@ -41,8 +56,20 @@ const struct hint_counters *hint_counters(const struct hint *h);
 
 #define HINT_FLOW 100 /* in the place of an event's type */
 
+/* One that takes more than a datagram carries anywhere is not attached. */
+#define HINT_DATAGRAM_MAX 1200
+#define HINT_BODY_MAX 960
+
+struct hint_signed {
+	size_t len; /* of the body; 0: there is none */
+	uint8_t body[HINT_BODY_MAX];
+	char key[17];
+	uint8_t sig[64];
+};
+
 struct hint_message {
 	struct dove_event ev;
+	struct hint_signed signature;
 	struct dove_ip src; /* of HINT_FLOW, as is the next */
 	uint32_t peer;
 };

@@ -699,6 +699,41 @@ void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wan
 	ask_queued(m);
 }
 
+static bool holds_older(const struct miss *m, const struct dove_cache_key *key, uint64_t revision)
+{
+	struct dove_cache_key pair = { .dst = key->dst, .source = key->source };
+	struct dove_translation t;
+
+	return (!bpf_map_lookup_elem(m->agent->maps->cache, &pair, &t) ||
+		!bpf_map_lookup_elem(m->agent->maps->denied, &pair, &t)) &&
+	       t.revision < revision;
+}
+
+bool miss_store(struct miss *m, const struct dove_cache_key *key, uint64_t revision, const cJSON *answer)
+{
+	struct question *q = question_find(m, key);
+	struct json_error err = {};
+	struct installed in;
+
+	if (q && q->state == QUEUED) {
+		q->asked = *key;
+		question_answered(m, q, answer);
+		return true;
+	}
+	/* The service is being asked, or packets wait under its answer: its word comes, or has come. */
+	if (q && (q->state != ANSWERED || q->waiting))
+		return false;
+	if (!holds_older(m, key, revision))
+		return false;
+	if (install_answer(m->agent, answer, key, false, &in, &err)) {
+		log_warn("a signed translation that can't be used: %s: %s", err.field, err.text);
+		return false;
+	}
+	if (in.has_host)
+		underlay_need(m->agent->underlay, &in.host);
+	return true;
+}
+
 /* Spread over the last fifth of the lifetime, the same for an entry each time it is looked at. */
 static bool is_due(const struct dove_cache_key *key, const struct dove_translation *t, uint64_t now,
 		   uint64_t lifetime)

@@ -41,6 +41,13 @@ void miss_drain(struct miss *m);
  */
 void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted);
 
+/*
+ * miss_store() - what another host handed on, and its authority signed, as if
+ * the service had answered it: in place of an older translation that is held,
+ * or of an answer that packets wait for. False: of neither there is one.
+ */
+bool miss_store(struct miss *m, const struct dove_cache_key *key, uint64_t revision, const cJSON *answer);
+
 /* miss_key_json() - the key as the service is asked for it. */
 cJSON *miss_key_json(const struct dove_cache_key *key);
 

@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/usage.h"
+#include "trust.h"
 
 /* What a port may give to the agent: some thousand packets at once, and again every second. */
 #define DEFAULT_HOLD_RATE (1u << 20)
@@ -266,6 +267,7 @@ static int config_numbers(const cJSON *json, struct agent_config *c, struct json
 	if (json_bool_opt(json, "origin_check", &c->origin_check, err) ||
 	    json_bool_opt(json, "refuse_stale", &c->refuse_stale, err) ||
 	    json_bool_opt(json, "tcx", &c->tcx, err) || json_bool_opt(json, "hints", &c->hints, err) ||
+	    json_bool_opt(json, "attach", &c->attach, err) ||
 	    json_uint_opt(json, "cache_entries", 1024, 1u << 24, &entries, err) ||
 	    json_uint_opt(json, "hold_rate", 65536, 1u << 30, &rate, err) ||
 	    json_uint_opt(json, "hold_burst", 65536, 1u << 30, &burst, err) ||
@@ -300,11 +302,11 @@ static int config_refused(const cJSON *json, struct agent_config *c, struct json
 	return name ? json_fail(err, "refused", "'%s' is none of drop, return, forward", name) : 0;
 }
 
-static const char *const config_fields[] = { "host",	     "dps",	   "run_dir",	  "pin_dir",
-					     "tls_cert",     "tls_key",	   "tls_ca",	  "origin_check",
-					     "refuse_stale", "tcx",	   "hints",	  "cache_entries",
-					     "hold_rate",    "hold_burst", "answer_rate", "copy_rate",
-					     "outer_dscp",   "refused",	   NULL };
+static const char *const config_fields[] = {
+	"host",		"dps",		"run_dir",    "pin_dir", "tls_cert",	  "tls_key",   "tls_ca",
+	"origin_check", "refuse_stale", "tcx",	      "hints",	 "cache_entries", "hold_rate", "hold_burst",
+	"answer_rate",	"copy_rate",	"outer_dscp", "refused", "attach",	  "trust",     NULL
+};
 
 void options_config_file(struct options *o)
 {
@@ -312,7 +314,7 @@ void options_config_file(struct options *o)
 	struct json_error err = {};
 	cJSON *json;
 
-	c->origin_check = c->tcx = c->hints = true;
+	c->origin_check = c->tcx = c->hints = c->attach = true;
 	c->refused = DOVE_REFUSED_RETURN;
 	c->hold_rate = DEFAULT_HOLD_RATE;
 	c->hold_burst = DEFAULT_HOLD_BURST;
@@ -324,6 +326,7 @@ void options_config_file(struct options *o)
 	json = config_read(o->config_file, &err);
 	if (!json || (!cJSON_IsObject(json) && json_fail(&err, NULL, "not a JSON object")) ||
 	    json_only(json, config_fields, &err) || config_texts(json, c, &err) ||
-	    config_numbers(json, c, &err) || config_refused(json, c, &err))
+	    config_numbers(json, c, &err) || config_refused(json, c, &err) ||
+	    trust_parse(json_get(json, "trust"), &c->trust, &err))
 		die(o->config_file, err.field, err.text);
 }

@@ -24,7 +24,7 @@ static const struct hint_message sent = { .ev = {
 						  .processed = 1,
 					  } };
 
-static uint8_t buf[512];
+static uint8_t buf[512], wide[HINT_DATAGRAM_MAX];
 static size_t len;
 
 static void write_one(void)
@@ -174,4 +174,25 @@ Test(hint, R5_a_flow_there_and_back)
 	cr_assert_arr_eq(&out, &flow, sizeof(out));
 	buf[value_of(2) + 1] = 'g';
 	refused("no reason that is known");
+}
+
+Test(hint, R16_a_signed_translation_goes_along)
+{
+	struct hint_message out = {}, with = sent;
+
+	with.signature.len = sizeof(with.signature.body);
+	memset(with.signature.body, 0xa5, sizeof(with.signature.body));
+	strcpy(with.signature.key, "0123456789abcdef");
+	memset(with.signature.sig, 0x5a, sizeof(with.signature.sig));
+	len = hint_write(&with, wide, sizeof(wide));
+	cr_assert_gt(len, sizeof(with.signature.body));
+	cr_assert_eq(hint_parse(wide, len, &out), 0);
+	cr_assert_arr_eq(&out, &with, sizeof(out));
+	for (size_t cut = 0; cut < len; cut++)
+		cr_assert_eq(hint_parse(wide, cut, &out), -EINVAL, "cut off at %zu", cut);
+
+	with.ev.type = HINT_FLOW;
+	len = hint_write(&with, wide, sizeof(wide));
+	cr_assert_eq(hint_parse(wide, len, &out), 0);
+	cr_assert_eq(out.signature.len, 0, "a flow carries none");
 }

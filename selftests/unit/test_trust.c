@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Whose signed translations an agent believes, and for which networks. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#include "agent/trust.h"
+
+#define NOW 1700000000
+
+static struct sign_key *root, *acme, *other;
+static struct trust *trust;
+
+static const char *public_text(const struct sign_key *key)
+{
+	static char text[SIGN_PUBLIC_TEXT];
+
+	sign_to_text(sign_key_public(key)->b, SIGN_PUBLIC_BYTES, text);
+	return text;
+}
+
+static void zone_add(cJSON *list, const char *zone, const char *vnids, const struct sign_key *key)
+{
+	cJSON *one = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(one, "zone", zone);
+	cJSON_AddItemToArray(cJSON_AddArrayToObject(one, "vnids"), cJSON_CreateString(vnids));
+	cJSON_AddItemToArray(cJSON_AddArrayToObject(one, "keys"), cJSON_CreateString(public_text(key)));
+	cJSON_AddItemToArray(list, one);
+}
+
+static void setup(void)
+{
+	cJSON *list = cJSON_CreateArray();
+	struct json_error err = {};
+	struct error e;
+
+	cr_assert(!sign_key_make(&root, &e) && !sign_key_make(&acme, &e) && !sign_key_make(&other, &e));
+	zone_add(list, "", "1-16777215", root);
+	zone_add(list, "acme", "256-511", acme);
+	cr_assert_eq(trust_parse(list, &trust, &err), 0, "%s: %s", err.field, err.text);
+	cJSON_Delete(list);
+}
+
+static void teardown(void)
+{
+	trust_free(trust);
+	sign_key_free(root);
+	sign_key_free(acme);
+	sign_key_free(other);
+}
+
+TestSuite(trust, .init = setup, .fini = teardown);
+
+static struct translation said(const char *zone, uint32_t vnid)
+{
+	struct translation t = { .vnid = vnid,
+				 .from_vnid = vnid,
+				 .source = 7,
+				 .has_address = true,
+				 .address = { .b = { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = 9 } },
+				 .outcome = { .verdict = TRANSLATION_NO_ENDPOINT, .dscp = -1 },
+				 .sequence = 42,
+				 .issued = NOW - 1,
+				 .expires = NOW + 60 };
+
+	strcpy(t.zone, zone);
+	return t;
+}
+
+static int opened(const struct translation *t, const struct sign_key *key)
+{
+	struct translation_doc doc = {};
+	struct translation out;
+	int rc;
+
+	cr_assert_eq(translation_sign(t, key, &doc), 0);
+	rc = trust_open(trust, &doc, NOW, &out);
+	if (!rc)
+		cr_assert_eq(out.sequence, 42);
+	translation_doc_free(&doc);
+	return rc;
+}
+
+Test(trust, R16_the_zone_that_has_the_network)
+{
+	struct translation mine = said("acme", 300), roots = said("", 1000);
+
+	cr_assert_eq(opened(&mine, acme), 0);
+	cr_assert_eq(opened(&roots, root), 0);
+}
+
+Test(trust, R25_no_other)
+{
+	struct translation t = said("acme", 300);
+
+	cr_assert_eq(opened(&t, other), -EKEYREJECTED, "a key that nobody gave us");
+	cr_assert_eq(opened(&t, root), -EACCES, "the root's key in another zone's name");
+	t = said("", 300);
+	cr_assert_eq(opened(&t, root), -EACCES, "the root, of what it delegated away");
+	cr_assert_eq(opened(&t, acme), -EACCES, "in another's name");
+	t = said("acme", 1000);
+	cr_assert_eq(opened(&t, acme), -EACCES, "of another's network");
+}
+
+Test(trust, R16_of_now)
+{
+	struct translation t = said("acme", 300);
+
+	t.expires = NOW;
+	cr_assert_eq(opened(&t, acme), -ETIME);
+	t = said("acme", 300);
+	t.issued = NOW + 3600;
+	t.expires = NOW + 7200;
+	cr_assert_eq(opened(&t, acme), -EAGAIN);
+}
+
+Test(trust, R16_without_keys_nobody_is_believed)
+{
+	struct translation t = said("acme", 300);
+	struct json_error err = {};
+
+	trust_free(trust);
+	cr_assert_eq(trust_parse(NULL, &trust, &err), 0);
+	cr_assert_not(trust_any(trust));
+	cr_assert_eq(opened(&t, acme), -EKEYREJECTED);
+}
+
+Test(trust, R16_a_wrong_list_is_refused)
+{
+	static const struct {
+		const char *json, *field;
+	} cases[] = {
+		{ "{}", "trust" },
+		{ "[1]", "trust" },
+		{ "[{\"zone\": \"a\", \"vnids\": [\"1\"], \"keys\": []}]", "trust.keys" },
+		{ "[{\"zone\": \"a\", \"vnids\": [\"1\"], \"keys\": [\"AAAA\"]}]", "trust.keys" },
+		{ "[{\"zone\": \"a\", \"vnids\": [\"9-3\"], \"keys\": []}]", "trust.vnids" },
+		{ "[{\"zone\": \"a\", \"vnids\": [\"0\"], \"keys\": []}]", "trust.vnids" },
+		{ "[{\"zone\": \"a\", \"vnids\": [\"1x\"], \"keys\": []}]", "trust.vnids" },
+		{ "[{\"zone\": \"a\", \"vnids\": [7], \"keys\": []}]", "trust.vnids" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		cJSON *json = cJSON_Parse(cases[i].json);
+		struct json_error err = {};
+		struct trust *out = NULL;
+
+		cr_assert_eq(trust_parse(json, &out, &err), -EINVAL, "%s", cases[i].json);
+		cr_assert_str_eq(err.field, cases[i].field, "%s", cases[i].json);
+		cr_assert_null(out);
+		cJSON_Delete(json);
+	}
+}
