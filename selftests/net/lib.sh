@@ -10,6 +10,7 @@
 #   ctl COMMAND...             dovectl
 #   vm H NAME NET VM IP MAC    a namespace NAME with a veth to host H, added as port of NET/VM;
 #                              IP may be a list with commas, also of IPv6 addresses
+#   tap H NAME IP MAC [ARGS]   the same on a tap, as QEMU has it (tools/tapvm.c); no port yet
 #   blue I...                  network blue and its VMs, applied
 #   on NAME COMMAND...         run in that namespace
 #   check "R1: text" COMMAND.. one test: it passes when the command ends 0
@@ -235,6 +236,15 @@ vm_plug() {
 	vm_addrs "$2" "$3"
 	on "$2" ip link set eth0 up
 	on "$1" ip link set "v-$2" up
+}
+
+# tap HOST NAME ADDR,... MAC [ARGS]: the same as vm_plug on a tap; ARGS are tapvm's.
+tap() {
+	ns_add "$2"
+	[[ $3 != *:* ]] || ipv6 "$2"
+	bg "tap-$2" "$1" "$T/tapvm" "v-$2" "/run/netns/$P-$2" "$4" "${@:5}"
+	until_ok 5 grep -q ready "$W/tap-$2.log" || { cat "$W/tap-$2.log"; return 1; }
+	vm_addrs "$2" "$3"
 }
 
 # vm HOST NAME NETWORK VM IP MAC
