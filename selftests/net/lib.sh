@@ -296,7 +296,8 @@ right_on_the_wire() {
 	links off tx
 	for h in "${!FAMILY[@]}"; do
 		rm -f "$W/wire-$h.log"
-		bg "wire-$h" r tcpdump -i "$h" -Q in -s 0 -U -w "$W/wire-$h.pcap" udp port 6081
+		# Short, for many of them: in this mode the buffer's places are of the longest's size.
+		bg "wire-$h" r tcpdump -i "$h" -Q in --immediate-mode -B 16384 -s 2048 -U -w "$W/wire-$h.pcap" udp port 6081
 	done
 	for h in "${!FAMILY[@]}"; do until_ok 5 grep -q 'listening on' "$W/wire-$h.log"; done
 	"$@"
