@@ -12,7 +12,7 @@ set -eu
 BUILD_PACKAGES="gcc libc6-dev linux-libc-dev clang llvm pkg-config libelf-dev zlib1g-dev libcjson-dev libevent-dev
 	libcurl4-openssl-dev libsqlite3-dev libssl-dev uthash-dev libmnl-dev libcbor-dev libnftables-dev"
 TEST_PACKAGES="libcriterion-dev iproute2 iputils-ping iputils-tracepath procps iperf3 curl tcpdump tshark jq busybox
-	dnsmasq-base bind9-dnsutils nftables"
+	dnsmasq-base bind9-dnsutils ethtool nftables"
 CHECK_PACKAGES="clang-format clang-tidy"
 BPF_PACKAGES="libbpf-dev bpftool"
 LIBBPF_LEAST=1.4
@@ -87,7 +87,7 @@ debian() {
 
 other() {
 	missing=
-	for c in cc clang llvm-strip bpftool pkg-config ip tc ping tracepath sysctl iperf3 curl tcpdump tshark jq busybox dnsmasq dig nft; do
+	for c in cc clang llvm-strip bpftool pkg-config ip tc ping tracepath sysctl iperf3 curl tcpdump tshark jq busybox dnsmasq dig ethtool nft; do
 		command -v $c >/dev/null 2>&1 || missing="$missing $c"
 	done
 	for lib in libelf zlib libcjson libevent libevent_openssl libcurl sqlite3 openssl libmnl libcbor libnftables criterion; do

@@ -132,7 +132,7 @@ until_ok 3 on blue6 curl -s -o /dev/null http://10.1.0.16/
 step "curl http://10.1.0.16/ from blue/vm4" "blue's page" page blue4 10.1.0.16 blue6
 step "curl http://10.1.0.16/ from red/vm4" "red's page" page red4 10.1.0.16 red6
 step "red/vm4 -> 10.1.0.13, which only blue has" "nobody there" counted h1 no_endpoint ping_ok red4 10.1.0.13 1
-bg iperf blue6 iperf3 -s
+bg iperf blue6 iperf3 -s --forceflush
 until_ok 3 grep -q listening "$W/iperf.log"
 gbits=$(on blue4 iperf3 -c 10.1.0.16 -t 2 -J | jq '.end.sum_received.bits_per_second / 1e9 * 10 | round / 10')
 tcp_ran() { [ "$(jq -n "${gbits:-0} > 0.05")" = true ]; }

@@ -88,11 +88,11 @@ none_crossed() {
 }
 check "R2: and none crosses over" none_crossed
 
-bg iperf b1 iperf3 -s -1
+bg iperf b1 iperf3 -s --forceflush -1
 until_ok 5 grep -q listening "$W/iperf.log"
 tcp() { on a1 iperf3 -c 10.1.0.12 -t 2 -J >"$W/iperf.json" && [ "$(jq '.end.sum_received.bytes' "$W/iperf.json")" -gt 10000000 ]; }
 check "R14: TCP through the tunnel" tcp
-bg iperf3 b1 iperf3 -s -1
+bg iperf3 b1 iperf3 -s --forceflush -1
 until_ok 5 grep -q listening "$W/iperf3.log"
 flushed_under_way() { # every flush makes super-packets of the stream misses
 	on a1 iperf3 -c 10.1.0.12 -t 2 -J >"$W/flushed.json" &
@@ -104,7 +104,7 @@ flushed_under_way() { # every flush makes super-packets of the stream misses
 		jq -e '.agent.dropped_late == 0 and .reasons.too_big == 0'
 }
 check "R11: TCP whose translation is forgotten again and again: no super-packet is lost" flushed_under_way
-udp_ok() { bg iperf2 a1 iperf3 -s -1; until_ok 5 grep -q listening "$W/iperf2.log"; on b1 iperf3 -c 10.1.0.11 -u -b 50M -t 1 -J | jq -e '.end.sum.lost_percent < 1'; }
+udp_ok() { bg iperf2 a1 iperf3 -s --forceflush -1; until_ok 5 grep -q listening "$W/iperf2.log"; on b1 iperf3 -c 10.1.0.11 -u -b 50M -t 1 -J | jq -e '.end.sum.lost_percent < 1'; }
 check "R14: UDP through the tunnel" udp_ok
 full_frames() { on a1 ping -q -n -M do -s 1402 -c 2 -i 0.05 10.1.0.12; }
 check "R14: a packet that just fits" full_frames

@@ -56,7 +56,7 @@ head -c 2000000 /dev/urandom >"$W/www/file"
 bg web v2 busybox httpd -f -p '[::]:80' -h "$W/www"
 bg dns v2 dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts --user=root --pid-file= \
 	--log-facility=- --address=/host.example.test/192.0.2.77
-bg iperf v2 iperf3 -s
+bg iperf v2 iperf3 -s --forceflush
 ready iperf listening
 until_ok 5 on v2 curl -s -o /dev/null http://10.1.0.12/
 ready dns started

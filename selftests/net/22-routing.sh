@@ -87,7 +87,7 @@ check "R4: h3's VMs are behind a bridge" bridged
 mkdir "$W/www"
 head -c 2000000 /dev/urandom >"$W/www/file"
 bg web v2 busybox httpd -f -p '[::]:80' -h "$W/www"
-bg iperf v2 iperf3 -s
+bg iperf v2 iperf3 -s --forceflush
 until_ok 5 grep -q listening "$W/iperf.log"
 
 for from in v1 b1; do

@@ -82,7 +82,7 @@ many | sed 's/.*/addr add &\/16 dev eth0/' | on v2 ip -batch -
 for h in h1 h2 h3; do
 	bg outer-$h r tcpdump -i $h -n -w "$W/outer-$h.pcap" '(ip and ip[6:2] & 0x3fff != 0 and udp) or ip6[6] == 44'
 done
-bg iperf v2 iperf3 -s
+bg iperf v2 iperf3 -s --forceflush
 until_ok 5 grep -q listening "$W/iperf.log"
 
 say "-- too large"

@@ -26,7 +26,7 @@ told() { on v1 ip route flush cache; on v1 ping -n -M do -s 1402 -c 1 -W 1 10.1.
 check "which tells the next sender at once" told
 fits() { on v1 ping -q -n -M do -s 1302 -c 2 -i 0.05 10.1.0.12; }
 check "what fits passes" fits
-bg iperf v2 iperf3 -s -1
+bg iperf v2 iperf3 -s --forceflush -1
 until_ok 5 grep -q listening "$W/iperf.log"
 tcp() { on v1 iperf3 -c 10.1.0.12 -t 1 -J | jq -e '.end.sum_received.bytes > 1000000'; }
 check "TCP adapts" tcp

@@ -35,7 +35,7 @@ vm h2 v3 blue vm3 10.1.0.13 02:00:00:00:01:03
 vm h2 v4 blue vm4 10.1.0.14 02:00:00:00:01:04
 check "the VMs reach each other" ping_all v2 10.1.0.13
 refuses ping_ok v1 10.1.0.14 1 >/dev/null # the refusal is in the cache
-bg iperf v3 iperf3 -s
+bg iperf v3 iperf3 -s --forceflush
 until_ok 5 grep -q listening "$W/iperf.log"
 for round in 1 2 3; do
 	for flood in none refused misses; do rate $flood >>"$W/$flood"; done

@@ -38,7 +38,7 @@ check "over the bridge, encapsulated at the NIC" through_bridge
 check "two members of one bridge reach each other" ping_all v1 10.1.0.13
 by_dove() { [ "$(stat h1 delivered_local)" -gt 0 ]; }
 check "by DOVE, not by the bridge" by_dove
-bg iperf v2 iperf3 -s -1
+bg iperf v2 iperf3 -s --forceflush -1
 until_ok 5 grep -q listening "$W/iperf.log"
 tcp() { on v1 iperf3 -c 10.1.0.12 -t 1 -J | jq -e ".end.sum_received.bytes > 10000000 / ${DOVE_TEST_SLOW:-1}"; }
 check "TCP from behind the bridge" tcp

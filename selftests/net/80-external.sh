@@ -102,7 +102,7 @@ same_ports() { # both tenants, the same source address and port, at the same tim
 	[[ $a == "203.0.113.1 "* && $b == "203.0.113.1 "* && $a != "$b" ]]
 }
 check "R2: two tenants with the same address and port at the same time" same_ports
-bg iperf o iperf3 -s
+bg iperf o iperf3 -s --forceflush
 until_ok 5 grep -q listening "$W/iperf.log"
 # What the server has not read yet when the client has sent all is not counted.
 tcp() { on "$1" timeout $((10 * ${DOVE_TEST_SLOW:-1})) iperf3 -c "$2" -n 16M -J "${@:3}" | jq -e '.end.sum_received.bytes > 4000000'; }

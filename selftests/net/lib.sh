@@ -10,9 +10,11 @@
 #   ctl COMMAND...             dovectl
 #   vm H NAME NET VM IP MAC    a namespace NAME with a veth to host H, added as port of NET/VM;
 #                              IP may be a list with commas, also of IPv6 addresses
+#   tap H NAME IP MAC [ARGS]   the same on a tap, as QEMU has it (tools/tapvm.c); no port yet
 #   blue I...                  network blue and its VMs, applied
 #   on NAME COMMAND...         run in that namespace
 #   check "R1: text" COMMAND.. one test: it passes when the command ends 0
+#   right_on_the_wire COMMAND. all frames on the underlay meanwhile have right checksums
 #
 # Everything made is taken down when the script ends, however it ends.
 #
@@ -237,6 +239,15 @@ vm_plug() {
 	on "$1" ip link set "v-$2" up
 }
 
+# tap HOST NAME ADDR,... MAC [ARGS]: the same as vm_plug on a tap; ARGS are tapvm's.
+tap() {
+	ns_add "$2"
+	[[ $3 != *:* ]] || ipv6 "$2"
+	bg "tap-$2" "$1" "$T/tapvm" "v-$2" "/run/netns/$P-$2" "$4" "${@:5}"
+	until_ok 5 grep -q ready "$W/tap-$2.log" || { cat "$W/tap-$2.log"; return 1; }
+	vm_addrs "$2" "$3"
+}
+
 # vm HOST NAME NETWORK VM IP MAC
 vm() {
 	vm_plug "$1" "$2" "$5" "$6"
@@ -256,3 +267,48 @@ stat() { da "$1" stats --json | jq -r "if .reasons.$2 != null then .reasons.$2 e
 
 ping_ok() { on "$1" ping -q -n -c "${3:-3}" -i 0.02 -W 2 "$2"; }
 ping_all() { ping_ok "$@" | grep -q ' 0% packet loss'; }
+
+# links on|off FEATURE...: of all the underlay's interfaces, hosts' and the router's towards them.
+links() {
+	local h feature
+	for h in "${!FAMILY[@]}"; do
+		for feature in "${@:2}"; do
+			on "$h" ethtool -K eth0 "$feature" "$1" >/dev/null 2>&1
+			on r ethtool -K "$h" "$feature" "$1" >/dev/null 2>&1
+		done
+	done
+}
+
+# sums_in PCAP: "GOOD BAD", the frames with a right checksum of TCP, UDP or ICMP, and those with any that is wrong.
+sums_in() {
+	tshark -r "$1" -o ip.check_checksum:TRUE -o tcp.check_checksum:TRUE -o udp.check_checksum:TRUE -T fields \
+		-e ip.checksum.status -e tcp.checksum.status -e udp.checksum.status -e icmp.checksum.status \
+		-e icmpv6.checksum.status -e tcp.checksum 2>/dev/null |
+		# 0: bad, 1: good. The kernel writes TCP's 0 as 0xffff, which is the same number.
+		awk -F '\t' '{ bad += $1 $3 $4 $5 ~ /0/ || ($2 ~ /0/ && $6 != "0xffff"); good += $2 $3 $4 $5 ~ /1/ }
+			END { print good + 0, bad + 0 }'
+}
+
+# right_on_the_wire COMMAND...: what leaves the hosts meanwhile has right checksums, outer and inner, where
+# no NIC makes them.
+right_on_the_wire() {
+	local h rc good bad
+	links off tx
+	for h in "${!FAMILY[@]}"; do
+		rm -f "$W/wire-$h.log"
+		# Short, for many of them: in this mode the buffer's places are of the longest's size.
+		bg "wire-$h" r tcpdump -i "$h" -Q in --immediate-mode -B 16384 -s 2048 -U -w "$W/wire-$h.pcap" udp port 6081
+	done
+	for h in "${!FAMILY[@]}"; do until_ok 5 grep -q 'listening on' "$W/wire-$h.log"; done
+	"$@"
+	rc=$?
+	sleep 0.3
+	for h in "${!FAMILY[@]}"; do
+		stop "wire-$h" INT
+		read -r good bad < <(sums_in "$W/wire-$h.pcap")
+		echo "$h: $good frames with a good checksum, $bad with a bad one"
+		[ "$good" -gt 100 ] && [ "$bad" = 0 ] || rc=1
+	done
+	links on tx tso
+	return $rc
+}
