@@ -201,6 +201,7 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	sub = cJSON_AddObjectToObject(s, "hints");
 	cJSON_AddNumberToObject(sub, "sent", h->sent);
 	cJSON_AddNumberToObject(sub, "received", h->received);
+	cJSON_AddNumberToObject(sub, "asked", h->asked);
 	cJSON_AddNumberToObject(sub, "attached", h->attached);
 	cJSON_AddNumberToObject(sub, "stored", h->stored);
 	cJSON_AddNumberToObject(sub, "distrusted", h->distrusted);

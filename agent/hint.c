@@ -25,6 +25,7 @@
 #define PER_SECOND_MAX 2000
 #define PER_PEER_MAX 200
 #define PER_WAKEUP_MAX 256
+#define RECEIVE_BUFFER (4 << 20)
 /* Messages that wait for what they are to carry. */
 #define ASKED_MAX 1024
 
@@ -335,6 +336,8 @@ int hint_open(struct agent *a, struct hint **out, struct error *err)
 		hint_close(h);
 		return error_set(err, rc, "UDP port %d: %m", DOVE_CONTROL_PORT);
 	}
+	/* All origins of a popular VM may be told by it at once, or tell it. */
+	setsockopt(h->fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){ RECEIVE_BUFFER }, sizeof(int));
 	h->readable = event_new(a->base, h->fd, EV_READ | EV_PERSIST, on_readable, h);
 	event_add(h->readable, NULL);
 	*out = h;
