@@ -746,31 +746,84 @@ static bool is_due(const struct dove_cache_key *key, const struct dove_translati
 	return t->expires < now + span / 2 + span / 2 * (spread >> 16) / 65536;
 }
 
-/* Walk the cache, ask ahead for what will soon expire. */
-static void on_scan(evutil_socket_t fd, short what, void *arg)
+/* Every translation that is held, until `each` says false. */
+static void cache_walk(const struct miss *m,
+		       bool (*each)(const struct dove_cache_key *key, const struct dove_translation *t,
+				    void *arg),
+		       void *arg)
 {
 	static struct dove_cache_key keys[SCAN_BATCH];
 	static struct dove_translation values[SCAN_BATCH];
-	struct miss *m = arg;
-	uint64_t now = clock_now();
-	uint32_t at, n, due = 0;
 	bool more = true;
 	void *from = NULL;
+	uint32_t at, n;
 
-	while (more && due < REFRESH_AT_ONCE) {
+	while (more) {
 		n = SCAN_BATCH;
 		more = !bpf_map_lookup_batch(m->agent->maps->cache, from, &at, keys, values, &n, NULL);
 		if (!more && errno != ENOENT)
-			break;
+			return;
 		from = &at;
-		for (uint32_t i = 0; i < n && due < REFRESH_AT_ONCE; i++) {
-			if (!is_due(&keys[i], &values[i], now, m->lifetime) || values[i].expires <= now)
-				continue;
-			miss_refresh(m, &keys[i], values[i].revision + 1);
-			due++;
-		}
+		for (uint32_t i = 0; i < n; i++)
+			if (!each(&keys[i], &values[i], arg))
+				return;
 	}
-	scan_later(m);
+}
+
+struct scan {
+	struct miss *miss;
+	uint64_t now;
+	uint32_t due;
+};
+
+static bool refresh_due(const struct dove_cache_key *key, const struct dove_translation *t, void *arg)
+{
+	struct scan *scan = arg;
+
+	if (is_due(key, t, scan->now, scan->miss->lifetime) && t->expires > scan->now) {
+		miss_refresh(scan->miss, key, t->revision + 1);
+		scan->due++;
+	}
+	return scan->due < REFRESH_AT_ONCE;
+}
+
+/* Walk the cache, ask ahead for what will soon expire. */
+static void on_scan(evutil_socket_t fd, short what, void *arg)
+{
+	struct scan scan = { .miss = arg, .now = clock_now() };
+
+	cache_walk(scan.miss, refresh_due, &scan);
+	scan_later(scan.miss);
+}
+
+struct moved_search {
+	struct miss *miss;
+	uint32_t vnid;
+	const struct ip_addr *addrs;
+	int n;
+	uint64_t revision;
+};
+
+static bool refresh_moved(const struct dove_cache_key *key, const struct dove_translation *t, void *arg)
+{
+	const struct moved_search *search = arg;
+	struct ip_addr dst = from_dove_ip(&key->dst);
+
+	if (t->vnid != search->vnid || t->revision >= search->revision)
+		return true;
+	for (int i = 0; i < search->n; i++)
+		if (ip_equal(&search->addrs[i], &dst))
+			miss_refresh(search->miss, key, search->revision);
+	return true;
+}
+
+void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int n, uint64_t revision)
+{
+	struct moved_search search = {
+		.miss = m, .vnid = vnid, .addrs = addrs, .n = n, .revision = revision
+	};
+
+	cache_walk(m, refresh_moved, &search);
 }
 
 int miss_open(struct agent *a, struct miss **out, struct error *err)

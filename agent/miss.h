@@ -41,6 +41,9 @@ void miss_drain(struct miss *m);
  */
 void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted);
 
+/* miss_moved() - refresh what leads to these addresses of that network and is older than the revision. */
+void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int n, uint64_t revision);
+
 /*
  * miss_store() - what another host handed on, and its authority signed, as if
  * the service had answered it: in place of an older translation that is held,

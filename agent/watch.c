@@ -15,6 +15,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
+#include "miss.h"
 #include "moved.h"
 #include "nics.h"
 #include "ports.h"
@@ -332,6 +333,21 @@ static int gone_item(struct watch *w, struct network *n, const cJSON *json, stru
 	return 0;
 }
 
+/* Endpoints anywhere that have another place now: what leads to where they were is asked for anew, if it is in use. */
+static int moved_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
+{
+	_free_ struct ip_addr *addrs = NULL;
+	uint64_t revision;
+	int n_addrs;
+
+	if (json_uint(json, "revision", 0, JSON_INT_MAX, &revision, err) ||
+	    addrs_item(json, &addrs, &n_addrs, err))
+		return -EINVAL;
+	if (w->agent->config.origin_check)
+		miss_moved(w->agent->miss, n->vnid, addrs, n_addrs, revision);
+	return 0;
+}
+
 typedef int item_fn(struct watch *w, struct network *n, const cJSON *json, struct json_error *err);
 
 static int each_item(struct watch *w, struct network *n, const cJSON *json, const char *field, item_fn *item,
@@ -376,7 +392,8 @@ static int network_update(struct watch *w, struct network *n, const cJSON *json,
 {
 	if (each_item(w, n, json, "policies", policy_item, err) ||
 	    each_item(w, n, json, "endpoints", endpoint_item, err) ||
-	    each_item(w, n, json, "gone", gone_item, err) || network_numbers(n, json, err))
+	    each_item(w, n, json, "gone", gone_item, err) ||
+	    each_item(w, n, json, "moved", moved_item, err) || network_numbers(n, json, err))
 		return -EINVAL;
 	externals_update(w, n, json);
 	ports_numbers(w->agent->ports, n->vnid);

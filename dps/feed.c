@@ -10,6 +10,7 @@
 struct network_news {
 	const struct network *net;
 	char *policies;	       /* JSON list, the same for every host */
+	char *moved;	       /* JSON list, as policies: endpoints that have another place now, or none */
 	struct ptrs endpoints; /* touched */
 	bool regated;	       /* gateways that its endpoints are told of may be others now */
 	bool redrawn;	       /* so may its external networks, or the subnets that it reaches */
@@ -173,6 +174,34 @@ static char *policies_text(const struct txn *txn, const struct network *net)
 	return text;
 }
 
+/*
+ * Who still sends to where they were finds out by that host, if it lives. It
+ * may not: so the frame that tells of the new revision anyway says it, too.
+ */
+static char *moved_text(const struct txn *txn, const struct network *net)
+{
+	cJSON *list = cJSON_CreateArray();
+	char *text;
+
+	for (size_t i = 0; i < txn->saved.n; i++) {
+		const struct saved *saved = txn->saved.v[i];
+		const struct endpoint *ep = (const struct endpoint *)saved->obj;
+		cJSON *item;
+
+		if (saved->obj->kind != KIND_ENDPOINT || saved->obj->net != net || !saved->placed ||
+		    !saved->place.host || !saved->obj->spec)
+			continue;
+		item = cJSON_CreateObject();
+		cJSON_AddNumberToObject(item, "id", saved->obj->id);
+		feed_add_addresses(item, txn->m, ep);
+		cJSON_AddNumberToObject(item, "revision", ep->place.revision);
+		cJSON_AddItemToArray(list, item);
+	}
+	text = cJSON_PrintUnformatted(list);
+	cJSON_Delete(list);
+	return text;
+}
+
 static bool has_gateway(const struct network *net, const struct spec *endpoint)
 {
 	const struct network_spec *spec = &net->o.spec->u.network;
@@ -242,8 +271,10 @@ struct feed_news *feed_news(const struct txn *txn)
 	if (txn->hosts)
 		news->hosts = hosts_frame(txn);
 	add_networks(news);
-	LL_FOREACH (news->networks, entry)
+	LL_FOREACH (news->networks, entry) {
 		entry->policies = policies_text(txn, entry->net);
+		entry->moved = moved_text(txn, entry->net);
+	}
 	for (size_t i = 0; i < txn->saved.n; i++) {
 		struct object *obj = ((const struct saved *)txn->saved.v[i])->obj;
 
@@ -262,6 +293,7 @@ void feed_news_free(struct feed_news *news)
 	LL_FOREACH_SAFE(news->networks, entry, tmp)
 	{
 		free(entry->policies);
+		free(entry->moved);
 		ptrs_free(&entry->endpoints);
 		free(entry);
 	}
@@ -289,6 +321,7 @@ static cJSON *commit_frame(const struct txn *txn, const struct network_news *ent
 	cJSON_AddNumberToObject(frame, "revision", entry->net->revision);
 	cJSON_AddNumberToObject(frame, "floor", entry->net->o.floor);
 	cJSON_AddRawToObject(frame, "policies", entry->policies);
+	cJSON_AddRawToObject(frame, "moved", entry->moved);
 	list = cJSON_AddArrayToObject(frame, "endpoints");
 	DL_FOREACH (host->endpoints, ep)
 		if (ep->o.net == entry->net && (entry->regated || ep->o.touched_by == txn->serial))

@@ -79,5 +79,83 @@ relayed() { echo "h2 $(stat h2 relayed), h3 $(stat h3 relayed)"; [ $(($(stat h2 
 check "R19: the old hosts sent on what still came" relayed
 told() { da h1 stats --json | jq -e '.hints.received >= 5'; }
 check "R19: and told the origin" told
-da h1 stats --json | jq -c '{hints, questions}' ; da h2 stats --json | jq -c '{relays, checks}'; da h3 stats --json | jq -c '{relays, checks}'
+
+say "-- connections"
+on v2 sh -c 'exec busybox nc -ll -p 9 -e cat' >/dev/null 2>&1 &
+PID[echo]=$!
+mkfifo "$W/typed"
+bg idle v1 sh -c "exec busybox nc 10.1.0.12 9 <'$W/typed' >'$W/echoed'"
+exec 9>"$W/typed"
+typed() { echo "$1" >&9; until_ok "${2:-5}" grep -qx "$1" "$W/echoed"; }
+check "R5: one that is silent most of the time opens" typed before
+bg iperf v2 iperf3 -s -1 --forceflush
+until_ok 5 grep -q listening "$W/iperf.log"
+on v1 iperf3 -c 10.1.0.12 -t 13 -J >"$W/iperf.json" 2>&1 &
+PID[transfer]=$!
+: >"$W/windows"
+check "R5: ten moves more, under a transfer" moves v2 h2 h3 h2 h3 h2 h3 h2 h3 h2 h3 h2
+wait "${PID[transfer]}"; unset "PID[transfer]"
+transferred() { jq -e '.end.sum_received.bytes > 10000000' "$W/iperf.json"; }
+check "R5: the transfer came to its end" transferred
+check "R5: the silent one still speaks" typed after 10
+exec 9>&-
+stop idle; stop echo
+
+say "-- moves that go wrong"
+place() { on s curl -s "$DPS_URL/v1/endpoints/blue/$1/place" | jq -r .host; }
+is_at() { [ "$(place "$1")" = "$2" ]; }
+unplugged() { on v2 ip link del eth0; }
+plugged() { # HOST
+	ip link add eth0 netns "$P-v2" address "${MAC[v2]}" type veth peer name v-v2 netns "$P-$1"
+	vm_addrs v2 "${IN4[v2]}"
+	on v2 ip link set eth0 up
+	on "$1" ip link set v-v2 up
+}
+unplugged
+check "R19: it vanishes without a word: its place is given up" until_ok 5 is_at v2 null
+dead() { local before; before=$(stat h1 no_place); refuses ping_ok v1 10.1.0.12 1 && [ "$(stat h1 no_place)" -gt "$before" ]; }
+check "R19: what is sent to it ends where it is sent, and is counted" until_ok 3 dead
+plugged h3
+check "R19: it appears on another host" port h3 v2
+check "R19: and is found there at once" until_ok 1 ping_ok v1 10.1.0.12 1
+
+# The host that it was on can't tell anybody: those who watch the network find out by that.
+stop agent-h1
+rm "$W/h1.json"
+agent h1
+ping_ok v1 10.1.0.12 1 >/dev/null
+kill -STOP "${PID[agent-h3]}"
+unplugged
+plugged h2
+check "R19: its host's agent hangs while it moves" port h2 v2
+check "R19: the rest finds it" until_ok 2 ping_ok v1 10.1.0.12 1
+kill -CONT "${PID[agent-h3]}"
+sleep 1
+check "R19: when the agent is back it gives nothing up that is another's now" is_at v2 h2
+check "R19: and traffic goes on" ping_all v1 10.1.0.12
+
+plugged_elsewhere() { ip link add dummy0 netns "$P-h3" type veth peer name other netns "$P-h1"; on h3 ip link set dummy0 up; }
+plugged_elsewhere
+jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"], hosts: ["h1", "h2"]}]' >"$W/hosts.json"
+ctl apply -f "$W/hosts.json" >/dev/null
+claim_refused() {
+	local out
+	out=$(da h3 port add dummy0 --network blue --endpoint v2 2>&1) && return 1
+	echo "$out"
+	[ "$(wc -l <<<"$out")" = 1 ] && [[ $out == *h3* ]] && is_at v2 h2 && ping_all v1 10.1.0.12
+}
+check "R19: a host that the network does not list claims it: refused, and nothing changes" claim_refused
+no_port() { da h3 port list --json | jq -e 'length == 0' && on h3 "$BUILD/dove-agent" status --json --run-dir "$W/run-h3" >/dev/null; }
+check "R19: and nothing of it stays there" no_port
+jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}]' >"$W/hosts.json"
+ctl apply -f "$W/hosts.json" >/dev/null
+
+stop dps
+unplugged
+plugged h3
+down() { local out; out=$(da h3 port add v-v2 --network blue --endpoint v2 2>&1) && return 1; echo "$out"; [ "$(wc -l <<<"$out")" = 1 ]; }
+check "R19: it moves while the service is down: its new host says so" down
+service
+check "R19: when the service is back it takes the place" until_ok 10 da h3 port add v-v2 --network blue --endpoint v2
+check "R19: and is found there" until_ok 5 ping_ok v1 10.1.0.12 1
 finish
