@@ -249,6 +249,11 @@ static void axes(const char *title)
 	}
 }
 
+static void dots_begin(const char *colour)
+{
+	printf("<path stroke=\"%s\" stroke-width=\"2.4\" stroke-linecap=\"round\" d=\"", colour);
+}
+
 /* A tenth of a second before the first window to half a second behind its end. */
 static int do_chart(char **argv, const char *title)
 {
@@ -267,20 +272,24 @@ static int do_chart(char **argv, const char *title)
 	printf("<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\" fill=\"#fbe3c0\"/>\n",
 	       scale_x(windows[0].from, from, to), TOP,
 	       scale_x(windows[0].to, from, to) - scale_x(windows[0].from, from, to), HEIGHT - TOP - BOTTOM);
+	dots_begin("#2a6f97");
 	for (size_t i = 0; i < got; i++) {
-		if (a[i].number >= n)
+		uint64_t sent = a[i].number < n ? at[a[i].number] : 0;
+
+		if (!sent)
 			continue;
 		seen[a[i].number] = 1;
-		if (at[a[i].number] < from || at[a[i].number] > to ||
-		    (a[i].number % 10 && a[i].at < to && a[i].at - at[a[i].number] < SECOND / 1000))
+		/* One in ten says all of those that nothing kept. */
+		if (sent < from || sent > to || a[i].number % (a[i].at - sent < SECOND / 1000 ? 10 : 2))
 			continue;
-		printf("<circle cx=\"%.1f\" cy=\"%.1f\" r=\"1.2\" fill=\"#2a6f97\"/>\n",
-		       scale_x(at[a[i].number], from, to), scale_y((a[i].at - at[a[i].number]) / 1000.0));
+		printf("M%.1f %.1fh0", scale_x(sent, from, to), scale_y((a[i].at - sent) / 1000.0));
 	}
+	printf("\"/>\n");
+	dots_begin("#c1121f");
 	for (size_t i = 0; i < n; i++)
 		if (at[i] && !seen[i] && at[i] >= from && at[i] <= to)
-			printf("<circle cx=\"%.1f\" cy=\"%d\" r=\"1.5\" fill=\"#c1121f\"/>\n",
-			       scale_x(at[i], from, to), TOP + 6);
+			printf("M%.1f %dh0", scale_x(at[i], from, to), TOP + 6);
+	printf("\"/>\n");
 	printf("<text x=\"%d\" y=\"%d\">time that a probe was sent at, %.0f ms in all; shaded: its VM was "
 	       "detached; "
 	       "red: lost</text>\n</svg>\n",
