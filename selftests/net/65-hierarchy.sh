@@ -186,5 +186,5 @@ check "R21: acme is not concerned" ping_ok a1 10.1.0.12
 say "-- one question, all servers"
 as site 6083 resolve --network acme:blue --from a1 --to a2 --proto sctp --port 4242 >/dev/null
 id=$(sed -n 's/.*query=\([0-9a-f]*\) event=ask zone=acme .* 132 0 4242".*/\1/p' "$W/ns1.site.log" | tail -n 1)
-check "issue 5.6: the logs follow a question across servers by its id" grep -q "query=${id:-none} event=asked" "$W/ns1.acme.log"
+check "R25: the logs follow a question across servers by its id" grep -q "query=${id:-none} event=asked" "$W/ns1.acme.log"
 finish

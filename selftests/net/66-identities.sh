@@ -65,7 +65,7 @@ until_ok 10 up || { cat "$W"/*.log; fail "the servers do not start"; }
 OBJECTS='[{"kind":"network","name":"blue","subnets":["10.1.0.0/24"],"hosts":["h1"]},
  {"kind":"endpoint","network":"blue","name":"vm1","mac":"02:00:00:00:01:01","addresses":["10.1.0.11"]},
  {"kind":"endpoint","network":"blue","name":"vm2","mac":"02:00:00:00:01:02","addresses":["10.1.0.12"]}]'
-check "issue 5.4: the administrator of acme changes acme" gives 200 admin-acme 7443 POST /v1/apply "$OBJECTS"
+check "R25: the administrator of acme changes acme" gives 200 admin-acme 7443 POST /v1/apply "$OBJECTS"
 
 # Each identity at each kind of call of acme's server: the status that it must get.
 #        identity          objects  delegate  register h1  claim vm1  resolve  ask   watch h1  status
@@ -91,21 +91,21 @@ gives_watch() { local got; got=$(watch_status "$2"); [ "$got" = "$1" ] || { echo
 gives 200 admin-acme 7443 PUT /v1/hosts/h1 '{"addresses":["192.0.2.1"]}' >/dev/null
 for row in "${WHO[@]}"; do
 	read -r who objects delegate register claim resolve ask watch status <<<"$row"
-	check "issue 5.4: $who, objects: $objects" gives "$objects" "$who" 7443 GET /v1/objects/network/blue
-	check "issue 5.4: $who, apply: $objects" gives "$objects" "$who" 7443 POST /v1/apply "$OBJECTS"
-	check "issue 5.4: $who, delegate: $delegate" gives "$delegate" "$who" 7443 PUT /v1/delegations/acme%2Feng "$DELEGATION"
-	check "issue 5.4: $who, register h1: $register" gives "$register" "$who" 7443 PUT /v1/hosts/h1 '{"addresses":["192.0.2.1"]}'
-	check "issue 5.4: $who, claim vm1 for h1: $claim" gives "$claim" "$who" 7443 PUT /v1/endpoints/blue/vm1/place '{"host":"h1"}'
-	check "issue 5.4: $who, resolve: $resolve" gives "$resolve" "$who" 7443 POST /v1/resolve '{"keys":[{"source":65536,"to":"10.1.0.12"}]}'
-	check "issue 5.4: $who, ask: $ask" gives "$ask" "$who" 7443 POST /v1/ask "$QUESTION"
-	check "issue 5.4: $who, watch as h1: $watch" gives_watch "$watch" "$who"
-	check "issue 5.4: $who, status: $status" gives "$status" "$who" 7443 GET /v1/status
+	check "R25: $who, objects: $objects" gives "$objects" "$who" 7443 GET /v1/objects/network/blue
+	check "R25: $who, apply: $objects" gives "$objects" "$who" 7443 POST /v1/apply "$OBJECTS"
+	check "R25: $who, delegate: $delegate" gives "$delegate" "$who" 7443 PUT /v1/delegations/acme%2Feng "$DELEGATION"
+	check "R25: $who, register h1: $register" gives "$register" "$who" 7443 PUT /v1/hosts/h1 '{"addresses":["192.0.2.1"]}'
+	check "R25: $who, claim vm1 for h1: $claim" gives "$claim" "$who" 7443 PUT /v1/endpoints/blue/vm1/place '{"host":"h1"}'
+	check "R25: $who, resolve: $resolve" gives "$resolve" "$who" 7443 POST /v1/resolve '{"keys":[{"source":65536,"to":"10.1.0.12"}]}'
+	check "R25: $who, ask: $ask" gives "$ask" "$who" 7443 POST /v1/ask "$QUESTION"
+	check "R25: $who, watch as h1: $watch" gives_watch "$watch" "$who"
+	check "R25: $who, status: $status" gives "$status" "$who" 7443 GET /v1/status
 done
 
 # A refusal changes nothing.
-check "issue 5.4: what was refused changed nothing" gives 404 admin-acme 7443 GET /v1/objects/network/red
+check "R25: what was refused changed nothing" gives 404 admin-acme 7443 GET /v1/objects/network/red
 gives 403 admin-globex 7443 POST /v1/apply '[{"kind":"network","name":"red"}]' >/dev/null
-check "issue 5.4: ... nor after another try" gives 404 admin-acme 7443 GET /v1/objects/network/red
+check "R25: ... nor after another try" gives 404 admin-acme 7443 GET /v1/objects/network/red
 
 # Hosts: only for themselves, only what they serve, only where the network lists them.
 verdict() { # WHO: of vm1's packet to vm2
@@ -114,39 +114,39 @@ verdict() { # WHO: of vm1's packet to vm2
 }
 gives 200 host-h1 7443 PUT /v1/endpoints/blue/vm1/place '{"host":"h1"}' >/dev/null
 is_verdict() { [ "$(verdict "$1")" = "\"verdict\":\"$2\"" ] || { cat "$W/body"; return 1; }; }
-check "issue 5.4: h1 asks for its own VM" is_verdict host-h1 allow
-check "issue 5.4: to h2 it is as if there were no such VM" is_verdict host-h2 no_source
+check "R25: h1 asks for its own VM" is_verdict host-h1 allow
+check "R25: to h2 it is as if there were no such VM" is_verdict host-h2 no_source
 gives 200 host-h2 7443 PUT /v1/hosts/h2 '{"addresses":["192.0.2.2"]}' >/dev/null
-check "issue 5.4: a host that the network does not list claims nothing" \
+check "R25: a host that the network does not list claims nothing" \
 	gives 403 host-h2 7443 PUT /v1/endpoints/blue/vm2/place '{"host":"h2"}'
-check "issue 5.4: nor does it by another's name" \
+check "R25: nor does it by another's name" \
 	gives 403 host-h2 7443 PUT /v1/endpoints/blue/vm2/place '{"host":"h1"}'
-check "issue 5.4: who comes back late steals nothing" \
+check "R25: who comes back late steals nothing" \
 	gives 409 host-h1 7443 PUT /v1/endpoints/blue/vm1/place '{"host":"h1","revision":0}'
 
 # The root: its administrator delegates, and nobody else.
 TOP="{\"ranges\":[[256,511]],\"servers\":[{\"name\":\"ns1.acme\",\"addresses\":[\"127.0.0.1:7443\"]}],\"keys\":[\"$PUB\"]}"
 for who in admin-acme admin-globex host-h1 server-ns1.acme; do
-	check "issue 5.4: $who does not delegate at the root" gives 403 "$who" 7441 PUT /v1/delegations/acme "$TOP"
+	check "R25: $who does not delegate at the root" gives 403 "$who" 7441 PUT /v1/delegations/acme "$TOP"
 done
-check "issue 5.4: the root's administrator does" gives 200 admin-root 7441 PUT /v1/delegations/acme "$TOP"
-check "issue 5.4: a server pulls the root zone" gives 200 server-ns1.site 7441 GET /v1/root
-check "issue 5.4: an administrator does not" gives 403 admin-acme 7441 GET /v1/root
+check "R25: the root's administrator does" gives 200 admin-root 7441 PUT /v1/delegations/acme "$TOP"
+check "R25: a server pulls the root zone" gives 200 server-ns1.site 7441 GET /v1/root
+check "R25: an administrator does not" gives 403 admin-acme 7441 GET /v1/root
 
 # A local server finds answers for its own hosts and servers behind it only.
 RECURSIVE='{"questions":[{"kind":"name","name":"acme:blue","recursive":true}]}'
-check "issue 5.4: recursive, from a server" gives 200 server-ns1.globex 7444 POST /v1/ask "$RECURSIVE"
-check "issue 5.4: recursive by /v1/ask, from a host: refused" gives 400 host-h1 7444 POST /v1/ask "$RECURSIVE"
-check "issue 5.4: an authority recurses for nobody" gives 400 server-ns1.site 7443 POST /v1/ask "$RECURSIVE"
+check "R25: recursive, from a server" gives 200 server-ns1.globex 7444 POST /v1/ask "$RECURSIVE"
+check "R25: recursive by /v1/ask, from a host: refused" gives 400 host-h1 7444 POST /v1/ask "$RECURSIVE"
+check "R25: an authority recurses for nobody" gives 400 server-ns1.site 7443 POST /v1/ask "$RECURSIVE"
 
 # Below the names: TLS itself.
 tls() { "${NS[@]}" curl -s -m 5 -o /dev/null --connect-to ns1.acme:7443:127.0.0.1:7443 "$@" https://ns1.acme:7443/healthz; }
 ok=(--cacert "$PKI/ca.pem" --cert "$PKI/admin-acme.pem" --key "$PKI/admin-acme.key")
-check "issue 5.4: TLS 1.3 with a certificate" tls "${ok[@]}" --tlsv1.3
-check "issue 5.4: not TLS 1.2" refuses tls "${ok[@]}" --tlsv1.2 --tls-max 1.2
-check "issue 5.4: not without a certificate" refuses tls --cacert "$PKI/ca.pem"
-check "issue 5.4: not with one of another CA" refuses tls --cacert "$PKI/ca.pem" --cert "$W/other/admin-acme.pem" --key "$W/other/admin-acme.key"
-check "issue 5.4: not without TLS" refuses "${NS[@]}" curl -sf -m 5 -o /dev/null http://127.0.0.1:7443/healthz
+check "R25: TLS 1.3 with a certificate" tls "${ok[@]}" --tlsv1.3
+check "R25: not TLS 1.2" refuses tls "${ok[@]}" --tlsv1.2 --tls-max 1.2
+check "R25: not without a certificate" refuses tls --cacert "$PKI/ca.pem"
+check "R25: not with one of another CA" refuses tls --cacert "$PKI/ca.pem" --cert "$W/other/admin-acme.pem" --key "$W/other/admin-acme.key"
+check "R25: not without TLS" refuses "${NS[@]}" curl -sf -m 5 -o /dev/null http://127.0.0.1:7443/healthz
 
 # A certificate that says two things, or nothing of ours, is nobody's.
 odd() { # NAME SAN
@@ -158,20 +158,20 @@ odd two "URI:dove://admin/acme,URI:dove://host/h1"
 odd none "DNS:admin.acme"
 odd wrong "URI:dove://emperor/acme"
 for who in two none wrong; do
-	check "issue 5.4: a certificate with $who of our names may nothing" gives 403 "$who" 7443 GET /v1/objects/network/blue
+	check "R25: a certificate with $who of our names may nothing" gives 403 "$who" 7443 GET /v1/objects/network/blue
 done
 openssl req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout "$PKI/srv.key" -subj /O=X -out "$W/srv.csr" 2>/dev/null
 printf 'extendedKeyUsage=serverAuth\nsubjectAltName=URI:dove://admin/acme\n' >"$W/srv.ext"
 openssl x509 -req -in "$W/srv.csr" -CA "$PKI/ca.pem" -CAkey "$PKI/ca.key" -days 1 -out "$PKI/srv.pem" -extfile "$W/srv.ext" 2>/dev/null
-check "issue 5.4: a server's certificate is no client's" refuses tls --cacert "$PKI/ca.pem" --cert "$PKI/srv.pem" --key "$PKI/srv.key"
+check "R25: a server's certificate is no client's" refuses tls --cacert "$PKI/ca.pem" --cert "$PKI/srv.pem" --key "$PKI/srv.key"
 
 # What a server does not start with.
 starts() { "${NS[@]}" timeout 3 "$BUILD/dove-dps" run --data "$W/data-x" "$@" >"$W/x.log" 2>&1; }
 mkdir "$W/data-x"
 says() { ! starts "${@:2}" && grep -q "$1" "$W/x.log" || { cat "$W/x.log"; return 1; }; }
-check "issue 5.4: no server with an administrator's certificate" says "it is no server's" --listen 127.0.0.1:7455 \
+check "R25: no server with an administrator's certificate" says "it is no server's" --listen 127.0.0.1:7455 \
 	--tls-cert "$PKI/admin-acme.pem" --tls-key "$PKI/admin-acme.key" --tls-ca "$PKI/ca.pem"
-check "issue 5.4: no TLS without a CA beyond loopback" says "tls-ca" --listen 0.0.0.0:7455 \
+check "R25: no TLS without a CA beyond loopback" says "tls-ca" --listen 0.0.0.0:7455 \
 	--tls-cert "$PKI/server-r1.pem" --tls-key "$PKI/server-r1.key"
-check "issue 5.4: nor plain HTTP" says "without TLS" --listen 0.0.0.0:7455
+check "R25: nor plain HTTP" says "without TLS" --listen 0.0.0.0:7455
 finish
