@@ -370,6 +370,11 @@ static int network_numbers(struct network *n, const cJSON *json, struct json_err
 	if (json_uint(json, "revision", 0, JSON_INT_MAX, &revision, err) ||
 	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err))
 		return -EINVAL;
+	if (revision < n->row.revision)
+		log_error(
+			"network %s went back from revision %llu to %llu: a service that was restored from a "
+			"backup is to be started with --restored",
+			n->name, (unsigned long long)n->row.revision, (unsigned long long)revision);
 	n->row.revision = revision;
 	n->row.floor = floor;
 	return 0;

@@ -711,3 +711,29 @@ int commit_expire(const struct commit_context *ctx, struct json_error *err)
 	ptrs_free(&over);
 	return rc;
 }
+
+/* More commits than there were since any backup; less than half of what the wire's 32 bits can tell apart. */
+#define RESTORED_JUMP (1u << 24)
+/* More objects of a kind than were made since. Networks' numbers are few. */
+#define RESTORED_IDS (1u << 16)
+#define RESTORED_NETWORKS 256
+
+int commit_restored(const struct commit_context *ctx, struct json_error *err)
+{
+	struct model *m = ctx->m;
+	struct object *obj;
+	struct txn txn;
+
+	txn_begin(&txn, ctx, err);
+	m->commits += RESTORED_JUMP;
+	for (int kind = 0; kind < KIND_COUNT; kind++)
+		m->last_id[kind] += kind == KIND_NETWORK ? RESTORED_NETWORKS : RESTORED_IDS;
+	for (obj = m->by_key[KIND_NETWORK]; obj; obj = obj->hh.next) {
+		struct network *net = (struct network *)obj;
+
+		txn_raise(&txn, net);
+		net->revision += RESTORED_JUMP;
+		obj->floor = net->revision;
+	}
+	return txn_end(&txn, ctx);
+}

@@ -82,6 +82,13 @@ int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct h
 /* commit_expire() - drop the tombstones and past places whose time is over; raises no revision. */
 int commit_expire(const struct commit_context *ctx, struct json_error *err);
 
+/*
+ * commit_restored() - the store is a backup: go on above every revision, and
+ * every id, that may have been given out since it was made, and raise all
+ * floors, for nobody knows what was decided meanwhile.
+ */
+int commit_restored(const struct commit_context *ctx, struct json_error *err);
+
 /* For staleness.c and tests: remember the object as it is, once. NULL unless it was touched. */
 struct saved *txn_touch(struct txn *txn, struct object *obj);
 struct saved *txn_saved(const struct txn *txn, const struct object *obj);

@@ -32,6 +32,7 @@ struct config {
 	char *data, *listen;
 	char *tls_cert, *tls_key, *tls_ca;
 	bool insecure, verbose;
+	bool restored; /* the data is a backup */
 	unsigned int lifetime; /* seconds; 0: not said */
 	char *sign_key;	       /* of a service that stands alone */
 

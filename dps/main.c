@@ -18,7 +18,8 @@ enum option_key {
 	OPT_KEY,
 	OPT_CA,
 	OPT_INSECURE,
-	OPT_LIFETIME
+	OPT_LIFETIME,
+	OPT_RESTORED
 };
 
 static const struct argp_option options[] = {
@@ -30,6 +31,8 @@ static const struct argp_option options[] = {
 	{ "tls-ca", OPT_CA, "FILE", 0, "who signs clients' certificates, which are required then", 0 },
 	{ "insecure", OPT_INSECURE, NULL, 0, "listen beyond loopback without TLS", 0 },
 	{ "lifetime", OPT_LIFETIME, "SECONDS", 0, "how long an answer holds (3600, at most 86400)", 0 },
+	{ "restored", OPT_RESTORED, NULL, 0,
+	  "this once: the data is a backup; no number that was given out since is used again", 0 },
 	{ "verbose", 'v', NULL, 0, "say more", 0 },
 	{ 0 },
 };
@@ -88,6 +91,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		config->lifetime = config_lifetime(arg);
 		if (!config->lifetime)
 			usage_error(state, "--lifetime takes 1 to %d seconds", LIFETIME_MAX);
+		return 0;
+	case OPT_RESTORED:
+		config->restored = true;
 		return 0;
 	case 'v':
 		config->verbose = true;

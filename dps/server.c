@@ -281,6 +281,20 @@ static int read_own_name(struct server *server, struct json_error *err)
 	return 0;
 }
 
+/* Before anybody is served: what is given out from now on is above all that ever was. */
+static int restored(struct server *server, struct json_error *err)
+{
+	struct commit_context ctx = { .m = &server->api.model,
+				      .store = server->api.store,
+				      .now = time(NULL),
+				      .lifetime = server->api.lifetime };
+	int rc = commit_restored(&ctx, err);
+
+	if (!rc)
+		log_info("a restored backup: all revisions have been raised above those given out since");
+	return rc;
+}
+
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
 {
 	struct timespec now;
@@ -295,6 +309,7 @@ static int server_open(struct server *server, const struct config *config, struc
 	rc = rc ? rc : open_key(server, config, err);
 	rc = rc ? rc : store_open(config->data, &server->api.store, err);
 	rc = rc ? rc : persist_load(&server->api.model, server->api.store, err);
+	rc = rc || !config->restored ? rc : restored(server, err);
 	if (rc)
 		return rc;
 	server->api.base = event_base_new();
