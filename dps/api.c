@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "dps/access.h"
+#include "dps/guard.h"
 #include "dps/hierarchy.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -305,6 +306,7 @@ void api_handle(struct evhttp_request *req, void *arg)
 	int n;
 
 	call.api->requests++;
+	guard_whole(call.api->guard, req);
 	access_identity(req, &call.who);
 	if (is_ambiguous(req)) {
 		refuse_ambiguous(&call);
