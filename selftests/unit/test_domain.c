@@ -104,7 +104,8 @@ Test(domain, ids_are_unique_over_all_domains)
 	cr_assert_eq(delegate(257, 300), 0);
 	cr_assert_eq(delegate(302, 511), 0);
 	make_endpoints(330);
-	cr_assert_eq(world_endpoint(&w, "blue/e329")->o.id, 301 * 256 + 73, "those that are there keep theirs");
+	cr_assert_eq(world_endpoint(&w, "blue/e329")->o.id, 301 * 256 + 73,
+		     "those that are there keep theirs");
 }
 
 Test(domain, all_VNIDs_used)
