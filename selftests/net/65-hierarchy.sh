@@ -6,6 +6,9 @@
 #                         /               \
 #        ns1.acme :6092 (256-511)    ns1.globex :6093 (600-699)     authorities
 #
+#             |
+#        ns1.eng :6098 (acme/eng, 300-309)
+#
 #        ns1.site :6083, a local server: all that the agents know     all on s, 192.0.2.9
 #              |                 |
 #        h1: a1 (acme:blue)    h2: a2 (acme:blue), g1 (globex:green)
@@ -16,11 +19,11 @@ URL=https://$DPS_ADDR
 
 pki() { "$BUILD/dovectl" pki "$@" --dir "$PKI" >/dev/null || fail "pki $*"; }
 pki root
-for n in r1:. r2:. ns1.acme:acme ns1.globex:globex ns2.globex:globex ns9.globex:globex ns1.site:site; do
+for n in r1:. r2:. ns1.acme:acme ns1.globex:globex ns2.globex:globex ns9.globex:globex ns1.eng:acme/eng ns1.site:site; do
 	pki server "${n%%:*}" --domain "${n#*:}" --address $DPS_ADDR
 done
 for n in h1 h2; do pki host $n; done
-for n in . acme globex site; do pki admin $n; done
+for n in . acme acme/eng globex site; do pki admin $n; done
 PUB=$("$BUILD/dovectl" pki key root --dir "$PKI" | tail -n 1)
 
 ROOT=$(jq -nc --arg key "$PUB" --arg a $DPS_ADDR '{keys: [$key], servers: [{name: "r1", addresses: ["\($a):6091"]},
@@ -132,6 +135,45 @@ as acme 6092 apply -f "$W/stay.json" >/dev/null
 check "R20: the source's authority shuts" until_ok 10 shut
 as acme 6092 delete policy blue/stay >/dev/null
 check "R20: ... and opens again" until_ok 15 web 8080
+
+at_least() { # REVISION of green: what is said of a1's way to g1
+	on s curl -s --cacert "$PKI/ca.pem" --cert "$PKI/admin-site.pem" --key "$PKI/admin-site.key" "$URL:6083/v1/resolve" \
+		-d "{\"keys\":[{\"vnid\":256,\"source\":65536,\"to\":\"10.2.0.11\",\"least\":{\"vnid\":600,\"revision\":$1}}]}" |
+		jq -r '.answers[0] | .failed // .sequence'
+}
+now=$(as globex 6093 status --json | jq .revisions.green)
+check "R24: who knows of a revision is not answered from before it" test "$(at_least "$now")" = "$now"
+check "R24: ... nor by a guess, where there is none yet" test "$(at_least $((now + 1000)))" = BEHIND
+
+say "-- deeper"
+deeper() { as acme 6092 delegate "$@" -f "$W/r1.json" --dir "$PKI"; }
+check "R21: acme delegates further" deeper acme/eng --range 300-309 --server ns1.eng=$DPS_ADDR:6098
+check "R21: and not what it has not" refuses deeper acme/ops --range 500-600 --server ns1.ops=$DPS_ADDR:6099
+check "R21: nor what has a network in it" refuses deeper acme/ops --range 256-260 --server ns1.ops=$DPS_ADDR:6099
+check "R21: nor does acme's administrator where it is not acme's" refuses deeper globex/x --range 305-306 --server ns1.x=$DPS_ADDR:6099
+config ns1.eng 6098 "$(jq -c '{authorities}' "$PKI/acme-eng.json")"
+start ns1.eng
+until_ok 10 healthy 6098 || { cat "$W/ns1.eng.log"; fail "ns1.eng does not start"; }
+jq -n '[{kind: "network", name: "lab", subnets: ["10.7.0.0/24"]}, {kind: "endpoint", network: "lab", name: "e1", mac: "02:00:00:00:07:01", addresses: ["10.7.0.1"]},
+  {kind: "endpoint", network: "lab", name: "e2", mac: "02:00:00:00:07:02", addresses: ["10.7.0.2"]}]' | sed 's/10.7.0.1"/10.7.0.11"/' >"$W/eng.json"
+check "R25: its own administrator applies" as acme-eng 6098 apply -f "$W/eng.json"
+check "R25: its parent's does not" refuses as acme 6098 apply -f "$W/eng.json"
+config c2 6087 '{"local": true, "tls-cert": "'"$PKI"'/server-ns1.site.pem", "tls-key": "'"$PKI"'/server-ns1.site.key"}'
+start c2
+until_ok 10 healthy 6087 || fail "c2 does not start"
+check "R22: a cold local server finds it" as site 6087 resolve --network acme/eng:lab --from e1 --to e2
+check "R22: ... by two referrals" test "$(metric site 6087 resolver_referrals_total)" = 2
+upstream=$(metric site 6087 resolver_upstream_total)
+check "R24: and once more" as site 6087 resolve --network acme/eng:lab --from e1 --to e2
+check "R24: ... asks nobody" test "$(metric site 6087 resolver_upstream_total)" = "$upstream"
+ASKING=()
+for i in $(seq 20); do
+	as site 6087 resolve --network acme/eng:lab --from e2 --to e1 --proto tcp --port 7 >"$W/q$i" &
+	ASKING+=($!)
+done
+wait "${ASKING[@]}"
+check "R22: twenty at once are told the same" test "$(cat "$W"/q? "$W"/q?? | grep -c '"verdict":.*"allow"')" = 20
+check "R22: by one question upstream" test "$(($(metric site 6087 resolver_upstream_total) - upstream))" -le 2
 
 say "-- a delegation moves to another server, under traffic"
 config ns2.globex 6096 "$(jq -c '{authorities, relays}' "$W/ns1.globex.json")"

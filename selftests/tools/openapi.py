@@ -88,7 +88,7 @@ def faults(value, schema, at="body"):
 def routes():
     names = {"GET": "get", "PUT": "put", "POST": "post", "DELETE": "delete"}
     table = source[source.index("} routes[] = {"):]
-    for method, path in re.findall(r'\{ EVHTTP_REQ_(\w+), "([^"]+)"', table[:table.index("};")]):
+    for method, path in re.findall(r'\{ EVHTTP_REQ_(\w+), \w+, "([^"]+)"', table[:table.index("};")]):
         yield names[method], "/" + path.replace("**", "*")
 
 
@@ -173,7 +173,10 @@ call("post", "/v1/resolve", "/v1/resolve", {"host": "h1", "keys": [
     {"source": source_id, "to": "10.1.0.12"}, {"source": source_id, "to": "10.1.0.12", "proto": 6, "from_port": 1, "to_port": 443},
     {"source": source_id, "to": "10.9.9.9"}, {"source": source_id, "to": "10.1.0.99"}, {"source": source_id, "to": "10.1.0.1"},
     {"source": 4711, "to": "10.1.0.1"}, {"network": "blue", "from": "vm1", "to_endpoint": "vm2"},
-    {"vnid": got["vnid"], "source": source_id, "to": "10.2.0.5"}]}, 200)
+    {"vnid": got["vnid"], "source": source_id, "to": "10.2.0.5"},
+    {"source": source_id, "to": "10.1.0.12", "least": {"vnid": got["vnid"], "revision": 1}}]}, 200)
+call("post", "/v1/resolve", "/v1/resolve", {"keys": [
+    {"source": source_id, "to": "10.1.0.12", "least": {"vnid": got["vnid"], "revision": 4711}}]}, 503)
 call("post", "/v1/resolve", "/v1/resolve", {"keys": []}, 400)
 call("post", "/v1/resolve", "/v1/resolve", b"{", 400)
 call("post", "/v1/check", "/v1/check", {"vnid": got["vnid"], "policy": 1, "sequence": 1, "source": source_id, "to": "10.1.0.12"}, 200)

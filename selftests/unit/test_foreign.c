@@ -166,6 +166,34 @@ Test(foreign, overlapping_networks_cannot_be_joined)
 		-EEXIST, "to.network");
 }
 
+/* R15: the destination's authority about a packet whose sender it does not know. */
+Test(foreign, a_packet_from_there_is_checked_by_its_policy)
+{
+	struct question q = { .source = 4711, .by_address = true, .packet = flow_all };
+	struct check check = { .vnid = world_network(&globex, "green")->o.id,
+			       .policy = world_policy(&globex, "green/in")->o.id,
+			       .sequence = world_network(&globex, "green")->revision };
+
+	q.packet.proto = 6;
+	q.packet.to_port[0] = q.packet.to_port[1] = 443;
+	cr_assert_eq(ip_parse("10.2.0.11", &q.address), 0);
+	resolve_check(&globex.m, &q, &check);
+	cr_assert(check.current);
+	q.packet.to_port[0] = q.packet.to_port[1] = 80;
+	resolve_check(&globex.m, &q, &check);
+	cr_assert(!check.current, "the policy does not let that in");
+	q.packet.to_port[0] = q.packet.to_port[1] = 443;
+	check.policy = world_network(&globex, "green")->fallback->o.id;
+	resolve_check(&globex.m, &q, &check);
+	cr_assert(!check.current, "the default lets nothing in");
+	apply(&globex,
+	      "[{'kind':'policy','network':'green','name':'shut','priority':99,'from':{'network':'blue'},"
+	      "'to':{'endpoints':['db']},'action':'deny'}]");
+	check.policy = world_policy(&globex, "green/in")->o.id;
+	resolve_check(&globex.m, &q, &check);
+	cr_assert(!check.current, "it decides no more");
+}
+
 Test(foreign, hosts_that_may_claim)
 {
 	apply(&acme, "[{'kind':'host','name':'h1','addresses':['192.0.2.1']},"
