@@ -117,4 +117,46 @@ check "issue 5.5: then others are served again" until_ok 5 ok
 check "issue 5.5: no connection is left" until_ok 5 sh -c "$(declare -f on metric); P=$P; [ \$(metric connections) -le 2 ]"
 fast() { on s sh -c 'i=0; while [ $i -lt 400 ]; do curl -sf -o /dev/null http://127.0.0.1:7183/healthz || exit 1; i=$((i + 1)); done'; }
 check "issue 5.5: 400 requests one after another, each with a connection of its own, are all served" fast
+
+say "-- a watcher that never reads"
+cat >"$W/watch.py" <<'END'
+# One watch is not read, one is; an endpoint of 4,000 addresses changes until the first is dropped.
+import http.client, json, socket, sys, threading, time
+PORT = 7183
+def call(method, path, body):
+    c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10)
+    c.request(method, path, json.dumps(body)); r = c.getresponse(); text = r.read()
+    if r.status != 200: sys.exit(f"{path}: {r.status} {text[:200]}")
+    return json.loads(text)
+def endpoint(i):
+    return [{"kind": "endpoint", "network": "blue", "name": "big", "mac": "02:00:00:00:01:01", "groups": [f"g{i % 2}"],
+             "addresses": [f"10.{n >> 8 & 15}.{n & 255}.7" for n in range(4000)]}]
+call("POST", "/v1/apply", [{"kind": "network", "name": "blue", "subnets": ["10.0.0.0/8"]}] + endpoint(0))
+call("PUT", "/v1/hosts/h1", {"addresses": ["192.0.2.1"]})
+call("PUT", "/v1/endpoints/blue/big/place", {"host": "h1"})
+def watch():
+    s = socket.socket(); s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    s.connect(("127.0.0.1", PORT)); s.sendall(b"GET /v1/watch?host=h1 HTTP/1.1\r\nHost: x\r\n\r\n"); return s
+mute, heard = watch(), [0]
+reader = watch()
+def read():
+    while True:
+        n = len(reader.recv(1 << 20))
+        if not n: return
+        heard[0] += n
+threading.Thread(target=read, daemon=True).start()
+def watchers():
+    c = http.client.HTTPConnection("127.0.0.1", PORT, timeout=10); c.request("GET", "/v1/status")
+    return json.loads(c.getresponse().read())["watchers"]
+time.sleep(0.5); print("before", watchers())
+for i in range(1, 600):
+    call("POST", "/v1/apply", endpoint(i))
+    if i % 50 == 0 and watchers() < 2: break
+time.sleep(1.5); print("after", watchers(), "heard", heard[0] >> 20)
+END
+WATCH=$(on s python3 "$W/watch.py" 2>&1)
+check "issue 5.5: one watcher reads, one does not" grep -q 'before 2' <<<"$WATCH"
+check "issue 5.5: who does not is dropped, who does stays: $(tail -n 1 <<<"$WATCH") MB" grep -q 'after 1 heard' <<<"$WATCH"
+check "issue 5.5: the log says so" grep -q 'does not keep up' "$W/plain.log"
+check "issue 5.5: memory is bounded: $(awk '/VmHWM/ { print $2 }' /proc/${PID[plain]}/status) kB at most" test "$(awk '/VmHWM/ { print $2 }' /proc/${PID[plain]}/status)" -lt 200000
 finish
