@@ -105,6 +105,7 @@ on g1 ip route add default via 10.2.0.1
 ping_ok() { on "$1" ping -c 1 -W 3 -q "$2"; }
 watches() { [ "$(da h2 status --json | jq -c '[.networks[].name] | sort')" = '["acme:blue","globex:green"]' ]; }
 check "R22: a packet of a1's to a2 resolves through root and authority" ping_ok a1 10.1.0.12
+check "R22: a host watches all domains where it has claimed something" until_ok 5 watches
 check "R22: ... by referrals" test "$(metric site 6083 resolver_referrals_total)" -ge 1
 before=$(metric site 6083 resolver_upstream_total)
 questions() { da h1 stats --json | jq .questions; }
@@ -144,6 +145,15 @@ at_least() { # REVISION of green: what is said of a1's way to g1
 now=$(as globex 6093 status --json | jq .revisions.green)
 check "R24: who knows of a revision is not answered from before it" test "$(at_least "$now")" = "$now"
 check "R24: ... nor by a guess, where there is none yet" test "$(at_least $((now + 1000)))" = BEHIND
+
+say "-- the local server restarts"
+stop ns1.site
+check "R26: known flows need no local server" web 8080
+start ns1.site
+until_ok 10 healthy 6083 || fail "ns1.site does not start again"
+check "R26: hosts renew their claims through it, and watch as before" until_ok 20 watches
+da h1 flush >/dev/null
+check "R26: and it finds out anew what it has forgotten" until_ok 10 web 8080
 
 say "-- deeper"
 deeper() { as acme 6092 delegate "$@" -f "$W/r1.json" --dir "$PKI"; }
