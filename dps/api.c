@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "dps/access.h"
+#include "dps/guard.h"
 #include "dps/hierarchy.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -18,33 +19,33 @@
 /* "*" in a pattern is one part of the path, "**" one or two joined by '/': a name. */
 static const struct route {
 	enum evhttp_cmd_type method;
+	bool admin; /* for the administrator of the domain only; else the handler looks who it is */
 	const char *pattern;
 	void (*handle)(struct api_call *call);
-	bool admin; /* for the administrator of the domain only; else the handler looks who it is */
 } routes[] = {
-	{ EVHTTP_REQ_POST, "v1/apply", api_apply, true },
-	{ EVHTTP_REQ_GET, "v1/objects/*", api_list_objects, true },
-	{ EVHTTP_REQ_GET, "v1/objects/*/**", api_get_object, true },
-	{ EVHTTP_REQ_PUT, "v1/objects/*/**", api_put_object, true },
-	{ EVHTTP_REQ_DELETE, "v1/objects/*/**", api_delete_object, true },
-	{ EVHTTP_REQ_GET, "v1/delegations", api_list_delegations, false },
-	{ EVHTTP_REQ_GET, "v1/delegations/*", api_get_delegation, false },
-	{ EVHTTP_REQ_PUT, "v1/delegations/*", api_put_delegation, false },
-	{ EVHTTP_REQ_DELETE, "v1/delegations/*", api_delete_delegation, false },
-	{ EVHTTP_REQ_POST, "v1/ask", api_ask, false },
-	{ EVHTTP_REQ_GET, "v1/root", api_get_root, false },
-	{ EVHTTP_REQ_GET, "v1/chain/*", api_get_chain, false },
-	{ EVHTTP_REQ_PUT, "v1/hosts/*", api_put_host, false },
-	{ EVHTTP_REQ_GET, "v1/endpoints/*/*/place", api_get_place, false },
-	{ EVHTTP_REQ_PUT, "v1/endpoints/*/*/place", api_put_place, false },
-	{ EVHTTP_REQ_DELETE, "v1/endpoints/*/*/place", api_delete_place, false },
-	{ EVHTTP_REQ_POST, "v1/resolve", api_resolve, false },
-	{ EVHTTP_REQ_POST, "v1/check", api_check, false },
-	{ EVHTTP_REQ_POST, "v1/members", api_members, false },
-	{ EVHTTP_REQ_GET, "v1/watch", api_watch, false },
-	{ EVHTTP_REQ_GET, "v1/status", api_status, true },
-	{ EVHTTP_REQ_GET, "healthz", api_healthz, false },
-	{ EVHTTP_REQ_GET, "metrics", api_metrics, false },
+	{ EVHTTP_REQ_POST, true, "v1/apply", api_apply },
+	{ EVHTTP_REQ_GET, true, "v1/objects/*", api_list_objects },
+	{ EVHTTP_REQ_GET, true, "v1/objects/*/**", api_get_object },
+	{ EVHTTP_REQ_PUT, true, "v1/objects/*/**", api_put_object },
+	{ EVHTTP_REQ_DELETE, true, "v1/objects/*/**", api_delete_object },
+	{ EVHTTP_REQ_GET, false, "v1/delegations", api_list_delegations },
+	{ EVHTTP_REQ_GET, false, "v1/delegations/*", api_get_delegation },
+	{ EVHTTP_REQ_PUT, false, "v1/delegations/*", api_put_delegation },
+	{ EVHTTP_REQ_DELETE, false, "v1/delegations/*", api_delete_delegation },
+	{ EVHTTP_REQ_POST, false, "v1/ask", api_ask },
+	{ EVHTTP_REQ_GET, false, "v1/root", api_get_root },
+	{ EVHTTP_REQ_GET, false, "v1/chain/*", api_get_chain },
+	{ EVHTTP_REQ_PUT, false, "v1/hosts/*", api_put_host },
+	{ EVHTTP_REQ_GET, false, "v1/endpoints/*/*/place", api_get_place },
+	{ EVHTTP_REQ_PUT, false, "v1/endpoints/*/*/place", api_put_place },
+	{ EVHTTP_REQ_DELETE, false, "v1/endpoints/*/*/place", api_delete_place },
+	{ EVHTTP_REQ_POST, false, "v1/resolve", api_resolve },
+	{ EVHTTP_REQ_POST, false, "v1/check", api_check },
+	{ EVHTTP_REQ_POST, false, "v1/members", api_members },
+	{ EVHTTP_REQ_GET, false, "v1/watch", api_watch },
+	{ EVHTTP_REQ_GET, true, "v1/status", api_status },
+	{ EVHTTP_REQ_GET, false, "healthz", api_healthz },
+	{ EVHTTP_REQ_GET, false, "metrics", api_metrics },
 };
 
 static void send_body(struct api_call *call, int status, const char *type, struct evbuffer *body)
@@ -305,6 +306,7 @@ void api_handle(struct evhttp_request *req, void *arg)
 	int n;
 
 	call.api->requests++;
+	guard_whole(call.api->guard, req);
 	access_identity(req, &call.who);
 	if (is_ambiguous(req)) {
 		refuse_ambiguous(&call);

@@ -30,6 +30,7 @@ struct api {
 	struct model model;
 	struct store *store; /* NULL: nothing is kept */
 	struct event_base *base;
+	struct guard *guard;   /* of the connections; NULL: none */
 	struct hierarchy *h;   /* NULL: the service stands alone */
 	struct domain *domain; /* whose networks these are; NULL: nobody's */
 	unsigned int lifetime;

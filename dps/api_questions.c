@@ -80,11 +80,29 @@ static int read_destination(const cJSON *json, struct question *q, struct json_e
 	return rc;
 }
 
+/* {"vnid": 600, "revision": 43}: the asker knows that the network has been so far. */
+static int read_least(const cJSON *json, struct question *q, struct json_error *err)
+{
+	static const char *const fields[] = { "vnid", "revision", NULL };
+	const cJSON *least = json_get(json, "least");
+	uint64_t vnid = 0;
+	int rc;
+
+	if (!least)
+		return 0;
+	rc = cJSON_IsObject(least)
+		     ? json_only(least, fields, err)
+		     : json_fail(err, "least", "'least' is an object with 'vnid' and 'revision'");
+	rc = rc ? rc : json_uint(least, "vnid", 1, VNID_MAX, &vnid, err);
+	q->least_vnid = vnid;
+	return rc ? rc : json_uint(least, "revision", 0, JSON_INT_MAX, &q->least_revision, err);
+}
+
 int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 {
 	static const char *const fields[] = { "source",	     "network",	    "from",  "to",
 					      "destination", "to_endpoint", "proto", "from_port",
-					      "to_port",     "vnid",	    NULL };
+					      "to_port",     "vnid",	    "least", NULL };
 	uint64_t vnid = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a key is an object");
@@ -94,6 +112,7 @@ int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 	rc = rc ? rc : read_source(json, q, err);
 	rc = rc ? rc : read_destination(json, q, err);
 	q->vnid = vnid;
+	rc = rc ? rc : read_least(json, q, err);
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
 
@@ -165,6 +184,14 @@ static bool is_served(const struct api *api, const struct question *q, const cha
 	return is_at(&api->model, from, host) || (to && is_at(&api->model, to, host));
 }
 
+/* What a model says is all of one time: it is behind with all of a network, or with nothing. */
+static int check_least(const struct api *api, const struct question *q, struct json_error *err)
+{
+	const struct network *net = q->least_vnid ? model_network(&api->model, q->least_vnid) : NULL;
+
+	return net && !model_is_foreign(net) ? check_revision(net->revision, q->least_revision, err) : 0;
+}
+
 int api_answer(struct api *api, const struct question *question, const char *host, uint64_t min_revision,
 	       struct evbuffer *out, struct json_error *err)
 {
@@ -176,6 +203,9 @@ int api_answer(struct api *api, const struct question *question, const char *hos
 	int rc;
 
 	api->questions++;
+	rc = check_least(api, q, err);
+	if (rc)
+		return rc;
 	if (!text)
 		return answer_anew(api, q, min_revision, now, out, err);
 	rc = check_revision(sequence, min_revision, err);

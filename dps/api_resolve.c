@@ -137,6 +137,8 @@ static int make_key(const struct api *api, const struct question *q, struct recu
 				     .destination = q->destination,
 				     .by_address = q->by_address,
 				     .address = q->address,
+				     .least_vnid = q->least_vnid,
+				     .least_revision = q->least_revision,
 				     .packet = { q->packet.proto } };
 	if (q->packet.proto && flow_has_ports(q->packet.proto)) {
 		out->packet.from_port = q->packet.from_port[0];

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "dps/api.h"
+#include "dps/guard.h"
 #include "dps/hierarchy.h"
 #include "lib/version.h"
 
@@ -85,6 +86,18 @@ static void add_counter(struct ptrs *lines, const char *name, const char *help, 
 				    name, help, name, name, (unsigned long long)value));
 }
 
+static void add_connections(struct ptrs *lines, const struct guard *guard)
+{
+	const struct guard_counters *c = guard_counters(guard);
+
+	add_metric(lines, "connections", "gauge", guard_count(guard));
+	add_metric(lines, "connections_accepted_total", "counter", c->accepted);
+	add_metric(lines, "connections_slow_total", "counter", c->slow);
+	add_metric(lines, "connections_idle_total", "counter", c->idle);
+	add_metric(lines, "connections_crowded_total", "counter", c->crowded);
+	add_metric(lines, "connections_large_total", "counter", c->large);
+}
+
 static void add_resolver(struct ptrs *lines, const struct hierarchy *h)
 {
 	const struct resolver *r = &h->node.r;
@@ -118,13 +131,13 @@ static char *join(struct ptrs *lines)
 
 void api_metrics(struct api_call *call)
 {
-	const struct api *api = call->api;
+	const struct api *api = call->api, *base = api->h ? api->h->base : api;
 	struct ptrs lines = { 0 };
 	char *text;
 
 	add_metric(&lines, "uptime_seconds", "gauge", uptime(api));
-	add_metric(&lines, "requests_total", "counter", api->requests);
-	add_metric(&lines, "errors_total", "counter", api->errors);
+	add_metric(&lines, "requests_total", "counter", base->requests);
+	add_metric(&lines, "errors_total", "counter", api->errors + (base != api ? base->errors : 0));
 	add_metric(&lines, "questions_total", "counter", api->questions);
 	add_metric(&lines, "commits_total", "counter", api->model.commits);
 	add_metric(&lines, "watchers", "gauge", api->n_watchers);
@@ -136,6 +149,7 @@ void api_metrics(struct api_call *call)
 	add_metric(&lines, "services", "gauge", count(api, KIND_SERVICE));
 	add_metric(&lines, "prepared_hits_total", "counter", api->prepared.hits);
 	add_metric(&lines, "prepared_misses_total", "counter", api->prepared.misses);
+	add_connections(&lines, api->guard);
 	if (api->h)
 		add_resolver(&lines, api->h);
 	text = join(&lines);

@@ -24,12 +24,13 @@ static int take_string(const cJSON *json, const char *field, char **out, struct 
 
 static int take(const cJSON *json, struct config *config, struct json_error *err)
 {
-	static const char *const fields[] = { "data",	  "listen",	 "tls-cert", "tls-key",
-					      "tls-ca",	  "insecure",	 "lifetime", "verbose",
-					      "sign-key", "name",	 "local",    "root-server",
-					      "root",	  "authorities", "parents",  "primaries",
-					      "relays",	  NULL };
-	uint64_t lifetime = 0;
+	static const char *const fields[] = {
+		"data",	    "listen",	   "tls-cert", "tls-key",   "tls-ca", "insecure",
+		"lifetime", "verbose",	   "sign-key", "name",	    "local",  "root-server",
+		"root",	    "authorities", "parents",  "primaries", "relays", "connections-per-peer",
+		NULL
+	};
+	uint64_t lifetime = 0, per_peer = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "the configuration is a JSON object");
 
@@ -39,6 +40,7 @@ static int take(const cJSON *json, struct config *config, struct json_error *err
 	rc = rc ? rc : take_string(json, "tls-key", &config->tls_key, err);
 	rc = rc ? rc : take_string(json, "tls-ca", &config->tls_ca, err);
 	rc = rc ? rc : take_string(json, "sign-key", &config->sign_key, err);
+	rc = rc ? rc : json_uint_opt(json, "connections-per-peer", 1, 1000000, &per_peer, err);
 	rc = rc ? rc : config_roles(json, config, err);
 	rc = rc ? rc : json_uint_opt(json, "lifetime", 1, LIFETIME_MAX, &lifetime, err);
 	if (!rc && !config->insecure)
@@ -47,6 +49,7 @@ static int take(const cJSON *json, struct config *config, struct json_error *err
 		rc = json_bool_opt(json, "verbose", &config->verbose, err);
 	if (!rc && !config->lifetime)
 		config->lifetime = lifetime;
+	config->per_peer = per_peer;
 	return rc;
 }
 

@@ -34,6 +34,7 @@ struct config {
 	bool insecure, verbose;
 	bool restored; /* the data is a backup */
 	unsigned int lifetime; /* seconds; 0: not said */
+	unsigned int per_peer; /* connections from one address; 0: GUARD_PER_PEER */
 	char *sign_key;	       /* of a service that stands alone */
 
 	char *name; /* of this server, as in delegations, certificates and paths */

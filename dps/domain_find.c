@@ -124,33 +124,42 @@ uint64_t domain_version(void *arg)
 
 /* ---- ids ---- */
 
-/* The VNID whose ids endpoints were given last: all before it are used, or were passed over. */
-static uint32_t last_block(const struct domain *d)
+static bool is_in(uint32_t vnid, struct vnid_range r)
 {
-	return d->api->model.last_id[KIND_ENDPOINT] / IDS_PER_VNID;
+	return vnid >= r.first && vnid <= r.last;
+}
+
+/* The VNID, of the range, whose ids endpoints have; 0: none. */
+static uint32_t used_by(const struct object *list, struct vnid_range r)
+{
+	for (const struct object *obj = list; obj; obj = obj->hh.next)
+		if (is_in(obj->id / IDS_PER_VNID, r))
+			return obj->id / IDS_PER_VNID;
+	return 0;
 }
 
 uint32_t domain_used(void *arg, struct vnid_range r)
 {
 	const struct domain *d = arg;
-	const struct object *net;
+	const struct model *m = &d->api->model;
+	uint32_t vnid;
 
 	if (d == d->h->writer)
 		return 0;
-	for (net = d->api->model.by_key[KIND_NETWORK]; net; net = net->hh.next)
-		if (net->id >= r.first && net->id <= r.last && !model_is_foreign((const struct network *)net))
+	for (const struct object *net = m->by_key[KIND_NETWORK]; net; net = net->hh.next)
+		if (is_in(net->id, r) && !model_is_foreign((const struct network *)net))
 			return net->id;
-	return r.first <= last_block(d) && ranges_has(&d->authority.ranges, r.first) ? r.first : 0;
+	vnid = used_by(m->by_key[KIND_ENDPOINT], r);
+	return vnid ? vnid : used_by(m->by_key[KIND_EXTERNAL], r);
 }
 
+/* The next of this VNID's ids, if that is still ours to give; else the first of the next VNID's. */
 static uint32_t next_endpoint(const struct domain *d, uint32_t last)
 {
 	uint32_t next = last + 1, vnid = next / IDS_PER_VNID;
+	uint32_t ours = authority_next_vnid(&d->authority, vnid ? vnid - 1 : 0, time(NULL));
 
-	if (last && next % IDS_PER_VNID)
-		return next;
-	vnid = authority_next_vnid(&d->authority, vnid ? vnid - 1 : 0, time(NULL));
-	return vnid * IDS_PER_VNID;
+	return ours == vnid && vnid ? next : ours * IDS_PER_VNID;
 }
 
 uint32_t domain_next_id(void *arg, enum kind kind, uint32_t last)

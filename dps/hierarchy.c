@@ -294,6 +294,7 @@ static int open_api(struct domain *d, const struct config *config, struct json_e
 	api->base = d->h->base->base;
 	api->lifetime = config->lifetime;
 	api->started = d->h->base->started;
+	api->guard = d->h->base->guard;
 	strcpy(api->admin, d->authority.domain);
 	api->signer = (struct signer){ .key = d->key, .zone = d->authority.domain };
 	model_init(&api->model);

@@ -247,6 +247,13 @@ static bool is_refused(const cJSON *answer)
 	       !json_get(answer, "rules");
 }
 
+/* The revision that an answer of this network must have. */
+static uint64_t least_of(const struct recurse *r, uint32_t vnid, uint64_t otherwise)
+{
+	return vnid == r->key.least_vnid && r->key.least_revision > otherwise ? r->key.least_revision
+									      : otherwise;
+}
+
 static void take_policy(struct recurse *r, const struct query_result *result, cJSON *body)
 {
 	cJSON *answer = cJSON_DetachItemFromObject(body, "answer");
@@ -259,7 +266,7 @@ static void take_policy(struct recurse *r, const struct query_result *result, cJ
 		r->first = answer;
 		r->ask.from_vnid = r->ask.vnid;
 		r->ask.vnid = (uint32_t)beyond->valuedouble;
-		r->ask.min_revision = 0; /* that is of the source's network */
+		r->ask.min_revision = least_of(r, r->ask.vnid, 0);
 		r->step = STEP_SECOND;
 		ask_next(r);
 		return;
@@ -353,7 +360,7 @@ static void ask_policy(struct recurse *r)
 			       .vnid = key->vnid,
 			       .source = key->source,
 			       .packet = key->packet,
-			       .min_revision = key->min_revision };
+			       .min_revision = least_of(r, key->vnid, key->min_revision) };
 	r->ask.to.id = key->by_address ? 0 : key->destination;
 	r->ask.to.address = key->address;
 }

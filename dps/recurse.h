@@ -19,7 +19,9 @@ struct recurse_key {
 	bool by_address;
 	struct ip_addr address;
 	struct packet_fields packet;
-	uint64_t min_revision;
+	uint64_t min_revision; /* of the source's network */
+	uint32_t least_vnid;   /* of this network, whichever side's, an answer is at least of that revision */
+	uint64_t least_revision;
 };
 
 struct recurse;

@@ -167,6 +167,29 @@ static uint64_t max_of(uint64_t a, uint64_t b)
 	return a > b ? a : b;
 }
 
+/*
+ * A source that is not ours is another authority's: which of its networks the
+ * packet does not say. That it came under the policy is enough, if this still
+ * lets one of them in.
+ */
+static void resolve_checked(struct model *m, const struct question *question, const struct network *net,
+			    struct check *check)
+{
+	struct question q = *question;
+
+	resolve(m, &q, &check->answer);
+	for (size_t i = 0; net && !model_party(m, q.source) && i < net->n_joints; i++) {
+		const struct network *from = net->joints[i].other;
+
+		if (!model_is_foreign(from))
+			continue;
+		q.from_vnid = from->o.id;
+		resolve(m, &q, &check->answer);
+		if (check->answer.outcome.policy && check->answer.outcome.policy->o.id == check->policy)
+			return;
+	}
+}
+
 void resolve_check(struct model *m, const struct question *q, struct check *check)
 {
 	const struct network *net = model_network(m, check->vnid);
@@ -174,7 +197,7 @@ void resolve_check(struct model *m, const struct question *q, struct check *chec
 	const struct policy *p = model_policy(m, check->policy);
 	uint64_t least;
 
-	resolve(m, q, &check->answer);
+	resolve_checked(m, q, net, check);
 	check->revision = net ? net->revision : 0;
 	check->found = p && p->o.net == net ? p : NULL;
 	check->current = false;

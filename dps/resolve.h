@@ -24,6 +24,8 @@ struct question {
 	uint32_t destination; /* 0: by name */
 	const char *to;	      /* "name" or "network/name" */
 	struct flow_box packet;
+	uint32_t least_vnid; /* of this network an answer must be at least of that revision; 0: unsaid */
+	uint64_t least_revision;
 };
 
 struct answer {

@@ -19,6 +19,7 @@
 
 #include "dps/access.h"
 #include "dps/api.h"
+#include "dps/guard.h"
 #include "dps/hierarchy.h"
 #include "dps/persist.h"
 #include "dps/relay.h"
@@ -165,10 +166,19 @@ static int open_tls(struct server *server, const struct config *config, struct j
 	return tls_load(server->tls, config, err);
 }
 
-static struct bufferevent *accept_tls(struct event_base *base, void *arg)
+/* evhttp wants a connection for a socket that it has accepted. */
+static struct bufferevent *accept_one(struct event_base *base, void *arg)
 {
-	return bufferevent_openssl_socket_new(base, -1, SSL_new(arg), BUFFEREVENT_SSL_ACCEPTING,
-					      BEV_OPT_CLOSE_ON_FREE);
+	struct server *server = arg;
+	struct bufferevent *bev;
+
+	if (server->tls)
+		bev = bufferevent_openssl_socket_new(base, -1, SSL_new(server->tls),
+						     BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	else
+		bev = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	guard_add(server->api.guard, bev);
+	return bev;
 }
 
 /* The loop */
@@ -244,8 +254,7 @@ static int open_http(struct server *server, const struct config *config, struct 
 	evhttp_set_allowed_methods(server->http,
 				   EVHTTP_REQ_GET | EVHTTP_REQ_PUT | EVHTTP_REQ_POST | EVHTTP_REQ_DELETE);
 	evhttp_set_gencb(server->http, api_handle, &server->api);
-	if (server->tls)
-		evhttp_set_bevcb(server->http, accept_tls, server->tls);
+	evhttp_set_bevcb(server->http, accept_one, server);
 	if (!evhttp_accept_socket_with_handle(server->http, fd)) {
 		close(fd);
 		return json_fail(err, NULL, "cannot accept on %s", config->listen);
@@ -315,6 +324,7 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.base = event_base_new();
 	if (!server->api.base || open_events(server))
 		return json_fail(err, NULL, "cannot make the event loop");
+	server->api.guard = guard_open(server->api.base, config->per_peer);
 	rc = config->root ? hierarchy_open(&server->api, config, &server->h, err) : 0;
 	return rc ? rc : open_http(server, config, err);
 }
@@ -336,6 +346,7 @@ static void server_close(struct server *server)
 	}
 	if (server->http)
 		evhttp_free(server->http);
+	guard_close(server->api.guard);
 	hierarchy_close(server->h);
 	free_event(server->term);
 	free_event(server->intr);

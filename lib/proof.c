@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "lib/proof.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+struct proven {
+	struct delegation d;
+	struct sign_public signer; /* the parent's key that signed it */
+	UT_hash_handle hh;	   /* by domain */
+};
+
+struct proofs {
+	struct delegation root;
+	struct proven *zones;
+};
+
+struct proofs *proof_open(const struct sign_public *keys, size_t n)
+{
+	struct proofs *t = calloc(1, sizeof(*t));
+
+	if (!t)
+		return NULL;
+	t->root.n_keys = n < ZONE_KEYS_MAX ? n : ZONE_KEYS_MAX;
+	memcpy(t->root.keys, keys, t->root.n_keys * sizeof(*keys));
+	ranges_add(&t->root.ranges, 1, VNID_LAST);
+	return t;
+}
+
+void proof_close(struct proofs *t)
+{
+	struct proven *zone, *next;
+
+	if (!t)
+		return;
+	HASH_ITER (hh, t->zones, zone, next) {
+		HASH_DEL(t->zones, zone);
+		free(zone);
+	}
+	free(t);
+}
+
+static struct proven *find(const struct proofs *t, const char *domain)
+{
+	struct proven *zone;
+
+	HASH_FIND_STR(t->zones, domain, zone);
+	return zone;
+}
+
+/* The delegation of a zone that is believed now; NULL: it isn't. Its parents are at most DOMAIN_DEPTH_MAX. */
+static const struct delegation *believed(const struct proofs *t, const char *domain, int64_t now)
+{
+	const struct proven *zone = *domain ? find(t, domain) : NULL;
+	const struct delegation *above;
+	char parent[DOMAIN_ROOM];
+	uint32_t vnid;
+
+	if (!*domain)
+		return &t->root;
+	if (!zone || delegation_times(zone->d.issued, zone->d.expires, now))
+		return NULL;
+	domain_parent(domain, parent);
+	above = believed(t, parent, now);
+	if (!above || !delegation_has_key(above, &zone->signer) ||
+	    ranges_exceed(&zone->d.ranges, &above->ranges, &vnid))
+		return NULL;
+	return &zone->d;
+}
+
+static void drop_ended(struct proofs *t, int64_t now)
+{
+	struct proven *zone, *next;
+
+	HASH_ITER (hh, t->zones, zone, next)
+		if (zone->d.expires <= now) {
+			HASH_DEL(t->zones, zone);
+			free(zone);
+		}
+}
+
+static int keep(struct proofs *t, const struct delegation *d, const struct sign_public *signer, int64_t now)
+{
+	struct proven *zone = find(t, d->domain);
+
+	if (zone && !delegation_newer(d, &zone->d))
+		return 0;
+	if (!zone) {
+		if (HASH_COUNT(t->zones) >= PROOF_ZONES_MAX)
+			drop_ended(t, now);
+		zone = HASH_COUNT(t->zones) < PROOF_ZONES_MAX ? calloc(1, sizeof(*zone)) : NULL;
+		if (!zone)
+			return -ENOSPC;
+		strcpy(zone->d.domain, d->domain);
+		HASH_ADD_STR(t->zones, d.domain, zone);
+	}
+	zone->d = *d;
+	zone->signer = *signer;
+	return 0;
+}
+
+static int learn_one(struct proofs *t, const char *above, const struct signed_doc *doc, int64_t now,
+		     struct delegation *d)
+{
+	const struct delegation *parent = believed(t, above, now);
+	const struct sign_public *signer;
+	struct json_error err = { 0 };
+	uint32_t vnid;
+	int rc;
+
+	if (!parent || delegation_parse(doc->body, doc->len, d, &err) || !domain_is_child(d->domain, above))
+		return -EINVAL;
+	signer = signed_by(doc, SIGNED_DELEGATION, parent->keys, parent->n_keys);
+	if (!signer)
+		return -EKEYREJECTED;
+	rc = delegation_times(d->issued, d->expires, now);
+	if (rc)
+		return rc;
+	if (ranges_exceed(&d->ranges, &parent->ranges, &vnid))
+		return -ERANGE;
+	return keep(t, d, signer, now);
+}
+
+int proof_learn(struct proofs *t, const struct signed_doc *chain, size_t n, int64_t now)
+{
+	char above[DOMAIN_ROOM] = "";
+	struct delegation d;
+	int rc = 0;
+
+	for (size_t i = 0; !rc && i < n; i++) {
+		rc = learn_one(t, above, &chain[i], now, &d);
+		if (!rc)
+			strcpy(above, d.domain);
+	}
+	return rc;
+}
+
+/* Has a child of the zone, or one below, been given it? Who delegated it away has no say in it. */
+static bool is_delegated(const struct proofs *t, const char *domain, uint32_t vnid, int64_t now)
+{
+	for (const struct proven *zone = t->zones; zone; zone = zone->hh.next)
+		if (strcmp(zone->d.domain, domain) != 0 && domain_within(zone->d.domain, domain) &&
+		    ranges_has(&zone->d.ranges, vnid) && believed(t, zone->d.domain, now))
+			return true;
+	return false;
+}
+
+int proof_translation(const struct proofs *t, const struct translation_doc *doc, int64_t now,
+		      struct translation *out)
+{
+	const struct delegation *zone;
+	char domain[DOMAIN_ROOM];
+	int rc;
+
+	if (translation_decode(doc->body, doc->len, out))
+		return -EINVAL;
+	strcpy(domain, out->zone);
+	zone = believed(t, domain, now);
+	if (!zone)
+		return -ENOKEY;
+	rc = translation_open(doc, zone->keys, zone->n_keys, now, out);
+	if (rc)
+		return rc == -EKEYREJECTED && *domain ? -ENOKEY : rc; /* its keys may be others by now */
+	if (!ranges_has(&zone->ranges, out->vnid) || is_delegated(t, domain, out->vnid, now))
+		return -ERANGE;
+	return 0;
+}

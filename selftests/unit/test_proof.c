@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a host believes with the root's keys alone. */
+#include <criterion/criterion.h>
+#include <errno.h>
+#include <string.h>
+
+#include "lib/proof.h"
+
+#define NOW 1700000000
+
+static struct sign_key *root, *acme, *eng, *other;
+static struct proofs *proofs;
+static uint64_t serial;
+
+static void setup(void)
+{
+	struct sign_key **keys[] = { &root, &acme, &eng, &other };
+
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(sign_key_make(keys[i], NULL), 0);
+	proofs = proof_open(sign_key_public(root), 1);
+	serial = 1;
+}
+
+static void teardown(void)
+{
+	proof_close(proofs);
+	sign_key_free(root);
+	sign_key_free(acme);
+	sign_key_free(eng);
+	sign_key_free(other);
+}
+
+TestSuite(proof, .init = setup, .fini = teardown);
+
+static struct signed_doc delegate(const char *domain, uint32_t first, uint32_t last,
+				  const struct sign_key *key, const struct sign_key *by, int64_t life)
+{
+	struct delegation d = {
+		.serial = serial++, .issued = NOW, .expires = NOW + life, .n_servers = 1, .n_keys = 1
+	};
+	struct signed_doc doc;
+
+	strcpy(d.domain, domain);
+	cr_assert_eq(ranges_add(&d.ranges, first, last), 0);
+	strcpy(d.servers[0].name, "ns1");
+	d.servers[0].n_addresses = 1;
+	cr_assert_eq(server_address_parse("192.0.2.1:1", &d.servers[0].addresses[0]), 0);
+	d.keys[0] = *sign_key_public(key);
+	cr_assert_eq(delegation_sign(&d, by, &doc), 0);
+	return doc;
+}
+
+static int learn(struct signed_doc a, struct signed_doc b, int64_t now)
+{
+	struct signed_doc chain[2] = { a, b };
+	int rc = proof_learn(proofs, chain, b.body ? 2 : 1, now);
+
+	signed_free(&chain[0]);
+	signed_free(&chain[1]);
+	return rc;
+}
+
+static const struct signed_doc nothing;
+
+static int believe(const char *zone, uint32_t vnid, const struct sign_key *by, int64_t now)
+{
+	struct translation t = { .vnid = vnid,
+				 .from_vnid = vnid,
+				 .source = 5,
+				 .issued = NOW,
+				 .expires = NOW + 10000,
+				 .outcome.dscp = -1 },
+			   out;
+	struct translation_doc doc;
+	int rc;
+
+	strcpy(t.zone, zone);
+	cr_assert_eq(translation_sign(&t, by, &doc), 0);
+	rc = proof_translation(proofs, &doc, now, &out);
+	if (rc == -ENOKEY)
+		cr_assert_str_eq(out.zone, zone, "it says whose chain is missing");
+	translation_doc_free(&doc);
+	return rc;
+}
+
+Test(proof, by_chain)
+{
+	cr_assert_eq(believe("acme/eng", 300, eng, NOW), -ENOKEY);
+	cr_assert_eq(learn(delegate("acme", 256, 511, acme, root, 3600),
+			   delegate("acme/eng", 300, 399, eng, acme, 3600), NOW),
+		     0);
+	cr_assert_eq(believe("acme/eng", 300, eng, NOW), 0);
+	cr_assert_eq(believe("acme", 256, acme, NOW), 0);
+	cr_assert_eq(believe("", 7, root, NOW), 0, "a service that stands alone");
+}
+
+Test(proof, only_for_its_own)
+{
+	learn(delegate("acme", 256, 511, acme, root, 3600), delegate("acme/eng", 300, 399, eng, acme, 3600),
+	      NOW);
+	cr_assert_eq(believe("acme/eng", 400, eng, NOW), -ERANGE);
+	cr_assert_eq(believe("acme", 300, acme, NOW), -ERANGE, "it has delegated that away");
+	cr_assert_eq(believe("", 300, root, NOW), -ERANGE);
+	cr_assert_eq(believe("acme/eng", 300, acme, NOW), -ENOKEY, "the parent's key is not the child's");
+	cr_assert_eq(believe("acme/eng", 300, other, NOW), -ENOKEY);
+	cr_assert_eq(believe("", 7, other, NOW), -EKEYREJECTED);
+}
+
+Test(proof, bad_chains)
+{
+	cr_assert_eq(learn(delegate("acme", 256, 511, acme, other, 3600), nothing, NOW), -EKEYREJECTED);
+	cr_assert_eq(learn(delegate("acme/eng", 300, 399, eng, root, 3600), nothing, NOW), -EINVAL,
+		     "not the root's child");
+	cr_assert_eq(learn(delegate("acme", 256, 511, acme, root, 3600),
+			   delegate("acme/eng", 500, 600, eng, acme, 3600), NOW),
+		     -ERANGE);
+	cr_assert_eq(believe("acme", 256, acme, NOW), 0, "what held of it is learnt");
+	cr_assert_eq(believe("acme/eng", 500, eng, NOW), -ENOKEY);
+	cr_assert_eq(learn(delegate("globex", 600, 699, other, root, 60), nothing, NOW + 60), -ETIME);
+	cr_assert_eq(learn(delegate("globex", 600, 699, other, root, 600), nothing, NOW - CLOCK_SKEW - 1),
+		     -EAGAIN);
+}
+
+Test(proof, what_ends_above_ends_below)
+{
+	learn(delegate("acme", 256, 511, acme, root, 1000), delegate("acme/eng", 300, 399, eng, acme, 3600),
+	      NOW);
+	cr_assert_eq(believe("acme/eng", 300, eng, NOW + 999), 0);
+	cr_assert_eq(believe("acme/eng", 300, eng, NOW + 1000), -ENOKEY);
+	/* renewed, with another key: what the old one signed is worth nothing */
+	cr_assert_eq(learn(delegate("acme", 256, 511, other, root, 3600), nothing, NOW + 900), 0);
+	cr_assert_eq(believe("acme/eng", 300, eng, NOW + 900), -ENOKEY);
+	cr_assert_eq(believe("acme", 256, other, NOW + 900), 0);
+	cr_assert_eq(believe("acme", 256, acme, NOW + 900), -ENOKEY);
+}
+
+Test(proof, an_old_word_changes_nothing)
+{
+	struct signed_doc old = delegate("acme", 256, 511, other, root, 3600);
+
+	cr_assert_eq(learn(delegate("acme", 256, 300, acme, root, 3600), nothing, NOW), 0);
+	cr_assert_eq(learn(old, nothing, NOW), 0);
+	cr_assert_eq(believe("acme", 256, acme, NOW), 0);
+	cr_assert_eq(believe("acme", 256, other, NOW), -ENOKEY);
+	cr_assert_eq(believe("acme", 400, acme, NOW), -ERANGE);
+}
