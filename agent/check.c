@@ -22,7 +22,7 @@
 
 /* Questions under way, packets that wait for one, and bytes in all. */
 #define QUESTIONS_MAX 256
-#define WAITING_MAX 256
+#define WAITING_MAX 2048
 #define BYTES_MAX (8u << 20)
 
 struct packet {

@@ -116,7 +116,7 @@ static void refresh_own(struct agent *a, const struct dove_event *ev)
 				      .proto = ev->proto,
 				      .exact = 1 };
 
-	miss_refresh(a->miss, &key, ev->wanted);
+	miss_refresh(a->miss, &key, ev->vnid, ev->wanted);
 }
 
 static void act(struct agent *a, const struct dove_event *ev)

@@ -241,7 +241,7 @@ static void stale_take(struct hint *h, const struct dove_event *ev)
 	struct dove_cache_key key = key_of(ev);
 
 	if (concerns_us(h->agent, ev, wanted))
-		miss_refresh(h->agent->miss, &key, wanted);
+		miss_refresh(h->agent->miss, &key, ev->vnid, wanted);
 	else
 		h->counters.useless++;
 }

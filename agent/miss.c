@@ -22,7 +22,7 @@
 #include "watch.h"
 
 /* Bounds of what waits. One pair's first packets are few; a port may have many pairs; the host has some memory. */
-#define QUESTION_PACKETS_MAX 128
+#define QUESTION_PACKETS_MAX 2048
 #define PORT_QUESTIONS_MAX 8192
 #define PORT_BYTES_MAX (4u << 20)
 #define ALL_BYTES_MAX (64u << 20)
@@ -82,6 +82,8 @@ struct question {
 	struct pair pair;
 	enum question_state state;
 	struct dove_cache_key asked; /* the packet that it is asked for */
+	uint32_t least_vnid; /* of this network no answer helps that is older than `least`; 0: any does */
+	uint64_t least;
 	struct packet *waiting;
 	uint32_t n_waiting, tries;
 	uint64_t changed; /* when it came to its state */
@@ -466,6 +468,8 @@ static void question_answered(struct miss *m, struct question *q, const cJSON *a
 		return;
 	}
 	question_forget_left(q);
+	q->least_vnid = 0;
+	q->least = 0;
 	if (q->in.has_host)
 		underlay_need(m->agent->underlay, &q->in.host);
 	if (q->in.t.verdict == DOVE_VERDICT_ALLOW)
@@ -488,11 +492,16 @@ static void on_answers(const struct dps_reply *r, void *arg)
 	struct miss *m = keys->miss;
 	const cJSON *answers = json_get(r->json, "answers");
 	bool good = dps_ok(r) && cJSON_GetArraySize(answers) == keys->n;
+	/* The service knows of no such revision: whoever told us of it may not be believed. */
+	bool unheard_of = !good && keys->n == 1 && keys->at[0]->least_vnid;
 	const cJSON *answer = good ? answers->child : NULL;
 
 	m->requests--;
 	m->settling = true;
-	if (!good) {
+	if (unheard_of) {
+		keys->at[0]->least_vnid = 0;
+		keys->at[0]->least = 0;
+	} else if (!good) {
 		if (!m->counters.failed++ || !m->held_back)
 			log_warn("asking for translations: %s",
 				 r->error[0] ? r->error : "an answer that can't be used");
@@ -501,7 +510,7 @@ static void on_answers(const struct dps_reply *r, void *arg)
 	for (int i = 0; i < keys->n; i++) {
 		if (good)
 			question_answered(m, keys->at[i], answer);
-		else if (keys->at[i]->waiting)
+		else if (keys->at[i]->waiting || unheard_of)
 			question_state(keys->at[i], QUEUED);
 		else
 			question_free(m, keys->at[i]);
@@ -526,6 +535,14 @@ static struct question *next_question(struct miss *m)
 	return NULL;
 }
 
+static void add_least(cJSON *key, const struct question *q)
+{
+	cJSON *least = cJSON_AddObjectToObject(key, "least");
+
+	cJSON_AddNumberToObject(least, "vnid", q->least_vnid);
+	cJSON_AddNumberToObject(least, "revision", q->least);
+}
+
 static void ask_some(struct miss *m)
 {
 	struct request_keys *keys = calloc(1, sizeof(*keys));
@@ -539,11 +556,21 @@ static void ask_some(struct miss *m)
 	cJSON_AddStringToObject(body, "host", m->agent->config.host);
 	list = cJSON_AddArrayToObject(body, "keys");
 	while (keys->n < REQUEST_KEYS_MAX && (q = next_question(m))) {
+		cJSON *key;
+
+		/* By itself: what it is good for is another's word. */
+		if (q->least_vnid && keys->n)
+			break;
+		key = miss_key_json(&q->asked);
 		question_state(q, ASKED);
+		if (q->least_vnid)
+			add_least(key, q);
 		if (!q->waiting)
 			m->counters.refreshed++;
 		keys->at[keys->n++] = q;
-		cJSON_AddItemToArray(list, miss_key_json(&q->asked));
+		cJSON_AddItemToArray(list, key);
+		if (q->least_vnid)
+			break;
 	}
 	m->counters.questions += keys->n;
 	m->counters.requests++;
@@ -686,15 +713,19 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	settle(m);
 }
 
-void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted)
+void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint32_t vnid, uint64_t wanted)
 {
 	struct question *q = question_find(m, key);
 
 	if (!q) {
-		question_new(m, key, 0);
+		q = question_new(m, key, 0);
 	} else if (q->state == ANSWERED && q->in.t.revision < wanted) {
 		q->asked = *key;
 		question_state(q, QUEUED);
+	}
+	if (q && q->state == QUEUED && vnid && wanted > q->least) {
+		q->least_vnid = vnid;
+		q->least = wanted;
 	}
 	ask_queued(m);
 }
@@ -781,7 +812,7 @@ static bool refresh_due(const struct dove_cache_key *key, const struct dove_tran
 	struct scan *scan = arg;
 
 	if (is_due(key, t, scan->now, scan->miss->lifetime) && t->expires > scan->now) {
-		miss_refresh(scan->miss, key, t->revision + 1);
+		miss_refresh(scan->miss, key, 0, t->revision + 1);
 		scan->due++;
 	}
 	return scan->due < REFRESH_AT_ONCE;
@@ -813,7 +844,7 @@ static bool refresh_moved(const struct dove_cache_key *key, const struct dove_tr
 		return true;
 	for (int i = 0; i < search->n; i++)
 		if (ip_equal(&search->addrs[i], &dst))
-			miss_refresh(search->miss, key, search->revision);
+			miss_refresh(search->miss, key, search->vnid, search->revision);
 	return true;
 }
 

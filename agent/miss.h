@@ -36,10 +36,12 @@ void miss_drain(struct miss *m);
 
 /*
  * miss_refresh() - ask anew for a translation that is in use and known to be
- * old. `wanted`: the least revision that helps; one that is newer already, or
- * being asked for, makes this nothing.
+ * old. `wanted`: the least revision that helps, of the network `vnid` (0: not
+ * known which); one that is newer already, or being asked for, makes this
+ * nothing. Who says so need not be believed: a service that knows of no such
+ * revision is asked again without it.
  */
-void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint64_t wanted);
+void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint32_t vnid, uint64_t wanted);
 
 /* miss_moved() - refresh what leads to these addresses of that network and is older than the revision. */
 void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int n, uint64_t revision);

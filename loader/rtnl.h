@@ -17,7 +17,7 @@ struct rtnl_link {
 	int ifindex;
 	int master; /* ifindex of the bridge it is a member of, else 0 */
 	bool up;
-	bool carrier; /* somebody is at the other end */
+	bool carrier;	     /* somebody is at the other end */
 	bool peer_elsewhere; /* its peer (veth) is in another network namespace */
 	uint32_t mtu;
 	struct mac_addr mac;
