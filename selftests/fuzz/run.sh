@@ -63,15 +63,45 @@ decoder() { # NAME
 	fi
 }
 
+# The programs' own tests of mutated packets. While they look at one it lies in found/, and stays there if they fail.
+program() { # NAME SUITE/TEST FAMILIES
+	local log=$OUT/prog-$1.log case failed=0
+	DOVE_FUZZ_SEED=$SEED DOVE_FUZZ_MS=$((share * 1000 / $3)) DOVE_FUZZ_FOUND=$(realpath "$OUT/found") \
+		nice "$BUILD/selftests/prog-tests" --verbose --filter "$2" >"$log" 2>&1 || failed=1
+	if grep -q SKIP: "$log"; then
+		say skip "prog-$1" "$(sed -n 's/^SKIP: //p' "$log" | head -n 1)"
+	elif [ $failed = 0 ] && grep -q 'Tested: [^0]' "$log"; then
+		say ok "prog-$1" "$(sed -n 's/^\([0-9]*\) mutated packets.*/\1/p' "$log" | awk '{ n += $1 } END { print n }') packets in $share s, seed $SEED"
+	else
+		say FAIL "prog-$1" "seed $SEED, log in $log:"
+		grep -aE 'FAIL|mutations|rc/|prog-|assert' "$log" | head -n 8 | sed 's/^/     | /'
+		keep_packets "prog-$1"
+	fi
+	rm -f "$OUT/found/prog-$1-v4" "$OUT/found/prog-$1-v6"
+}
+
+# A struct frame there: how long it is, and its bytes. The corpus has the bytes.
+keep_packets() { # NAME
+	local file
+	for file in "$OUT/found/$1"-v[46]; do
+		[ -e "$file" ] || continue
+		tail -c +5 "$file" | head -c "$(od -An -tu4 -N4 "$file")" >"$OUT/found/${file##*/}-$SEED.corpus"
+		echo "     | the last packet: $OUT/found/${file##*/}-$SEED.corpus"
+	done
+}
+
 patterns=("$@")
 mkdir -p "$OUT/found" "$OUT/corpus"
-decoders=()
+decoders=() programs=()
 for file in selftests/fuzz/*.c; do
 	name=$(basename "$file" .c)
 	case $name in fuzz | libfuzzer) continue ;; esac
 	! wanted "$name" || decoders+=("$name")
 done
-count=${#decoders[@]}
+for name in ingress port door tunnel; do
+	! wanted "prog-$name" || programs+=("$name")
+done
+count=$((${#decoders[@]} + ${#programs[@]}))
 [ $count -gt 0 ] || { echo "no such target"; exit 1; }
 share=$((SECONDS_IN_ALL / count))
 [ $share -gt 0 ] || share=1
@@ -86,5 +116,17 @@ elif build B=$OUT CC=clang WARN=-w SANITIZE='-fsanitize=fuzzer-no-link,address,u
 else
 	for name in "${decoders[@]}"; do say FAIL "$name" "can't be built"; done
 fi
+if [ ${#programs[@]} -gt 0 ] && ! build "$BUILD/selftests/prog-tests"; then
+	for name in "${programs[@]}"; do say FAIL "prog-$name" "can't be built"; done
+	programs=()
+fi
+for name in "${programs[@]}"; do
+	case $name in
+	ingress) program ingress 'mutation_ingress/*' 2 ;;
+	port) program port 'mutation_port/*_sent' 1 ;;
+	door) program door 'mutation_port/*_door' 1 ;;
+	tunnel) program tunnel 'mutation_tunnel/*' 2 ;;
+	esac
+done
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
