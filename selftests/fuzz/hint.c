@@ -13,6 +13,7 @@ FUZZ(hint)
 
 	if (hint_parse(data, size, &m))
 		return;
+	fuzz_check(m.signature.len <= sizeof(m.signature.body), "a body of %zu bytes", m.signature.len);
 	len = hint_write(&m, buf, sizeof(buf));
 	fuzz_check(len, "it can't be written");
 	fuzz_check(!hint_parse(buf, len, &again), "what was written isn't taken");

@@ -65,12 +65,13 @@ decoder() { # NAME
 
 # The programs' own tests of mutated packets. While they look at one it lies in found/, and stays there if they fail.
 program() { # NAME SUITE/TEST FAMILIES
-	local log=$OUT/prog-$1.log case failed=0
+	local log=$OUT/prog-$1.log status
 	DOVE_FUZZ_SEED=$SEED DOVE_FUZZ_MS=$((share * 1000 / $3)) DOVE_FUZZ_FOUND=$(realpath "$OUT/found") \
-		nice "$BUILD/selftests/prog-tests" --verbose --filter "$2" >"$log" 2>&1 || failed=1
+		nice "$BUILD/selftests/prog-tests" --verbose --filter "$2" >"$log" 2>&1
+	status=$?
 	if grep -q SKIP: "$log"; then
 		say skip "prog-$1" "$(sed -n 's/^SKIP: //p' "$log" | head -n 1)"
-	elif [ $failed = 0 ] && grep -q 'Tested: [^0]' "$log"; then
+	elif [ $status = 0 ] && grep -q 'Tested: [^0]' "$log"; then
 		say ok "prog-$1" "$(sed -n 's/^\([0-9]*\) mutated packets.*/\1/p' "$log" | awk '{ n += $1 } END { print n }') packets in $share s, seed $SEED"
 	else
 		say FAIL "prog-$1" "seed $SEED, log in $log:"
