@@ -38,14 +38,20 @@ SRC_ctl    := $(wildcard ctl/*.c)
 SRC_unit   := $(wildcard selftests/unit/*.c)
 SRC_prog   := $(wildcard selftests/prog/*.c)
 SRC_tool   := $(wildcard selftests/tools/*.c)
-SRC_all    := $(foreach d,lib loader agent dps ctl unit prog tool,$(SRC_$(d)))
+SRC_fuzz   := $(wildcard selftests/fuzz/*.c)
+SRC_all    := $(foreach d,lib loader agent dps ctl unit prog tool fuzz,$(SRC_$(d)))
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 OBJ_agent := $(call obj,$(SRC_lib) $(SRC_loader) $(SRC_agent))
 OBJ_dps   := $(call obj,$(SRC_lib) $(SRC_dps))
 OBJ_ctl   := $(call obj,$(SRC_lib) $(SRC_ctl))
 MAINS     := $(foreach d,agent dps ctl,$(B)/$(d)/main.o)
-OBJ_unit  := $(call obj,$(SRC_unit)) $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl)))
+OBJ_user  := $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl)))
+LIBS_user := $(sort $(LIBS_AGENT) $(LIBS_DPS) $(LIBS_CTL))
+# The fuzz targets: a file each, but for what they share and what libFuzzer calls.
+FUZZ_NAMES := $(filter-out fuzz libfuzzer,$(patsubst selftests/fuzz/%.c,%,$(SRC_fuzz)))
+OBJ_fuzz  := $(call obj,$(filter-out %/libfuzzer.c,$(SRC_fuzz)))
+OBJ_unit  := $(call obj,$(SRC_unit)) $(OBJ_fuzz) $(OBJ_user)
 OBJ_prog  := $(call obj,$(SRC_prog) $(SRC_lib) $(SRC_loader))
 TOOLS     := $(patsubst selftests/tools/%.c,$(B)/selftests/%,$(SRC_tool))
 
@@ -82,7 +88,7 @@ $(B)/%.o: %.c
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c $< -o $@
 
-$(call obj,$(SRC_loader) $(SRC_agent) $(SRC_prog)): | $(SKELETON)
+$(call obj,$(SRC_loader) $(SRC_agent) $(SRC_prog) $(SRC_fuzz)): | $(SKELETON)
 
 $(B)/dove-agent: $(OBJ_agent)
 	$(call say,LD,$@)
@@ -101,7 +107,7 @@ $(B)/dovectl: $(OBJ_ctl)
 $(B)/selftests/unit-tests: $(OBJ_unit)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(sort $(LIBS_AGENT) $(LIBS_DPS) $(LIBS_CTL)) -lcriterion
+	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(LIBS_user) -lcriterion
 
 $(B)/selftests/prog-tests: $(OBJ_prog)
 	$(call say,LD,$@)
@@ -146,6 +152,23 @@ asan: deps ## the unit tests under AddressSanitizer and UBSan
 	  $(B)/asan/selftests/unit-tests
 	$(Q)$(B)/asan/selftests/unit-tests
 
+# Each target is linked with what it uses of an archive of everything.
+FUZZERS := $(FUZZ_NAMES:%=$(B)/selftests/fuzz-%)
+
+$(B)/selftests/fuzz.a: $(OBJ_user) $(B)/selftests/fuzz/fuzz.o
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(FUZZERS): $(B)/selftests/fuzz-%: $(B)/selftests/fuzz/%.o $(B)/selftests/fuzz/libfuzzer.o $(B)/selftests/fuzz.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=fuzzer $^ -o $@ $(LIBS_user)
+
+.PHONY: fuzz fuzzers
+fuzzers: $(FUZZERS)
+
+fuzz: deps ## fuzz every decoder and the programs for FUZZ_SECONDS (60) in all (T=PATTERN for some targets)
+	$(Q)selftests/fuzz/run.sh $(T)
+
 .PHONY: check
 check: deps $(SKELETON) compile_commands.json ## format, lint, direction of includes
 	$(Q)scripts/check.sh
@@ -166,5 +189,5 @@ clean: ## remove everything that was built
 help: ## this list
 	$(Q)awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
--include $(patsubst %.o,%.d,$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl) $(OBJ_unit) $(OBJ_prog))) \
+-include $(patsubst %.o,%.d,$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl) $(OBJ_unit) $(OBJ_prog) $(call obj,$(SRC_fuzz)))) \
          $(B)/bpf/dove.bpf.d $(addsuffix .d,$(TOOLS))

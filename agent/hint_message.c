@@ -243,7 +243,7 @@ static bool read_signed(enum field field, const struct item *item, struct hint_s
 		if (item->kind != ITEM_TEXT || item->n != sizeof(s->key) - 1)
 			return false;
 		memcpy(s->key, item->bytes, item->n);
-		return true;
+		return strspn(s->key, "0123456789abcdef") == item->n;
 	default:
 		if (item->kind != ITEM_BYTES || item->n != sizeof(s->sig))
 			return false;

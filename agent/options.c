@@ -308,6 +308,17 @@ static const char *const config_fields[] = {
 	"answer_rate",	"copy_rate",	"outer_dscp", "refused", "attach",	  "trust",     NULL
 };
 
+int options_config(const cJSON *json, struct agent_config *c, struct json_error *err)
+{
+	if (!cJSON_IsObject(json))
+		return json_fail(err, NULL, "not a JSON object");
+	return json_only(json, config_fields, err) || config_texts(json, c, err) ||
+			       config_numbers(json, c, err) || config_refused(json, c, err) ||
+			       trust_parse(json_get(json, "trust"), &c->trust, err)
+		       ? -EINVAL
+		       : 0;
+}
+
 void options_config_file(struct options *o)
 {
 	struct agent_config *c = &o->config;
@@ -324,9 +335,6 @@ void options_config_file(struct options *o)
 	if (!o->config_file)
 		return;
 	json = config_read(o->config_file, &err);
-	if (!json || (!cJSON_IsObject(json) && json_fail(&err, NULL, "not a JSON object")) ||
-	    json_only(json, config_fields, &err) || config_texts(json, c, &err) ||
-	    config_numbers(json, c, &err) || config_refused(json, c, &err) ||
-	    trust_parse(json_get(json, "trust"), &c->trust, &err))
+	if (!json || options_config(json, c, &err))
 		die(o->config_file, err.field, err.text);
 }

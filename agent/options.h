@@ -37,4 +37,12 @@ void options_parse(int argc, char **argv, unsigned int set, const char *doc, str
 /* options_config_file() - what the file says, where the command line says nothing. One line and exit 1 on errors. */
 void options_config_file(struct options *o);
 
+/*
+ * options_config() - take what the file's JSON says, where *c does not say it
+ * yet; c keeps strings of the tree. 0 or -EINVAL with *err; c->trust is the
+ * caller's in any case.
+ */
+struct json_error;
+int options_config(const cJSON *json, struct agent_config *c, struct json_error *err);
+
 #endif

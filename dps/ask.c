@@ -162,6 +162,8 @@ static int parse_packet(const cJSON *json, struct packet_fields *out, struct jso
 
 	rc = rc ? rc : json_uint_opt(json, "from_port", 0, UINT16_MAX, &from, err);
 	rc = rc ? rc : json_uint_opt(json, "to_port", 0, UINT16_MAX, &to, err);
+	if (!rc && !proto && (from || to))
+		rc = json_fail(err, from ? "from_port" : "to_port", "ports need a protocol");
 	if (!rc)
 		*out = (struct packet_fields){ proto, from, to };
 	return rc;

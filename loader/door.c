@@ -71,7 +71,13 @@ static bool parse4(const uint8_t *frame, size_t len, struct segment *s)
 	s->l4 = s->l3 + (frame[s->l3] & 0xf) * 4;
 	s->end = s->l3 + get16(frame + s->l3 + 2);
 	s->fragment = get16(frame + s->l3 + 6) & 0x3fff;
-	return true;
+	return s->l4 >= s->l3 + 20;
+}
+
+/* The header behind that of IP, options and all, where it is one that has a checksum to be made. */
+static size_t l4_header(const uint8_t *frame, const struct segment *s)
+{
+	return s->proto == IPPROTO_TCP ? (frame[s->l4 + 12] >> 4) * 4 : 8;
 }
 
 static bool parse(const uint8_t *frame, size_t len, struct segment *s)
@@ -85,7 +91,10 @@ static bool parse(const uint8_t *frame, size_t len, struct segment *s)
 	if (s->end > len ||
 	    s->end == s->l3 + (s->v6 ? 40 : 0)) /* a super-packet that its field can't count */
 		s->end = len;
-	return s->l4 + (s->proto == IPPROTO_TCP ? 20 : 8) <= s->end;
+	if (s->l4 + (s->proto == IPPROTO_TCP ? 20 : 8) > s->end)
+		return false;
+	return s->proto != IPPROTO_TCP ||
+	       (l4_header(frame, s) >= 20 && s->l4 + l4_header(frame, s) <= s->end);
 }
 
 static uint32_t sum(const uint8_t *at, size_t len, uint32_t from)
@@ -135,7 +144,7 @@ struct virtio_net_hdr door_describe(const uint8_t *frame, size_t len, uint32_t g
 	if (gso_size) {
 		hdr.gso_type = gso_type(frame, &s);
 		hdr.gso_size = gso_size;
-		hdr.hdr_len = before + s.l4 + (s.proto == IPPROTO_TCP ? (frame[s.l4 + 12] >> 4) * 4 : 8);
+		hdr.hdr_len = before + s.l4 + l4_header(frame, &s);
 	}
 	return hdr;
 }

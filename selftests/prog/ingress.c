@@ -89,8 +89,7 @@ struct run arrive_edited(const struct way *w, const struct edit *edit)
 	return arrive(w->hook, &f);
 }
 
-/* TEST_RUN gives an XDP program's metadata and frame in one piece. */
-static struct frame take_meta(const struct frame *out, struct dove_meta *meta)
+struct frame take_meta(const struct frame *out, struct dove_meta *meta)
 {
 	struct frame f = { .len = out->len - sizeof(*meta) };
 

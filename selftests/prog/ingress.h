@@ -35,6 +35,9 @@ void frame_lengths_outer(struct frame *f, enum family outer, size_t trailer);
 
 struct run arrive(enum at h, const struct frame *f);
 
+/* take_meta() - TEST_RUN gives an XDP program's metadata and frame in one piece: the frame. */
+struct frame take_meta(const struct frame *out, struct dove_meta *meta);
+
 /* A change of the_inner() as wrapped, at an offset of struct outer_bytes. */
 enum {
 	EDIT_CHECKSUM = 1, /* then the outer IP checksum is made right again */

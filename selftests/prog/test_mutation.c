@@ -9,11 +9,7 @@
 
 #include "door.h"
 #include "ingress.h"
-
-#define ROUNDS 20000
-#define SEED 20240607u
-#define LEAST                                                                                                \
-	54 /* TEST_RUN wants Ethernet and IP whole; shorter ones have tests of their own, at every length */
+#include "mutate.h"
 
 static void load_ingress(void)
 {
@@ -33,80 +29,6 @@ static void load_tunnel(void)
 TestSuite(mutation_ingress, .init = load_ingress, .timeout = 600);
 TestSuite(mutation_port, .init = load_port, .timeout = 600);
 TestSuite(mutation_tunnel, .init = load_tunnel, .timeout = 600);
-
-static unsigned seed = SEED;
-
-static uint32_t any(uint32_t below)
-{
-	return ((uint32_t)rand_r(&seed) << 8 ^ (uint32_t)rand_r(&seed)) % below;
-}
-
-/* ---- what happens to packets ---- */
-
-static void flip_bit(struct frame *f, uint32_t below)
-{
-	f->b[any(below)] ^= 1 << any(8);
-}
-
-static void set_byte(struct frame *f, uint32_t below)
-{
-	f->b[any(below)] = any(256);
-}
-
-static void set_word(struct frame *f, uint32_t below)
-{
-	static const uint16_t extremes[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff };
-
-	frame_put(f, any(below / 2 - 1) * 2, 2, extremes[any(ARRAY_SIZE(extremes))]);
-}
-
-static void cut(struct frame *f, uint32_t below)
-{
-	if (f->len > LEAST)
-		f->len = LEAST + any(f->len - LEAST);
-}
-
-static void grow(struct frame *f, uint32_t below)
-{
-	f->len += any(100);
-}
-
-static void cut_out(struct frame *f, uint32_t below)
-{
-	uint32_t at = any(below), n = 1 + any(20);
-
-	if (f->len < LEAST + 20 + n + at)
-		return;
-	memmove(f->b + at, f->b + at + n, f->len - at - n);
-	f->len -= n;
-}
-
-static void put_in(struct frame *f, uint32_t below)
-{
-	uint32_t at = any(below);
-
-	if (at < f->len)
-		frame_insert(f, at, 1 + any(20));
-}
-
-static void mutate(struct frame *f)
-{
-	static void (*const ways[])(struct frame *, uint32_t) = { flip_bit, flip_bit, set_byte, set_word,
-								  cut,	    grow,     cut_out,	put_in };
-	uint32_t times = 1 + any(3), below = f->len < 160 ? f->len : 160;
-
-	for (uint32_t i = 0; i < times; i++) {
-		ways[any(ARRAY_SIZE(ways))](f, below < f->len ? below : f->len);
-		if (f->len < LEAST + 10)
-			return;
-	}
-}
-
-/* Lengths that agree with one another, but not with the frame. */
-static void shift_lengths(struct frame *f, enum family outer)
-{
-	frame_lengths_outer(f, outer, any(40) - 20);
-}
 
 /* ---- a second reading ---- */
 
@@ -257,24 +179,6 @@ static bool acceptable(const struct frame *f, enum family outer)
 
 /* ---- rounds ---- */
 
-/* The one reason that has one packet more than before; DOVE_REASON_COUNT for none. */
-static uint32_t reason_of(uint64_t before[DOVE_REASON_COUNT])
-{
-	uint32_t reason = DOVE_REASON_COUNT, n = 0;
-
-	for (uint32_t i = 0; i < DOVE_REASON_COUNT; i++) {
-		uint64_t now = counted(i);
-
-		if (now != before[i]) {
-			n += now - before[i];
-			reason = i;
-		}
-		before[i] = now;
-	}
-	check(n <= 1, "counted %u times", n);
-	return reason;
-}
-
 /* What XDP leaves to TC it does not count. */
 static uint32_t as_xdp_counts(uint32_t tc, const struct frame *f, enum family outer)
 {
@@ -313,14 +217,30 @@ static void expect_inner(const struct frame *f, enum family outer, const struct 
 	expect_bytes(&out, &inner);
 }
 
-static uint32_t both_hooks(const struct frame *f, enum family outer, uint64_t before[DOVE_REASON_COUNT])
+/* XDP says which port it is for. */
+static void expect_port(const struct frame *f, enum family outer, const struct frame *stripped)
 {
+	size_t at = outer_len(outer) + 14;
+	enum family inner = f->b[at] >> 4 == 6 ? V6 : V4;
+	struct dove_ip v1 = ip_in(inner, vm1.ip);
+	uint32_t port = is_ip(f, at + (inner == V6 ? 24 : 16), &v1) ? PORT : PORT3;
+	struct dove_meta meta;
+	struct frame out = take_meta(stripped, &meta);
+
+	check(meta.magic == DOVE_META_MAGIC && meta.ifindex == port, "for port %u, not %u", meta.ifindex,
+	      port);
+	expect_inner(f, outer, &out);
+}
+
+static uint32_t both_hooks(struct rounds *rounds, const struct frame *f)
+{
+	enum family outer = rounds->family;
 	struct run tc = arrive(AT_TC, f), xdp;
-	uint32_t by_tc = reason_of(before), by_xdp;
+	uint32_t by_tc = rounds_reason(rounds), by_xdp;
 	bool passed = by_tc == DOVE_PASSED, accepted = by_tc == DOVE_DELIVERED;
 
 	xdp = arrive(AT_XDP, f);
-	by_xdp = reason_of(before);
+	by_xdp = rounds_reason(rounds);
 	check(by_tc != DOVE_REASON_COUNT, "not counted at TC");
 	check(by_xdp == as_xdp_counts(by_tc, f, outer), "%s at TC, %s at XDP", reason_name(by_tc),
 	      reason_name(by_xdp));
@@ -335,69 +255,52 @@ static uint32_t both_hooks(const struct frame *f, enum family outer, uint64_t be
 	      inner_right(f, outer) ? " frame" : "");
 	if (accepted)
 		expect_inner(f, outer, &tc.out);
+	if (by_xdp == DOVE_STRIPPED)
+		expect_port(f, outer, &xdp.out);
 	if (passed)
 		expect_bytes(&xdp.out, f);
 	return by_tc;
 }
 
-static struct vm_frame any_packet(enum family f, const struct vm *from, const struct vm *to)
+static void usual_world(void)
 {
-	static const uint8_t protos[] = { 17, 6, 1, 47, 58 }, extensions[] = { 0, 43, 60, 44 };
-	struct vm_frame v = udp_between(f, from, to);
-
-	v.proto = protos[any(ARRAY_SIZE(protos))];
-	v.payload = 1 + any(60);
-	v.tos = any(4) ? 0 : any(4);
-	if (f == V6 && any(2))
-		v.n_extensions = any(5);
-	for (uint32_t i = 0; i < v.n_extensions; i++)
-		v.extension[i] = (struct extension_field){ extensions[any(4)], any(4) ? 0 : any(6) };
-	return v;
-}
-
-static void mutate_outer(struct frame *f, enum family outer)
-{
-	if (any(8) == 0)
-		shift_lengths(f, outer);
-	if (any(16))
-		mutate(f);
-	if (any(3))
-		frame_checksum_outer(f);
-}
-
-static void mutations_arrive(enum family outer, uint32_t by_reason[DOVE_REASON_COUNT])
-{
-	uint64_t before[DOVE_REASON_COUNT] = {};
-
 	begin("mutations");
-	for (int round = 0; round < ROUNDS; round++) {
-		struct vm_frame v = any_packet(any(FAMILIES), &vm2, &vm3);
-		struct outer_frame o = outer_from_host2(outer);
-		struct frame inner = frame_vm(&v), f;
+}
 
-		o.tos = any(4) ? 0 : any(4);
-		f = frame_encapsulated(&o, &inner);
-		mutate_outer(&f, outer);
-		case_set(case_text("IPv%u outside, seed %u, round %d", outer ? 6 : 4, SEED, round));
-		by_reason[both_hooks(&f, outer, before)]++;
-		if (round % 500 == 0)
-			rings_clear();
-	}
+static struct frame from_underlay(enum family outer)
+{
+	struct vm_frame v = any_packet(any(FAMILIES), &vm2, &vm3);
+	struct outer_frame o = outer_from_host2(outer);
+	struct frame inner = frame_vm(&v), f;
+
+	o.tos = any(4) ? 0 : any(4);
+	f = frame_encapsulated(&o, &inner);
+	mutate_outer(&f, outer);
+	return f;
+}
+
+static uint32_t mutations_arrive(enum family outer, uint32_t by_reason[DOVE_REASON_COUNT])
+{
+	struct rounds rounds = rounds_begin("prog-ingress", outer, usual_world, from_underlay);
+	struct frame f;
+
+	while (rounds_next(&rounds, &f))
+		by_reason[both_hooks(&rounds, &f)]++;
+	return rounds.n;
 }
 
 Test(mutation_ingress, R14_only_right_packets_are_accepted)
 {
 	for (enum family outer = V4; outer < FAMILIES; outer++) {
 		uint32_t by_reason[DOVE_REASON_COUNT] = {}, different = 0;
+		uint32_t n = mutations_arrive(outer, by_reason);
 
-		mutations_arrive(outer, by_reason);
 		for (uint32_t i = 0; i < DOVE_REASON_COUNT; i++)
 			different += by_reason[i] > 0;
-		printf("%d mutated packets over IPv%u at both hooks: %u accepted, %u passed, the others for "
+		printf("%u mutated packets over IPv%u at both hooks: %u accepted, %u passed, the others for "
 		       "%u reasons\n",
-		       ROUNDS, outer ? 6 : 4, by_reason[DOVE_DELIVERED], by_reason[DOVE_PASSED],
-		       different - 2);
-		check(by_reason[DOVE_DELIVERED] > ROUNDS / 20 && different >= 14,
+		       n, outer ? 6 : 4, by_reason[DOVE_DELIVERED], by_reason[DOVE_PASSED], different - 2);
+		check(by_reason[DOVE_DELIVERED] > n / 20 && (different >= 14 || n < ROUNDS),
 		      "the mutations are too tame or too wild");
 	}
 }
@@ -446,9 +349,9 @@ static void open_world(void)
 	map_put(dove_budgets, &(uint32_t){ PORT }, &endless);
 }
 
-static struct frame any_mutated(enum family f)
+static struct frame from_vm1(enum family any_of_them)
 {
-	struct vm_frame v = any_packet(f, &vm1, &vm2);
+	struct vm_frame v = any_packet(any(FAMILIES), &vm1, &vm2);
 	struct frame out = frame_vm(&v);
 
 	mutate(&out);
@@ -458,93 +361,105 @@ static struct frame any_mutated(enum family f)
 /* Where the trace says that it would go, it goes. */
 Test(mutation_port, R6_only_right_packets_are_sent)
 {
-	uint64_t before[DOVE_REASON_COUNT] = {};
+	struct rounds rounds = rounds_begin("prog-port", V4, open_world, from_vm1);
 	uint32_t sent = 0, right = 0;
+	struct frame f;
 
-	open_world();
-	for (int round = 0; round < ROUNDS; round++) {
-		struct frame f = any_mutated(round % FAMILIES);
+	while (rounds_next(&rounds, &f)) {
 		uint32_t reason;
 		struct run r;
 
-		case_set(case_text("seed %u, round %d", SEED, round));
 		run_skb(dove->progs.dove_trace, &f, NULL);
-		check(reason_of(before) == DOVE_REASON_COUNT, "a trace was counted");
+		check(rounds_reason(&rounds) == DOVE_REASON_COUNT, "a trace was counted");
 		r = run_port(&f);
-		reason = reason_of(before);
+		reason = rounds_reason(&rounds);
 		expect_fate(&f, &r, reason);
 		check(dove->bss->traced.reason == reason, "traced %s, then %s",
 		      reason_name(dove->bss->traced.reason), reason_name(reason));
 		sent += reason == DOVE_ENCAPSULATED;
 		right += sendable(&f);
-		if (round % 200 == 0)
-			rings_clear();
 	}
-	printf("%d mutated packets at a port: %u sent, %u right\n", ROUNDS, sent, right);
-	check(sent > ROUNDS / 20 && sent < ROUNDS && sent >= right * 9 / 10,
+	printf("%u mutated packets at a port: %u sent, %u right\n", rounds.n, sent, right);
+	check(sent > rounds.n / 20 && sent < rounds.n && sent >= right * 9 / 10,
 	      "the mutations are too tame or too wild");
+}
+
+static struct frame from_agent(enum family any_of_them)
+{
+	struct frame f = from_vm1(any_of_them), whole = behind_door(1 + any(3), PORT, &f);
+
+	if (any(4) == 0)
+		flip_bit(&whole, sizeof(struct dove_door) - 2);
+	return whole;
 }
 
 /* What the agent writes, and what it would never write. */
 Test(mutation_port, R6_only_right_packets_pass_the_door)
 {
-	uint64_t before[DOVE_REASON_COUNT] = {};
+	struct rounds rounds = rounds_begin("prog-door", V4, open_world, from_agent);
 	uint32_t sent = 0;
+	struct frame whole;
 
-	open_world();
-	for (int round = 0; round < ROUNDS; round++) {
-		struct frame f = any_mutated(round % FAMILIES), whole = behind_door(1 + any(3), PORT, &f);
-		uint32_t reason;
-		struct run r;
+	while (rounds_next(&rounds, &whole)) {
+		struct run r = run_skb(dove->progs.dove_door, &whole, NULL);
+		uint32_t reason = rounds_reason(&rounds);
+		struct frame f = { .len = whole.len - sizeof(struct dove_door) };
 
-		case_set(case_text("seed %u, round %d", SEED, round));
-		if (any(4) == 0)
-			flip_bit(&whole, 12);
-		r = run_skb(dove->progs.dove_door, &whole, NULL);
-		reason = reason_of(before);
+		memcpy(f.b, whole.b + sizeof(struct dove_door), f.len);
 		check(reason != DOVE_REASON_COUNT, "not counted");
 		if (reason == DOVE_ENCAPSULATED) {
 			expect_fate(&f, &r, reason);
 			sent++;
 		}
 		check(reason != DOVE_DELIVERED && reason != DOVE_DELIVERED_LOCAL, "delivered");
-		if (round % 200 == 0)
-			rings_clear();
 	}
-	printf("%d mutated packets at the door: %u sent\n", ROUNDS, sent);
-	check(sent > ROUNDS / 40, "the mutations are too wild");
+	printf("%u mutated packets at the door: %u sent\n", rounds.n, sent);
+	check(sent > rounds.n / 40, "the mutations are too wild");
 }
 
 /* ---- by the tunnel device ---- */
 
-Test(mutation_tunnel, R14_only_right_packets_are_marked)
+static void tunnel_world(void)
 {
-	uint64_t before[DOVE_REASON_COUNT] = {};
-	uint32_t marked = 0;
-
 	begin("mutations");
 	local_deliver(&vm1, 5, DOVE_DELIVER_TUNNEL);
 	local_deliver(&vm3, 5, DOVE_DELIVER_TUNNEL);
-	for (int round = 0; round < ROUNDS; round++) {
-		struct vm_frame v = any_packet(any(FAMILIES), &vm2, &vm3);
-		enum family outer = round % FAMILIES;
-		struct frame inner = frame_vm(&v), f = wrap(outer, &inner);
-		uint32_t reason;
-		struct run r;
+}
 
-		mutate_outer(&f, outer);
-		case_set(case_text("seed %u, round %d", SEED, round));
-		r = arrive(AT_TC, &f);
-		reason = reason_of(before);
-		check((reason == DOVE_TUNNELED) == acceptable(&f, outer), "%s", reason_name(reason));
-		check((r.mark == (DOVE_MARK_DELIVER | 5)) == (reason == DOVE_TUNNELED) &&
-			      (r.mark == 0 || reason == DOVE_TUNNELED),
-		      "%s, mark %x", reason_name(reason), r.mark);
-		check(reason != DOVE_TUNNELED || r.out.len == f.len - 20, "%u bytes of %u", r.out.len, f.len);
-		marked += reason == DOVE_TUNNELED;
-		if (round % 500 == 0)
-			rings_clear();
+static struct frame for_tunnel(enum family outer)
+{
+	struct vm_frame v = any_packet(any(FAMILIES), &vm2, &vm3);
+	struct frame inner = frame_vm(&v), f = wrap(outer, &inner);
+
+	mutate_outer(&f, outer);
+	return f;
+}
+
+static void expect_marked(const struct frame *f, enum family outer, const struct run *r, uint32_t reason)
+{
+	bool marked = reason == DOVE_TUNNELED;
+
+	check(marked == acceptable(f, outer), "%s", reason_name(reason));
+	check(r->mark == (marked ? DOVE_MARK_DELIVER | 5 : 0), "%s, mark %x", reason_name(reason), r->mark);
+	check(!marked || r->out.len == f->len - 20, "%u bytes of %u", r->out.len, f->len);
+}
+
+Test(mutation_tunnel, R14_only_right_packets_are_marked)
+{
+	for (enum family outer = V4; outer < FAMILIES; outer++) {
+		struct rounds rounds = rounds_begin("prog-tunnel", outer, tunnel_world, for_tunnel);
+		uint32_t marked = 0;
+		struct frame f;
+
+		while (rounds_next(&rounds, &f)) {
+			struct run r = arrive(AT_TC, &f);
+			uint32_t reason = rounds_reason(&rounds);
+
+			expect_marked(&f, outer, &r, reason);
+			marked += reason == DOVE_TUNNELED;
+		}
+		printf("%u mutated packets over IPv%u for a port behind the tunnel device: %u marked\n",
+		       rounds.n, outer ? 6 : 4, marked);
+		check(marked > rounds.n / 20, "the mutations are too wild");
 	}
-	printf("%d mutated packets for a port behind the tunnel device: %u marked\n", ROUNDS, marked);
-	check(marked > ROUNDS / 20, "the mutations are too wild");
 }
