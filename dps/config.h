@@ -32,7 +32,7 @@ struct config {
 	char *data, *listen;
 	char *tls_cert, *tls_key, *tls_ca;
 	bool insecure, verbose;
-	bool restored; /* the data is a backup */
+	bool restored;	       /* the data is a backup */
 	unsigned int lifetime; /* seconds; 0: not said */
 	unsigned int per_peer; /* connections from one address; 0: GUARD_PER_PEER */
 	char *sign_key;	       /* of a service that stands alone */
