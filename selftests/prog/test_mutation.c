@@ -15,18 +15,30 @@
 #define LEAST                                                                                                \
 	54 /* TEST_RUN wants Ethernet and IP whole; shorter ones have tests of their own, at every length */
 
+static unsigned rounds; /* fewer where DOVE_TEST_SLOW says that each takes longer */
+
+static void rounds_choose(void)
+{
+	const char *slow = getenv("DOVE_TEST_SLOW");
+
+	rounds = ROUNDS / (slow && atoi(slow) > 1 ? atoi(slow) : 1);
+}
+
 static void load_ingress(void)
 {
+	rounds_choose();
 	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_XDP });
 }
 
 static void load_port(void)
 {
+	rounds_choose();
 	prog_load((struct prog_config){ .programs = PROG_PORT | PROG_DOOR | PROG_TRACE });
 }
 
 static void load_tunnel(void)
 {
+	rounds_choose();
 	prog_load((struct prog_config){ .programs = PROG_NIC_INGRESS | PROG_TUNNEL, .tunnel_vxlan = true });
 }
 
@@ -370,7 +382,7 @@ static void mutations_arrive(enum family outer, uint32_t by_reason[DOVE_REASON_C
 	uint64_t before[DOVE_REASON_COUNT] = {};
 
 	begin("mutations");
-	for (int round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		struct vm_frame v = any_packet(any(FAMILIES), &vm2, &vm3);
 		struct outer_frame o = outer_from_host2(outer);
 		struct frame inner = frame_vm(&v), f;
@@ -378,7 +390,7 @@ static void mutations_arrive(enum family outer, uint32_t by_reason[DOVE_REASON_C
 		o.tos = any(4) ? 0 : any(4);
 		f = frame_encapsulated(&o, &inner);
 		mutate_outer(&f, outer);
-		case_set(case_text("IPv%u outside, seed %u, round %d", outer ? 6 : 4, SEED, round));
+		case_set(case_text("IPv%u outside, seed %u, round %u", outer ? 6 : 4, SEED, round));
 		by_reason[both_hooks(&f, outer, before)]++;
 		if (round % 500 == 0)
 			rings_clear();
@@ -395,9 +407,9 @@ Test(mutation_ingress, R14_only_right_packets_are_accepted)
 			different += by_reason[i] > 0;
 		printf("%d mutated packets over IPv%u at both hooks: %u accepted, %u passed, the others for "
 		       "%u reasons\n",
-		       ROUNDS, outer ? 6 : 4, by_reason[DOVE_DELIVERED], by_reason[DOVE_PASSED],
+		       rounds, outer ? 6 : 4, by_reason[DOVE_DELIVERED], by_reason[DOVE_PASSED],
 		       different - 2);
-		check(by_reason[DOVE_DELIVERED] > ROUNDS / 20 && different >= 14,
+		check(by_reason[DOVE_DELIVERED] > rounds / 20 && different >= 14,
 		      "the mutations are too tame or too wild");
 	}
 }
@@ -462,12 +474,12 @@ Test(mutation_port, R6_only_right_packets_are_sent)
 	uint32_t sent = 0, right = 0;
 
 	open_world();
-	for (int round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		struct frame f = any_mutated(round % FAMILIES);
 		uint32_t reason;
 		struct run r;
 
-		case_set(case_text("seed %u, round %d", SEED, round));
+		case_set(case_text("seed %u, round %u", SEED, round));
 		run_skb(dove->progs.dove_trace, &f, NULL);
 		check(reason_of(before) == DOVE_REASON_COUNT, "a trace was counted");
 		r = run_port(&f);
@@ -480,8 +492,8 @@ Test(mutation_port, R6_only_right_packets_are_sent)
 		if (round % 200 == 0)
 			rings_clear();
 	}
-	printf("%d mutated packets at a port: %u sent, %u right\n", ROUNDS, sent, right);
-	check(sent > ROUNDS / 20 && sent < ROUNDS && sent >= right * 9 / 10,
+	printf("%d mutated packets at a port: %u sent, %u right\n", rounds, sent, right);
+	check(sent > rounds / 20 && sent < rounds && sent >= right * 9 / 10,
 	      "the mutations are too tame or too wild");
 }
 
@@ -492,12 +504,12 @@ Test(mutation_port, R6_only_right_packets_pass_the_door)
 	uint32_t sent = 0;
 
 	open_world();
-	for (int round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		struct frame f = any_mutated(round % FAMILIES), whole = behind_door(1 + any(3), PORT, &f);
 		uint32_t reason;
 		struct run r;
 
-		case_set(case_text("seed %u, round %d", SEED, round));
+		case_set(case_text("seed %u, round %u", SEED, round));
 		if (any(4) == 0)
 			flip_bit(&whole, 12);
 		r = run_skb(dove->progs.dove_door, &whole, NULL);
@@ -511,8 +523,8 @@ Test(mutation_port, R6_only_right_packets_pass_the_door)
 		if (round % 200 == 0)
 			rings_clear();
 	}
-	printf("%d mutated packets at the door: %u sent\n", ROUNDS, sent);
-	check(sent > ROUNDS / 40, "the mutations are too wild");
+	printf("%d mutated packets at the door: %u sent\n", rounds, sent);
+	check(sent > rounds / 40, "the mutations are too wild");
 }
 
 /* ---- by the tunnel device ---- */
@@ -525,7 +537,7 @@ Test(mutation_tunnel, R14_only_right_packets_are_marked)
 	begin("mutations");
 	local_deliver(&vm1, 5, DOVE_DELIVER_TUNNEL);
 	local_deliver(&vm3, 5, DOVE_DELIVER_TUNNEL);
-	for (int round = 0; round < ROUNDS; round++) {
+	for (unsigned round = 0; round < rounds; round++) {
 		struct vm_frame v = any_packet(any(FAMILIES), &vm2, &vm3);
 		enum family outer = round % FAMILIES;
 		struct frame inner = frame_vm(&v), f = wrap(outer, &inner);
@@ -533,7 +545,7 @@ Test(mutation_tunnel, R14_only_right_packets_are_marked)
 		struct run r;
 
 		mutate_outer(&f, outer);
-		case_set(case_text("seed %u, round %d", SEED, round));
+		case_set(case_text("seed %u, round %u", SEED, round));
 		r = arrive(AT_TC, &f);
 		reason = reason_of(before);
 		check((reason == DOVE_TUNNELED) == acceptable(&f, outer), "%s", reason_name(reason));
@@ -545,6 +557,6 @@ Test(mutation_tunnel, R14_only_right_packets_are_marked)
 		if (round % 500 == 0)
 			rings_clear();
 	}
-	printf("%d mutated packets for a port behind the tunnel device: %u marked\n", ROUNDS, marked);
-	check(marked > ROUNDS / 20, "the mutations are too wild");
+	printf("%d mutated packets for a port behind the tunnel device: %u marked\n", rounds, marked);
+	check(marked > rounds / 20, "the mutations are too wild");
 }
