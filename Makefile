@@ -146,6 +146,11 @@ test-vm: deps ## programs and namespaces in Debian's kernels 6.1, 6.12 and 7.2 (
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD='$(B)' KERNELS='$(K)' selftests/vm/run.sh $(T)
 
+.PHONY: bench-wire
+bench-wire: deps ## TCP against kernel VXLAN's where NICs do nothing for tunnels (K=6.12: in that kernel)
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)BUILD='$(abspath $(B))' KERNELS='$(K)' $(if $(K),selftests/vm/run.sh )bench/wire.sh
+
 .PHONY: asan
 asan: deps ## the unit tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \

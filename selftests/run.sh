@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 # Run the tests: units, programs in the kernel, namespaces; or those whose name
-# contains one of the arguments. Ends with "N passed, N failed, N skipped".
+# contains one of the arguments; a suite of the first two as prog/SUITE. Ends with "N passed, N failed, N skipped".
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -17,11 +17,24 @@ wanted() { # NAME PATTERN...
 	return 1
 }
 
-# Criterion speaks TAP: "ok - suite::name" and "not ok - ...", skipped ones with "# SKIP".
-criterion() { # NAME BINARY
+# suites NAME PATTERN...: those asked for as NAME/SUITE, with | between; none where all are.
+suites() {
+	local name=$1 pattern found=
+	shift
+	for pattern in "$@"; do
+		[[ $name != *$pattern* ]] || return 0
+		[[ $pattern != "$name"/?* ]] || found+="|${pattern#*/}"
+	done
+	echo "${found#|}"
+}
+
+# Criterion speaks TAP: "ok - suite::name" and "not ok - ...", skipped ones with "# SKIP", as it calls those of
+# other suites, too.
+criterion() { # NAME BINARY SUITES
 	local out ok bad skip status
-	out=$(timeout "$LIMIT" "$2" --tap 2>&1)
+	out=$(timeout "$LIMIT" "$2" --tap ${3:+--filter "@($3)/*"} 2>&1)
 	status=$?
+	[ -z "$3" ] || out=$(awk -v own=" - ($3)::" '!/^(not )?ok - / || $0 ~ own' <<<"$out")
 	ok=$(grep -c '^ok ' <<<"$out")
 	skip=$(grep -ci '^ok .*# skip' <<<"$out")
 	bad=$(grep -c '^not ok ' <<<"$out")
@@ -56,8 +69,10 @@ namespaces() { # FILE
 	rm -f "$out"
 }
 
-! wanted unit "$@" || criterion unit "$BUILD/selftests/unit-tests"
-! wanted prog "$@" || criterion prog "$BUILD/selftests/prog-tests"
+for height in unit prog; do
+	some=$(suites $height "$@")
+	[ -z "$some" ] && ! wanted $height "$@" || criterion $height "$BUILD/selftests/$height-tests" "$some"
+done
 for file in selftests/net/[0-9]*.sh; do
 	! wanted "net/$(basename "$file")" "$@" || namespaces "$file"
 done

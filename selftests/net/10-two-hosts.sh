@@ -7,16 +7,19 @@
 #   h1 decapsulates by TC, h2 by XDP
 . "$(dirname "$0")/lib.sh"
 
-many_addrs() { for k in $(seq 0 999); do echo "10.1.$((k / 250 + 1)).$((k % 250 + 1))"; done; }
+SLOW=${DOVE_TEST_SLOW:-1}
+MANY=$((1000 / SLOW)) EACH=$((10000 / SLOW))
 
-# first_pings COUNT: one ping to each of the many addresses, 50 at a time; prints those that failed.
-first_pings() { many_addrs | on a1 xargs -P 50 -I{} sh -c 'ping -q -n -c 1 -W 2 {} >/dev/null || echo lost {}'; }
+many_addrs() { for k in $(seq 0 $((MANY - 1))); do echo "10.1.$((k / 250 + 1)).$((k % 250 + 1))"; done; }
+
+# first_pings: one ping to each of the many addresses, 50 at a time; prints those that failed.
+first_pings() { many_addrs | on a1 xargs -P 50 -I{} sh -c "ping -q -n -c 1 -W $((2 * SLOW)) {} >/dev/null || echo lost {}"; }
 
 # crossing COUNT: both tenants' VM 1 send so many pings with a payload of their own to the same address.
 crossing() {
 	local tcpdump_pids=()
 	for ns in b1 b2; do
-		bg "dump-$ns" $ns timeout 60 tcpdump -i eth0 -n -Q in -w "$W/$ns.pcap" icmp
+		bg "dump-$ns" $ns timeout $((60 * SLOW)) tcpdump -i eth0 -n -Q in -w "$W/$ns.pcap" icmp
 	done
 	until_ok 5 grep -q 'listening on' "$W/dump-b1.log"
 	until_ok 5 grep -q 'listening on' "$W/dump-b2.log"
@@ -67,35 +70,35 @@ check "R2: a VM that exists only in the other network is not reached" refuses pi
 before=$(stat h1 questions)
 lost=$(first_pings)
 none_lost() { [ -z "$lost" ] || { echo "$lost" | head -n 5; false; }; }
-check "R11: 1,000 first pings to 1,000 destinations, none lost" none_lost
+check "R11: $MANY first pings to as many destinations, none lost" none_lost
 asked=$(($(stat h1 questions) - before))
-one_each() { echo "$asked questions"; [ "$asked" = 1000 ]; }
+one_each() { echo "$asked questions"; [ "$asked" = $MANY ]; }
 check "R11: one question for each" one_each
 lost=$(first_pings)
 check "R11: a second ping to each, none lost" none_lost
-no_more() { local now; now=$(($(stat h1 questions) - before)); echo "$now questions"; [ "$now" = 1000 ]; }
+no_more() { local now; now=$(($(stat h1 questions) - before)); echo "$now questions"; [ "$now" = $MANY ]; }
 check "R11: and no question to the service" no_more
 
-crossing 10000
-all_back() { echo "$(received "$W/ping-a1") $(received "$W/ping-a2")"; [ "$(received "$W/ping-a1")" = 10000 ] && [ "$(received "$W/ping-a2")" = 10000 ]; }
-check "R2: two tenants with the same addresses exchange 10,000 packets each" all_back
+crossing $EACH
+all_back() { echo "$(received "$W/ping-a1") $(received "$W/ping-a2")"; [ "$(received "$W/ping-a1")" = $EACH ] && [ "$(received "$W/ping-a2")" = $EACH ]; }
+check "R2: two tenants with the same addresses exchange $EACH packets each" all_back
 none_crossed() {
 	local own1 own2 other1 other2
 	own1=$(dump_lines "$W/b1.pcap" b1b1b1b1) own2=$(dump_lines "$W/b2.pcap" b2b2b2b2)
 	other1=$(dump_lines "$W/b1.pcap" b2b2b2b2) other2=$(dump_lines "$W/b2.pcap" b1b1b1b1)
 	echo "blue: $own1 lines of its own, $other1 of the other's; red: $own2, $other2"
-	[ "$own1" -ge 10000 ] && [ "$own2" -ge 10000 ] && [ "$other1" = 0 ] && [ "$other2" = 0 ]
+	[ "$own1" -ge $EACH ] && [ "$own2" -ge $EACH ] && [ "$other1" = 0 ] && [ "$other2" = 0 ]
 }
 check "R2: and none crosses over" none_crossed
 
 bg iperf b1 iperf3 -s --forceflush -1
 until_ok 5 grep -q listening "$W/iperf.log"
-tcp() { on a1 iperf3 -c 10.1.0.12 -t 2 -J >"$W/iperf.json" && [ "$(jq '.end.sum_received.bytes' "$W/iperf.json")" -gt 10000000 ]; }
+tcp() { on a1 iperf3 -c 10.1.0.12 -t $((SLOW > 1 ? 5 : 2)) -J >"$W/iperf.json" && [ "$(jq '.end.sum_received.bytes' "$W/iperf.json")" -gt 10000000 ]; }
 check "R14: TCP through the tunnel" tcp
 bg iperf3 b1 iperf3 -s --forceflush -1
 until_ok 5 grep -q listening "$W/iperf3.log"
 flushed_under_way() { # every flush makes super-packets of the stream misses
-	on a1 iperf3 -c 10.1.0.12 -t 2 -J >"$W/flushed.json" &
+	on a1 iperf3 -c 10.1.0.12 -t $((SLOW > 1 ? 5 : 2)) -J >"$W/flushed.json" &
 	local pid=$! i
 	for i in 1 2 3 4 5 6 7 8; do sleep 0.2; da h1 flush >/dev/null; done
 	wait $pid
@@ -104,7 +107,7 @@ flushed_under_way() { # every flush makes super-packets of the stream misses
 		jq -e '.agent.dropped_late == 0 and .reasons.too_big == 0'
 }
 check "R11: TCP whose translation is forgotten again and again: no super-packet is lost" flushed_under_way
-udp_ok() { bg iperf2 a1 iperf3 -s --forceflush -1; until_ok 5 grep -q listening "$W/iperf2.log"; on b1 iperf3 -c 10.1.0.11 -u -b 50M -t 1 -J | jq -e '.end.sum.lost_percent < 1'; }
+udp_ok() { bg iperf2 a1 iperf3 -s --forceflush -1; until_ok 5 grep -q listening "$W/iperf2.log"; on b1 iperf3 -c 10.1.0.11 -u -b $((50 / SLOW))M -t 1 -J | jq -e '.end.sum.lost_percent < 1'; }
 check "R14: UDP through the tunnel" udp_ok
 full_frames() { on a1 ping -q -n -M do -s 1402 -c 2 -i 0.05 10.1.0.12; }
 check "R14: a packet that just fits" full_frames

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 # guest.sh "CLANG..." [PATTERN...]: what runs inside the guest. Prints what the verifier made of the
 # programs as each clang compiled them, then what run.sh prints of the tests; ends as run.sh does.
-# Without a pattern the tests are left out.
+# Without a pattern the tests are left out; a benchmark (bench/NAME.sh) is run in their stead.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 echo "== $(uname -r)"
@@ -15,4 +15,5 @@ shift
 # node udev would have made.
 echo "$BUILD/vm/bin/modprobe" >/proc/sys/kernel/modprobe
 "$BUILD/vm/bin/modprobe" tun
+case $1 in bench/*) exec "$@" ;; esac
 exec selftests/run.sh "$@"

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 # The BPF and namespace tests inside other kernels, each booted by virtme-ng:
 #
-#   KERNELS="6.1 6.12" run.sh [PATTERN...]
+#   KERNELS="6.1 6.12" run.sh [PATTERN...]     tests
+#   KERNELS=6.12 run.sh bench/NAME.sh          a benchmark, and nothing else
 #
 # A kernel's packages, QEMU and virtme-ng come to $BUILD/vm and nowhere else. The
 # guest sees this system's files, read-only, and runs selftests/run.sh. Prints what
@@ -20,6 +21,7 @@ KERNELS=${KERNELS:-6.1 6.12 7.2}
 CLANGS=${CLANGS:-14 19}
 CPUS=${CPUS:-1}                  # more make an emulated guest slower
 GUEST_LIMIT=${GUEST_LIMIT:-3000} # seconds for one guest
+BOOT_LIMIT=${BOOT_LIMIT:-240}    # of these, for its first words
 SHARE=${SHARE:-25}               # percent of the verifier's million instructions that a program may take
 passed=0 failed=0 skipped=0
 lines=() compiled=()
@@ -58,22 +60,47 @@ boot() { # KERNEL COMMAND
 	GUEST=$!
 }
 
+booted() { grep -qa '^== ' "$VM/$1.log"; }
+
+# attempt KERNEL COMMAND: the guest's exit code. One that is not up in time is ended.
+attempt() {
+	local status reader i
+	: >"$VM/$1.log"
+	tee "$VM/$1.log" <"$VM/out" | show &
+	reader=$!
+	boot "$@"
+	for ((i = 0; i < BOOT_LIMIT; i++)); do
+		booted "$1" || ! kill -0 "$GUEST" 2>/dev/null && break
+		sleep 1
+	done
+	booted "$1" || kill "$GUEST" 2>/dev/null
+	wait "$GUEST"
+	status=$?
+	GUEST=
+	wait "$reader"
+	return $status
+}
+
 # What a reader wants to see while a guest runs: all from its first words on but what went well.
 show() { sed -u -n '/^== /,$ { /^ok /d; /^verified /d; s/^/    /p }'; }
 
 # A line a kernel: the guest's exit code and sums.
 guest() { # KERNEL PATTERN...
-	local kernel=$1 log=$VM/$1.log status start=$SECONDS slow=10 last reader
+	local kernel=$1 log=$VM/$1.log status start=$SECONDS slow=10 last command again=
 	! has_kvm || slow=1
 	choose "$@"
 	echo "-- booting $kernel: $(release_of "$kernel")"
-	tee "$log" <"$VM/out" | show &
-	reader=$!
-	boot "$kernel" "BUILD=$BUILD LIMIT=900 DOVE_TEST_SLOW=$slow $HERE/guest.sh '${compiled[*]}' ${TESTS[*]}"
-	wait "$GUEST"
+	command="BUILD=$BUILD LIMIT=900 DOVE_TEST_SLOW=$slow ROUNDS=${ROUNDS:-} SECS=${SECS:-} $HERE/guest.sh '${compiled[*]}' ${TESTS[*]}"
+	attempt "$kernel" "$command"
 	status=$?
-	GUEST=
-	wait "$reader"
+	if ! booted "$kernel"; then
+		echo "-- it did not boot (exit code $status), once more; its last lines:"
+		tail -n 15 "$log" | sed 's/^/     | /'
+		mv "$log" "$VM/$kernel.first-boot.log"
+		again="; booted the second time"
+		attempt "$kernel" "$command"
+		status=$?
+	fi
 	last=$(grep -aE '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$log" | tail -n 1)
 	if [ "$last" = "0 passed, 0 failed, 0 skipped" ]; then
 		fail "$kernel: no test is called ${TESTS[*]}"
@@ -85,7 +112,7 @@ guest() { # KERNEL PATTERN...
 		tail -n 15 "$log" | sed 's/^/     | /'
 		last=unfinished
 	fi
-	lines+=("$kernel: exit code $status; $last; $((SECONDS - start)) s; $(release_of "$kernel")")
+	lines+=("$kernel: exit code $status; $last; $((SECONDS - start)) s; $(release_of "$kernel")$again")
 }
 
 # The programs as each clang compiles them, by the rule that makes our own.
@@ -142,6 +169,8 @@ tidy() {
 }
 
 GUEST=
+benchmark=false
+[[ ${1:-} != bench/* ]] || benchmark=true
 mkdir -p "$VM/bin" "$VM/tmp"
 exec 9>"$VM/lock"
 flock -n 9 || give_up "another run has $VM"
@@ -154,14 +183,12 @@ PATH=$VM/bin:$VM/tools/usr/bin:$PATH
 rm -f "$VM"/*.log "$VM/out" "$VM/report.txt"
 mkfifo "$VM/out"
 fetch_tools || give_up "QEMU and virtme-ng cannot be had"
-compile
-here
+$benchmark || { compile; here; }
 for kernel in $KERNELS; do
 	if fetch_kernel "$kernel"; then guest "$kernel" "$@"; else fail "$kernel was not booted"; fi
 done
 echo
-report
-judge
+$benchmark || { report; judge; }
 printf '%s\n' "${lines[@]}"
 echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+# TCP over an underlay whose NICs do nothing for tunnels: one stream of DOVE, and of kernel VXLAN with a bridge.
+#
+#   h1, h2 (TC)  h3, h4 (XDP): DOVE          h5, h6: kernel VXLAN and a bridge
+#
+# Two hosts of a kind, the router between them, and on each host a VM on a veth and one on a tap. Hosts send
+# frames of wire size, segmented by software, and receive by threaded NAPI with GRO, as from such a NIC. A round
+# measures every kind in turn, so that what disturbs the machine disturbs all of them; a ratio is of one round.
+#
+#   ROUNDS=5 SECS=2 CC=cubic bench/wire.sh
+#
+# Prints medians with [min..max], the ratio to kernel VXLAN, and the frames' mean length on the wire. What is
+# counted as passed or failed is that data goes through, never how fast.
+. "$(dirname "$0")/../selftests/net/lib.sh"
+
+ROUNDS=${ROUNDS:-5}
+SECS=${SECS:-$((${DOVE_TEST_SLOW:-1} > 1 ? 4 : 2))}
+KINDS="tc xdp vxlan"
+declare -A FROM=([tc]=h1 [xdp]=h3 [vxlan]=h5) TO=([tc]=h2 [xdp]=h4 [vxlan]=h6) MTU=([tc]=1430 [xdp]=1430 [vxlan]=1450)
+declare -A MBITS=() FRAME=()
+ENDPOINTS=()
+
+addr() { echo "10.1.0.$((10 * ${1#h} + $([ "$2" = tap ]; echo $?)))"; } # HOST veth|tap
+mac() { printf '02:00:00:00:%02x:%02x' "${1#h}" "$([ "$2" = tap ]; echo $?)"; }
+vms() { # KIND: on both of its hosts, a VM of either kind
+	local h
+	for h in "${FROM[$1]}" "${TO[$1]}"; do
+		vm_plug "$h" "veth$h" "$(addr "$h" veth)" "$(mac "$h" veth)" "${MTU[$1]}"
+		tap "$h" "tap$h" "$(addr "$h" tap)" "$(mac "$h" tap)" --mtu "${MTU[$1]}" || fail "tap on $h"
+	done
+}
+dove() { # KIND
+	local h nic
+	for h in "${FROM[$1]}" "${TO[$1]}"; do
+		agent "$h"
+		da "$h" attach eth0 --ingress "$1" >/dev/null || fail "attach on $h"
+		for nic in veth tap; do da "$h" port add "v-$nic$h" --network blue --endpoint "$nic$h" >/dev/null || fail "port on $h"; done
+	done
+}
+kernel_vxlan() { # HOST PEER
+	on "$1" ip link add vx0 mtu 1450 type vxlan id 7 local "$(host_addr "$1")" remote "$(host_addr "$2")" dstport 4789 dev eth0 || fail "vxlan"
+	on "$1" ip link add br0 mtu 1450 type bridge
+	for port in vx0 "v-veth$1" "v-tap$1"; do on "$1" ip link set "$port" master br0; done
+	on "$1" ip link set vx0 up
+	on "$1" ip link set br0 up
+}
+plain_nic() { # HOST: as with one that neither segments nor merges, but whose driver does GRO
+	on "$1" ethtool -K eth0 gro on || fail "GRO on $1"
+	on "$1" sh -c 'echo 1 >/sys/class/net/eth0/threaded' || fail "threaded NAPI on $1"
+}
+received() { on "$1" ip -s -j link show dev eth0 | jq -r '.[0].stats64.rx | "\(.bytes) \(.packets)"'; }
+# stream KIND veth|tap: MBit/s, and into FRAME the frames' mean length
+stream() {
+	local from=${FROM[$1]} to=${TO[$1]} before
+	before=$(received "$to")
+	timeout $((SECS + 20 * ${DOVE_TEST_SLOW:-1})) ip netns exec "$P-$2$from" iperf3 -c "$(addr "$to" "$2")" -t "$SECS" ${CC:+-C "$CC"} -J >"$W/iperf.json" ||
+		{ jq -r .error "$W/iperf.json"; return 1; }
+	FRAME[$1 $2]=$(echo "$before $(received "$to")" | awk '{ printf "%d", ($3 - $1) / ($4 - $2) }')
+	MBITS[$1 $2]+=" $(jq '.end.sum_received.bits_per_second / 1e6' "$W/iperf.json")"
+}
+# summary NUMBER...: median [min..max]
+summary() { printf '%s\n' "$@" | sort -g | awk -v f="$FORMAT" '{ v[NR] = $1 } END {
+	m = NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2; printf f " [" f ".." f "]", m, v[1], v[NR] }'; }
+ratios() { paste <(tr ' ' '\n' <<<"${MBITS[$1]# }") <(tr ' ' '\n' <<<"${MBITS[$2]# }") | awk '{ print $1 / $2 }'; }
+
+need_root
+CC=${CC-cubic}
+grep -qw "${CC:-x}" /proc/sys/net/ipv4/tcp_available_congestion_control || CC=
+world 6
+for kind in $KINDS; do vms "$kind"; done
+for h in h1 h2 h3 h4; do
+	for nic in veth tap; do ENDPOINTS+=("$nic$h $(addr $h $nic) $(mac $h $nic)"); done
+done
+jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + [$ARGS.positional[] | split(" ") |
+  {kind: "endpoint", network: "blue", name: .[0], addresses: [.[1]], mac: .[2]}]' \
+	--args "${ENDPOINTS[@]}" >"$W/objects.json"
+service
+ctl apply -f "$W/objects.json" >/dev/null || fail "objects"
+dove tc
+dove xdp
+kernel_vxlan h5 h6
+kernel_vxlan h6 h5
+links off tso gso tx-udp_tnl-segmentation tx-udp_tnl-csum-segmentation
+for h in h1 h2 h3 h4 h5 h6; do plain_nic $h; done
+for kind in $KINDS; do
+	for nic in veth tap; do
+		bg "iperf-$kind-$nic" "$nic${TO[$kind]}" iperf3 -s --forceflush
+		until_ok 5 grep -q listening "$W/iperf-$kind-$nic.log"
+		check "$kind: from a $nic to a $nic" until_ok 5 ping_ok "$nic${FROM[$kind]}" "$(addr "${TO[$kind]}" $nic)" 1
+	done
+done
+tunnel=$(on h2 ip -d -j link show dev dove-tunnel | jq -r '.[0].linkinfo.info_kind')
+say "-- $(uname -r), $(nproc) processors; $tunnel as tunnel device; ${CC:-$(on vethh1 sysctl -n net.ipv4.tcp_congestion_control)}; $ROUNDS rounds of $SECS s"
+for ((round = 1; round <= ROUNDS; round++)); do
+	for nic in veth tap; do
+		for kind in $KINDS; do stream $kind $nic || fail "no stream from a $nic to a $nic: $kind"; done
+	done
+done
+say
+printf '%-28s %-22s %-20s %s\n' "one TCP stream" "MBit/s" "/ kernel VXLAN" "bytes a frame"
+for nic in veth tap; do
+	for kind in $KINDS; do
+		case $kind in vxlan) what="kernel VXLAN" ratio=1 ;; *) what="DOVE, ${kind^^}" ratio=$(FORMAT=%.2f summary $(ratios "$kind $nic" "vxlan $nic")) ;; esac
+		printf '%-28s %-22s %-20s %s\n' "$nic to $nic, $what" "$(FORMAT=%.0f summary ${MBITS[$kind $nic]})" "$ratio" "${FRAME[$kind $nic]}"
+	done
+done
+say
+finish
