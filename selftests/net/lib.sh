@@ -100,6 +100,7 @@ cleanup() {
 		[ -z "$pids" ] || kill -9 $pids 2>/dev/null
 		ip netns del "$ns" 2>/dev/null
 	done
+	for name in "${!NEIGHBOURS[@]}"; do echo "${NEIGHBOURS[$name]}" >"$name"; done
 	if [ -n "$W" ]; then
 		for name in "$W"/bpf-*; do umount "$name" 2>/dev/null; done
 		[ -n "${KEEP_LOGS:-}" ] || rm -rf "$W"
@@ -160,12 +161,25 @@ world_host() { # H
 	on "$h" ip route add default via "$(router_addr6 "$h")"
 }
 
+# The kernel's neighbour tables have one bound for all namespaces, 1,024: a test's VM with a thousand neighbours
+# would leave none to anybody else. Put back by cleanup().
+declare -A NEIGHBOURS=()
+neighbours_many() {
+	local f
+	for f in /proc/sys/net/ipv{4,6}/neigh/default/gc_thresh3; do
+		[ -w $f ] && [ "$(cat $f)" -lt 16384 ] || continue
+		NEIGHBOURS[$f]=$(cat $f)
+		echo 16384 >$f
+	done
+}
+
 world() {
 	local n=${1:-2} i
 	need_root
 	W=$(mktemp -d "${TMPDIR:-/tmp}/dove-test.XXXXXX") || exit 1
 	trap 'cleanup' EXIT
 	trap 'exit 130' INT TERM
+	neighbours_many
 	for ((i = 1; i <= n; i++)); do
 		shift $(($# > 0))
 		FAMILY[h$i]=${1:-4}
