@@ -13,7 +13,6 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
-#include "miss.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -22,8 +21,6 @@
 /* How long packets wait to hear where to; a VM that is moved cold is elsewhere by then, or is not moved. */
 #define WAIT_NS (3 * SECOND_NS)
 #define TICK_MS 100
-/* Who sends faster than the agent sends on would never find the way open. */
-#define RELEASE_ROUNDS_MAX 32
 /* Bounds of what waits: for one VM, and in all. What came first goes first; the last is what it has not seen yet. */
 #define VM_BYTES_MAX (2u << 20)
 #define ALL_BYTES_MAX (16u << 20)
@@ -49,7 +46,7 @@ struct moved {
 	struct agent *agent;
 	struct awaited *awaited;
 	uint64_t bytes;
-	struct event *tick, *soon;
+	struct event *tick;
 	struct moved_counters counters;
 };
 
@@ -127,33 +124,14 @@ static bool packet_send(struct moved *m, struct awaited *w, struct packet *p)
 	return true;
 }
 
-static void row_store(struct moved *m, const struct dove_place_key *key, const struct dove_moved *row);
-
-/* Nobody waits any more: those that come now may go on in the kernel. */
-static void row_open(struct moved *m, const struct dove_place_key *key)
-{
-	struct dove_moved row;
-
-	if (bpf_map_lookup_elem(m->agent->maps->moved, key, &row) || !row.shut)
-		return;
-	row.shut = 0;
-	row_store(m, key, &row);
-}
-
-/* In order: those that wait, those that came up meanwhile, and then the way is open. */
 static void awaited_release(struct moved *m, struct awaited *w)
 {
-	for (int round = 0; round < RELEASE_ROUNDS_MAX && w->waiting; round++) {
-		while (w->waiting) {
-			if (!packet_send(m, w, w->waiting))
-				return;
-			packet_free(m, w, w->waiting);
-		}
-		miss_drain(m->agent->miss);
+	while (w->waiting) {
+		if (!packet_send(m, w, w->waiting))
+			return;
+		packet_free(m, w, w->waiting);
 	}
-	row_open(m, &w->key);
-	if (!w->waiting)
-		awaited_free(m, w);
+	awaited_free(m, w);
 }
 
 void moved_take(struct moved *m, const struct dove_held *held)
@@ -178,24 +156,19 @@ void moved_take(struct moved *m, const struct dove_held *held)
 	DL_APPEND(w->waiting, p);
 	w->bytes += p->len;
 	m->bytes += p->len;
-	/* It may be known by now; but not from within the ring's emptying. */
-	event_active(m->soon, 0, 0);
+	/* It may be known by now. */
+	awaited_release(m, w);
 	tick_later(m);
-}
-
-static void on_soon(evutil_socket_t fd, short what, void *arg)
-{
-	struct moved *m = arg;
-	struct awaited *w, *tmp;
-
-	HASH_ITER (hh, m->awaited, w, tmp)
-		awaited_release(m, w);
 }
 
 void moved_next_hop(struct moved *m)
 {
-	if (m)
-		event_active(m->soon, 0, 0);
+	struct awaited *w, *tmp;
+
+	if (!m)
+		return;
+	HASH_ITER (hh, m->awaited, w, tmp)
+		awaited_release(m, w);
 }
 
 /* ---- what is known ---- */
@@ -242,7 +215,6 @@ void moved_to(struct moved *m, uint32_t vnid, const struct ip_addr *addr, const 
 
 	if (host) {
 		row.host = to_dove_ip(host);
-		row.shut = w != NULL;
 		underlay_need(m->agent->underlay, host);
 		row_store(m, &key, &row);
 	}
@@ -327,7 +299,6 @@ int moved_open(struct agent *a, struct moved **out, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	m->agent = a;
 	m->tick = evtimer_new(a->base, on_tick, m);
-	m->soon = event_new(a->base, -1, 0, on_soon, m);
 	*out = m;
 	return 0;
 }
@@ -341,6 +312,5 @@ void moved_close(struct moved *m)
 	HASH_ITER (hh, m->awaited, w, tmp)
 		awaited_free(m, w);
 	event_free(m->tick);
-	event_free(m->soon);
 	free(m);
 }

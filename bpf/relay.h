@@ -32,7 +32,7 @@ static __always_inline int relay_find(const struct packet *p, const struct dove_
 
 	if (!moved || bpf_ktime_get_coarse_ns() >= moved->until)
 		return 0;
-	if (ip_is_unspecified(&moved->host) || (moved->shut && p->hook != HOOK_DOOR))
+	if (ip_is_unspecified(&moved->host))
 		return -DOVE_HELD_MOVED;
 	j.sequence = extend(p->sequence, moved->revision);
 	j.wanted = moved->revision;

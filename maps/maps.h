@@ -243,8 +243,6 @@ struct dove_moved {
 	struct dove_ip host; /* all zero: not known yet, the agent holds what comes */
 	__u64 revision;	     /* of its new place */
 	__u64 until;
-	__u8 shut; /* packets before this one still wait in the agent: follow them */
-	__u8 pad[7];
 };
 
 /* dove_policies: numbers of the policies of networks that this host serves. Writer: agent. */
