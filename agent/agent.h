@@ -122,8 +122,9 @@ int agent_run(const struct agent_config *config);
 /* agent_forget_translations() - empty dove_cache and dove_denied; returns how many entries there were. */
 int agent_forget_translations(struct agent *a);
 
-/* agent_set_budget() - what a device (ifindex), a network (VNID | DOVE_BUDGET_NETWORK), or a host (id | DOVE_BUDGET_HOST), may cost others. */
-void agent_set_budget(const struct agent *a, uint32_t id);
+/* agent_set_budget() - what a device (ifindex), a network (VNID | DOVE_BUDGET_NETWORK), or a host (id | DOVE_BUDGET_HOST), may cost others.
+ * `ports`: for how many ports it stands; what it may give to the agent is so many times a port's. */
+void agent_set_budget(const struct agent *a, uint32_t id, uint32_t ports);
 
 /* map_count() - entries of a map, counted up to max: those that change meanwhile may count twice, or not. */
 uint32_t map_count(int map_fd, uint32_t key_size, uint32_t max);

@@ -51,7 +51,7 @@ static int port_store(const struct agent *a, const struct gateway_pair *p)
 	uint32_t key = p->port.ifindex;
 
 	memcpy(row.mac, gateway_mac.b, sizeof(row.mac));
-	agent_set_budget(a, key);
+	agent_set_budget(a, key, 1);
 	return bpf_map_update_elem(a->maps->ports, &key, &row, BPF_ANY) ? -errno : 0;
 }
 

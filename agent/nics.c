@@ -22,6 +22,9 @@
 #define RETRY_MIN_MS 250
 #define RETRY_MAX_MS 5000
 
+/* What comes for a VM that has just left waits in the agent: streams to several at a time. */
+#define PORTS_OF_NIC 8
+
 struct nic {
 	int ifindex;
 	char name[IF_NAMESIZE];
@@ -249,7 +252,7 @@ void nics_attach(struct nics *n, const char *device, enum loader_ingress mode, s
 		return;
 	}
 	n->n++;
-	agent_set_budget(n->agent, link.ifindex);
+	agent_set_budget(n->agent, link.ifindex, PORTS_OF_NIC);
 	gateway_refresh(n->agent->gateway);
 	n->waiting = rq;
 	n->waiting_ifindex = link.ifindex;

@@ -158,7 +158,7 @@ static void port_row_store(struct port *port)
 	};
 
 	memcpy(row.mac, port->mac.b, sizeof(row.mac));
-	agent_set_budget(a, key);
+	agent_set_budget(a, key, 1);
 	if (bpf_map_update_elem(a->maps->ports, &key, &row, BPF_ANY))
 		log_error("dove_ports: %s: %s", port->device, strerror(errno));
 }

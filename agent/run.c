@@ -88,13 +88,14 @@ static struct dove_bucket bucket(uint64_t rate, uint64_t burst)
 				     .burst_ns = SECOND_NS * burst / rate };
 }
 
-void agent_set_budget(const struct agent *a, uint32_t id)
+void agent_set_budget(const struct agent *a, uint32_t id, uint32_t ports)
 {
 	const struct agent_config *c = &a->config;
 	/* A host stands for all of its ports, and gets back what is its own. */
 	uint32_t answers = id & DOVE_BUDGET_HOST ? c->answer_rate * RETURNS_PER_ANSWER : c->answer_rate;
 	struct dove_budget budget = {
-		.of = { [DOVE_BUDGET_HELD] = bucket(c->hold_rate, c->hold_burst),
+		.of = { [DOVE_BUDGET_HELD] =
+				bucket((uint64_t)c->hold_rate * ports, (uint64_t)c->hold_burst * ports),
 			[DOVE_BUDGET_ANSWERS] = bucket(answers, answers),
 			[DOVE_BUDGET_COPIES] = bucket(c->copy_rate, c->copy_rate) },
 	};

@@ -238,7 +238,7 @@ void underlay_host(struct underlay *u, uint32_t id, const char *name, const stru
 	if (h->id == id && !strcmp(h->name, name))
 		return;
 	if (h->id != id)
-		agent_set_budget(u->agent, id | DOVE_BUDGET_HOST);
+		agent_set_budget(u->agent, id | DOVE_BUDGET_HOST, 1);
 	h->id = id;
 	snprintf(h->name, sizeof(h->name), "%s", name);
 	host_store(u, h);

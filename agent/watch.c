@@ -421,7 +421,7 @@ static int network_snapshot(struct watch *w, const cJSON *json, struct json_erro
 		n = calloc(1, sizeof(*n));
 		n->vnid = vnid;
 		HASH_ADD(hh, w->networks, vnid, sizeof(n->vnid), n);
-		agent_set_budget(w->agent, vnid | DOVE_BUDGET_NETWORK);
+		agent_set_budget(w->agent, vnid | DOVE_BUDGET_NETWORK, 1);
 	}
 	n->seen = true;
 	snprintf(n->name, sizeof(n->name), "%s", name);

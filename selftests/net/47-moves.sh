@@ -68,9 +68,9 @@ port h1 v1 && port h1 w1 && port h2 v2
 ping_ok v1 10.1.0.12 1 >/dev/null
 
 say "-- a stream of $RATE probes a second"
-stream v1 v2 14
+stream v1 v2 24
 sleep 1
-check "R5: its VM moves ten times" moves v2 h2 h3 h2 h3 h2 h3 h2 h3 h2 h3 h2
+PAUSE=2 check "R5: its VM moves ten times" moves v2 h2 h3 h2 h3 h2 h3 h2 h3 h2 h3 h2
 ended
 check "R5: none lost but those sent while it was detached, none twice, order kept but around moves" judged
 say "     $(judged)"
@@ -83,6 +83,7 @@ check "R19: and told the origin" told
 say "-- connections"
 on v2 sh -c 'exec busybox nc -ll -p 9 -e cat' >/dev/null 2>&1 &
 PID[echo]=$!
+until_ok 5 on v2 sh -c 'ss -ltn | grep -q ":9 "'
 mkfifo "$W/typed"
 bg idle v1 sh -c "exec busybox nc 10.1.0.12 9 <'$W/typed' >'$W/echoed'"
 exec 9>"$W/typed"

@@ -10,7 +10,7 @@
  * when nothing has come for so many seconds. WINDOWS: a file with lines "FROM
  * TO", between which the receiver was not attached anywhere. `judge` prints
  *   sent N, received N, lost N (N while detached), doubled N, overtaken N (N near a move)
- * where near is within a quarter of a second; `chart` makes an SVG of the time
+ * where near is within three quarters of a second; `chart` makes an SVG of the time
  * each probe took around the windows, and of those that were lost.
  */
 #include <arpa/inet.h>
@@ -27,7 +27,7 @@
 #define SECOND 1000000000ull
 #define PROBES_MAX (4u << 20)
 #define WINDOWS_MAX 64
-#define NEAR (SECOND / 4)
+#define NEAR (SECOND * 3 / 4)
 /* Clocks of one machine; but what is said to be detached was told a little before, or after. */
 #define SLACK (SECOND / 500)
 #define SIZE 64
