@@ -97,7 +97,7 @@ guest() { # KERNEL PATTERN...
 		echo "-- it did not boot (exit code $status), once more; its last lines:"
 		tail -n 15 "$log" | sed 's/^/     | /'
 		mv "$log" "$VM/$kernel.first-boot.log"
-		again="; booted the second time"
+		again="; second boot"
 		attempt "$kernel" "$command"
 		status=$?
 	fi
