@@ -8,8 +8,8 @@
 . "$(dirname "$0")/lib.sh"
 
 declare -A IN4=([v1]=10.1.0.11 [v2]=10.1.0.12 [v3]=10.1.0.13)
-RATE=20000
-[ "${DOVE_TEST_SLOW:-1}" = 1 ] || RATE=500
+RATE=20000 LONG=5 LONGER=6
+[ "${DOVE_TEST_SLOW:-1}" = 1 ] || RATE=500 LONG=40 LONGER=40 # the changes amid them take as long
 
 policy() { # NAME JSON
 	jq -n --arg name "$1" --argjson p "$2" '[{kind: "policy", network: "blue", name: $name} + $p]' >"$W/policy.json"
@@ -65,7 +65,7 @@ ping_ok v1 10.1.0.12 1 >/dev/null
 
 say "-- given back, which is the default"
 note h2 returned; note h1 held_returned
-stream v1 v2 5
+stream v1 v2 $LONG
 sleep 0.5
 unrelated
 ended
@@ -82,7 +82,7 @@ say "-- sent on by the destination"
 restart h2 '{"refused": "forward"}'
 ping_ok v1 10.1.0.12 1 >/dev/null
 note h2 held_refused
-stream v1 v2 5
+stream v1 v2 $LONG
 sleep 0.5
 unrelated
 ended
@@ -96,7 +96,7 @@ say "-- dropped"
 restart h2 '{"refused": "drop"}'
 ping_ok v1 10.1.0.12 1 >/dev/null
 note h2 refused
-stream v1 v2 5
+stream v1 v2 $LONG
 sleep 0.5
 unrelated
 ended
@@ -118,7 +118,7 @@ no_more() { # TO: after the destination knows, nothing of the stream arrives
 for mode in drop return forward; do
 	restart h2 "{\"refused\": \"$mode\"}"
 	until_ok 3 ping_ok v1 10.1.0.12 1
-	stream v1 v2 6
+	stream v1 v2 $LONGER
 	sleep 0.5
 	policy no '{"priority": 9, "from": {"endpoints": ["v1"]}, "to": {"endpoints": ["v2"]}, "proto": "udp", "action": "deny"}'
 	check "R20: $mode: a deny put above it: nothing passes under the old translation" no_more v2
