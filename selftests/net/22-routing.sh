@@ -68,12 +68,7 @@ objects() { # POLICIES
 world 3
 service
 objects '[]' >/dev/null
-on h3 ip link add br0 type bridge
-on h3 ip link set br0 up
-on h3 ip addr flush dev eth0
-on h3 ip link set eth0 master br0
-on h3 ip addr add "$(host_addr h3)/30" dev br0
-on h3 ip route replace default via "$(router_addr h3)"
+bridged h3
 for h in h1 h2 h3; do agent $h; done
 da h1 attach eth0 --ingress tc >/dev/null
 da h2 attach eth0 --ingress xdp >/dev/null

@@ -66,13 +66,7 @@ jq -n '[{kind: "network", name: ("blue", "red"), subnets: ["10.1.0.0/24", "fd00:
   [[["v1", 1], ["v2", 2], ["v3", 3], ["w1", 4], ["d2", 5], ["n3", 6]][] | {kind: "endpoint", network: "blue", name: .[0],
    mac: "02:00:00:00:01:0\(.[1])", addresses: ["10.1.0.1\(.[1])", "fd00:1::1\(.[1])"]}]' >"$W/objects.json"
 ctl apply -f "$W/objects.json" >/dev/null
-on h3 ip link add br0 type bridge
-on h3 ip link set br0 up
-on h3 ip addr flush dev eth0 scope global
-on h3 ip link set eth0 master br0
-addr6 h3 br0 "$(host_addr6 h3)"
-on h3 ip -6 route replace default via "$(router_addr6 h3)" dev br0
-on h3 ip -6 route flush dev eth0
+bridged h3
 for h in h1 h2 h3; do agent $h; done
 da h1 attach eth0 --ingress tc >/dev/null
 da h2 attach eth0 --ingress xdp >/dev/null

@@ -101,12 +101,7 @@ jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24", "fd00:1::/64"]}
   [["v1", "t1", "v2", "t2", "p2", "b3", "c3"] | to_entries[] | {kind: "endpoint", network: "blue", name: .value,
    mac: "02:00:00:00:01:0\(.key + 1)", addresses: ["10.1.0.1\(.key + 1)", "fd00:1::1\(.key + 1)"]}]' >"$W/objects.json"
 ctl apply -f "$W/objects.json" >/dev/null || fail "objects"
-on h3 ip link add br0 type bridge
-on h3 ip link set br0 up
-on h3 ip addr flush dev eth0
-on h3 ip link set eth0 master br0
-on h3 ip addr add "$(host_addr h3)/30" dev br0
-on h3 ip route replace default via "$(router_addr h3)"
+bridged h3
 for h in h1 h2 h3; do agent $h; done
 for h in h1 h2 h3; do da $h attach eth0 --ingress tc >/dev/null || fail "attach"; done
 plug h1 v1 && plug h2 v2 && plug h3 b3

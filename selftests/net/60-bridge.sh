@@ -11,12 +11,7 @@ jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}, {kind: "netwo
   [(1, 2, 3, 4) as $i | {kind: "endpoint", network: (if $i == 4 then "red" else "blue" end),
   name: "vm\($i)", mac: "02:00:00:00:01:0\($i)", addresses: ["10.1.0.1\($i)"]}]' >"$W/objects.json"
 ctl apply -f "$W/objects.json" >/dev/null
-on h1 ip link add br0 type bridge
-on h1 ip link set br0 up
-on h1 ip addr flush dev eth0
-on h1 ip link set eth0 master br0
-on h1 ip addr add 198.51.100.1/30 dev br0
-on h1 ip route replace default via 198.51.100.2
+bridged h1
 agent h1
 agent h2
 check "attach a NIC that is a member of a bridge" da h1 attach eth0

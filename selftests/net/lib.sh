@@ -39,7 +39,16 @@ PASSED=0 FAILED=0 SKIPPED=0
 declare -A PID=() FAMILY=()
 
 say() { printf '%s\n' "$*"; }
-fail() { printf 'error: %s\n' "$*" >&2; exit 1; }
+fail() { # TEXT: the test can't go on; the ends of the logs may tell why
+	local log
+	for log in "$W"/*.log; do
+		[ -n "$W" ] && [ -s "$log" ] || continue
+		printf '%s:\n' "${log##*/}"
+		tail -n 5 "$log" | cut -c -300 | sed 's/^/  | /'
+	done >&2
+	printf 'error: %s\n' "$*" >&2
+	exit 1
+}
 
 pass() { PASSED=$((PASSED + 1)); say "ok   $*"; }
 skip() { SKIPPED=$((SKIPPED + 1)); say "skip $*"; }
@@ -148,6 +157,23 @@ ipv6() {
 
 # An interface's further address, of the underlay, and of hosts the way to all others.
 addr6() { on "$1" ip addr add "$3/64" dev "$2" nodad; }
+# bridged HOST: br0 takes eth0 and its addresses, of each family that the host has. Its
+# Ethernet address is eth0's and stays: the kernel would else choose the lowest of all
+# members', anew with each VM that is plugged in, and the router send to the old one.
+bridged() {
+	on "$1" ip link add br0 address "$(on "$1" cat /sys/class/net/eth0/address)" type bridge
+	on "$1" ip link set br0 up
+	on "$1" ip addr flush dev eth0 scope global
+	on "$1" ip link set eth0 master br0
+	if [[ ${FAMILY[$1]} == *4* ]]; then
+		on "$1" ip addr add "$(host_addr "$1")/30" dev br0
+		on "$1" ip route replace default via "$(router_addr "$1")"
+	fi
+	[[ ${FAMILY[$1]} == *6* ]] || return 0
+	addr6 "$1" br0 "$(host_addr6 "$1")"
+	on "$1" ip -6 route replace default via "$(router_addr6 "$1")" dev br0
+	on "$1" ip -6 route flush dev eth0
+}
 world_host() { # H
 	local h=$1 addr=- router=-
 	ns_add "$h"
