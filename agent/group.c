@@ -9,6 +9,7 @@
 #include <utlist.h>
 
 #include "dps.h"
+#include "install.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -25,6 +26,8 @@
 #define TARGETS_MAX (DOVE_TARGETS_MAX * DOVE_GROUP_PARTS_MAX)
 /* How long the way to a host may take to be found before the copies go without that host's. */
 #define NEXT_HOP_MS 300
+/* Who sends to many without a pause must not keep the gate shut. */
+#define ROUNDS_MAX 64
 /* A list holds for one revision; this is for those that nothing changes. */
 #define LIST_NS (60 * SECOND_NS)
 
@@ -109,7 +112,8 @@ static void question_fail(struct question *q, const char *why)
 struct writer {
 	struct question *q;
 	struct dove_group part;
-	uint8_t n_parts, state;
+	uint8_t n_parts;
+	uint64_t gate, expires;
 };
 
 static void part_store(struct writer *w, bool more)
@@ -118,8 +122,8 @@ static void part_store(struct writer *w, bool more)
 
 	key.part = w->n_parts++;
 	w->part.revision = w->q->revision;
-	w->part.expires = clock_now() + LIST_NS;
-	w->part.state = w->state;
+	w->part.expires = w->expires;
+	w->part.gate = w->gate;
 	w->part.off = w->q->off;
 	w->part.more = more;
 	if (bpf_map_update_elem(w->q->group->agent->maps->groups, &key, &w->part, BPF_ANY))
@@ -138,9 +142,10 @@ static void target_add(struct writer *w, uint8_t kind, const struct dove_target 
 	w->part.at[w->part.n++] = *target;
 }
 
-static void list_store(struct question *q, uint8_t state)
+/* Returns when it expires, by which dove_open_group knows it. */
+static uint64_t list_store(struct question *q, uint64_t gate)
 {
-	struct writer w = { .q = q, .state = state };
+	struct writer w = { .q = q, .gate = gate, .expires = clock_now() + LIST_NS };
 
 	for (int i = 0; i < q->n_allowed; i++)
 		target_add(&w, DOVE_GROUP_PORTS,
@@ -152,6 +157,7 @@ static void list_store(struct question *q, uint8_t state)
 				target_add(&w, v6 ? DOVE_GROUP_HOSTS_V6 : DOVE_GROUP_HOSTS_V4,
 					   &(struct dove_target){ .host = to_dove_ip(&q->hosts[i]) });
 	part_store(&w, false);
+	return w.expires;
 }
 
 static void waiting_send(struct question *q)
@@ -167,14 +173,31 @@ static void waiting_send(struct question *q)
 	}
 }
 
+/* Nobody waits, and nobody is between the gate and the ring: from now on all go by. */
+static bool list_opened(struct question *q, struct dove_group_opening *opening)
+{
+	if (q->waiting)
+		return false;
+	/* What is not all in the ring yet can't be as expected, and is looked at again. */
+	if (!gate_all_held(opening->gate))
+		opening->gate = 0;
+	return loader_open_group(q->group->agent->loader, opening);
+}
+
 /* First those that wait, and those that came up meanwhile; then the list is open to all. */
 static void list_release(struct question *q)
 {
-	list_store(q, DOVE_PENDING);
+	struct dove_group_opening opening = { .key = q->key, .gate = DOVE_GATE_SHUT };
+	int rounds = 0;
+
+	opening.expires = list_store(q, DOVE_GATE_SHUT);
+	do {
+		waiting_send(q);
+		miss_drain(q->group->agent->miss);
+	} while (!list_opened(q, &opening) && ++rounds < ROUNDS_MAX);
 	waiting_send(q);
-	miss_drain(q->group->agent->miss);
-	waiting_send(q);
-	list_store(q, DOVE_ACTIVE);
+	if (rounds == ROUNDS_MAX)
+		list_store(q, 0);
 	q->group->counters.lists++;
 	question_free(q);
 }

@@ -241,8 +241,7 @@ int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache
 	return 0;
 }
 
-/* Nobody is between the count of those who came and the ring. */
-static bool all_in_ring(uint64_t gate)
+bool gate_all_held(uint64_t gate)
 {
 	return (uint32_t)gate == (uint32_t)((gate & ~DOVE_GATE_SHUT) / DOVE_GATE_HELD);
 }
@@ -253,7 +252,7 @@ bool install_open(struct agent *a, struct installed *in)
 
 	if (!in->t.gate)
 		return true;
-	opening.gate = all_in_ring(in->t.gate) ? in->t.gate : 0;
+	opening.gate = gate_all_held(in->t.gate) ? in->t.gate : 0;
 	in->t.gate = loader_open_gate(a->loader, &opening) ? 0 : opening.gate;
 	return !in->t.gate;
 }

@@ -21,11 +21,14 @@ struct installed {
  * install_answer() - write the pair's entry and, where the pair depends on
  * ports and its rules do not fit into the entry, the exact one for `asked`.
  *
- * pending: packets wait for it, see enum dove_state. -EINVAL: the answer can't
+ * pending: packets wait for it, see DOVE_GATE_SHUT. -EINVAL: the answer can't
  * be read, err says why; nothing was written.
  */
 int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache_key *asked, bool pending,
 		   struct installed *out, struct json_error *err);
+
+/* gate_all_held() - nobody is between the count of those who came (DOVE_GATE_*) and the ring. */
+bool gate_all_held(uint64_t gate);
 
 /*
  * install_open() - let packets pass by it from now on, all that waited being

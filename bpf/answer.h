@@ -88,13 +88,13 @@ static __always_inline int arp_turn(struct __sk_buff *skb, const struct packet *
 }
 
 /* Who has the asked address: anybody, or the gateway. */
-static __always_inline int address_find(const struct packet *p, struct dove_cache_key *key,
+static __always_inline int address_find(struct packet *p, struct dove_cache_key *key,
 					struct decision *d)
 {
 	int rc = translation_of_pair(p, key, d);
 
 	if (rc) {
-		gate_left(d, false); /* a question need not keep its place among packets */
+		decision_left(p, d, false); /* a question need not keep its place among packets */
 		return rc;
 	}
 	if (d->verdict == DOVE_VERDICT_NO_ENDPOINT)

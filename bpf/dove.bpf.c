@@ -148,15 +148,18 @@ int dove_open(struct dove_opening *asked)
 {
 	struct dove_cache_key key = asked->key;
 	struct dove_translation *t = translation_lookup(&key);
-	__u64 before;
 
-	if (!t || t->expires != asked->expires)
-		return 0;
-	before = __sync_val_compare_and_swap(&t->gate, asked->gate, 0);
-	if (before == asked->gate || !(before & DOVE_GATE_SHUT))
-		return 0;
-	asked->gate = before;
-	return 1;
+	return t && t->expires == asked->expires && !gate_open(&t->gate, &asked->gate);
+}
+
+/* The same, of who gets what goes to many. */
+SEC("syscall")
+int dove_open_group(struct dove_group_opening *asked)
+{
+	struct dove_group_key key = asked->key;
+	struct dove_group *group = bpf_map_lookup_elem(&dove_groups, &key);
+
+	return group && group->expires == asked->expires && !gate_open(&group->gate, &asked->gate);
 }
 
 char LICENSE[] SEC("license") = "GPL";

@@ -11,6 +11,7 @@
 
 #include "deliver.h"
 #include "flow.h"
+#include "gate.h"
 #include "icmp.h"
 #include "maps.bpf.h"
 #include "packet.h"
@@ -32,7 +33,7 @@ struct copies {
  * One part of the packet's list. A function of its own: its key is not to be on
  * the stack under all that makes the copies.
  */
-static __noinline const struct dove_group *group_part(const struct packet *p, __u32 part)
+static __noinline struct dove_group *group_part(const struct packet *p, __u32 part)
 {
 	struct dove_group_key key = { .vnid = p->vnid,
 				      .source = p->source,
@@ -50,13 +51,23 @@ static __noinline const struct dove_group *group_find(struct packet *p, __u32 si
 {
 	__u32 vnid = p->vnid; /* 6.1 takes no key out of a global function's argument */
 	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &vnid);
-	const struct dove_group *group;
+	struct dove_group *group;
 
 	p->group = side + 1;
 	group = group_part(p, 0);
 	if (!net || !group || group->revision < net->revision || bpf_ktime_get_coarse_ns() >= group->expires)
 		return 0;
-	return group->state == DOVE_ACTIVE || p->hook == HOOK_DOOR ? group : 0;
+	return gate_lets(&group->gate, p) ? group : 0;
+}
+
+/* group_left() - a packet that was counted at its list's gate is in the ring, or has come to nothing. */
+static __noinline int group_left(const struct packet *p, bool held)
+{
+	struct dove_group *group = p->follows && p->group ? group_part(p, 0) : 0;
+
+	if (group)
+		gate_left(&group->gate, held);
+	return 0;
 }
 
 /* The interface must still be that VM's: indexes are used again, and lists outlive ports. */

@@ -103,6 +103,7 @@ struct packet {
 	__u8 group;    /* to many: DOVE_GROUP_* of this side, plus 1 */
 	bool track;    /* its flow is to be remembered, for the replies */
 	bool returned; /* it was ours, and is given back */
+	bool follows;  /* it met a shut gate and was counted there: it goes where those before it went */
 	__u8 relays;   /* how many hosts have sent it on, because its VM had moved */
 };
 

@@ -251,8 +251,10 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 /* receive_skb(), and what can't be decided yet to the agent. */
 static __always_inline int receive_finish(struct __sk_buff *skb, struct packet *p, int rc)
 {
-	if (-rc >= DOVE_HELD_MISS && -rc < DOVE_PASSED)
+	if (-rc >= DOVE_HELD_MISS && -rc < DOVE_PASSED) {
 		rc = hold(skb, p, rc);
+		group_left(p, !is_drop(-rc));
+	}
 	return finish(p, rc);
 }
 

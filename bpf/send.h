@@ -274,7 +274,10 @@ static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, 
 	case DOVE_HELD_FLOW:
 		count(DOVE_COUNT_MISSES, p->len);
 		rc = hold(skb, p, rc);
-		gate_left(d, !is_drop(-rc));
+		if (p->group)
+			group_left(p, !is_drop(-rc));
+		else
+			decision_left(p, d, !is_drop(-rc));
 		break;
 	case DOVE_ENCAPSULATED:
 	case DOVE_DELIVERED_LOCAL:

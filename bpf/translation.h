@@ -7,6 +7,7 @@
 #ifndef DOVE_TRANSLATION_H
 #define DOVE_TRANSLATION_H
 
+#include "gate.h"
 #include "maps.bpf.h"
 #include "packet.h"
 #include "route.h"
@@ -17,7 +18,6 @@ struct decision {
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
-	bool follows; /* t's gate is shut: the packet is counted there, and goes where those before it went */
 	struct judgement judged;
 };
 
@@ -28,25 +28,16 @@ static __always_inline struct dove_translation *translation_lookup(const struct 
 	return t ? t : bpf_map_lookup_elem(&dove_denied, key);
 }
 
-/* The agent may open the gate between a look at it and the count: then the count says so. */
-static __always_inline bool gate_lets(struct decision *d, const struct packet *p)
+/* What was counted at the translation's gate is in the ring, or has come to nothing. */
+static __always_inline void decision_left(const struct packet *p, struct decision *d, bool held)
 {
-	if (!(d->t->gate & DOVE_GATE_SHUT) || p->hook == HOOK_DOOR || p->hook == HOOK_TRACE)
-		return true;
-	d->follows = __sync_fetch_and_add(&d->t->gate, 1) & DOVE_GATE_SHUT;
-	return !d->follows;
+	if (p->follows && d->t)
+		gate_left(&d->t->gate, held);
 }
 
-/* The packet that was counted at the gate is in the ring, or has come to nothing. */
-static __always_inline void gate_left(struct decision *d, bool held)
+static __always_inline bool usable(struct decision *d, struct packet *p)
 {
-	if (d->follows && d->t)
-		__sync_fetch_and_add(&d->t->gate, held ? DOVE_GATE_HELD : -1ull);
-}
-
-static __always_inline bool usable(struct decision *d, const struct packet *p)
-{
-	return d->t && bpf_ktime_get_coarse_ns() < d->t->expires && gate_lets(d, p);
+	return d->t && bpf_ktime_get_coarse_ns() < d->t->expires && gate_lets(&d->t->gate, p);
 }
 
 static __always_inline bool rule_matches(const struct dove_rule *r, const struct packet *p)
@@ -87,7 +78,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 	return 0;
 }
 
-static __always_inline int decide_exactly(const struct packet *p, struct dove_cache_key *key,
+static __always_inline int decide_exactly(struct packet *p, struct dove_cache_key *key,
 					  struct decision *d)
 {
 	__u8 scope = d->t->scope;
@@ -109,7 +100,7 @@ static __always_inline int decide_exactly(const struct packet *p, struct dove_ca
 }
 
 /* The pair's entry alone, as ARP needs it; -DOVE_HELD_MISS where there is none that can be used. */
-static __always_inline int translation_of_pair(const struct packet *p, struct dove_cache_key *key,
+static __always_inline int translation_of_pair(struct packet *p, struct dove_cache_key *key,
 					       struct decision *d)
 {
 	key->dst = route_target(p);
@@ -165,7 +156,7 @@ static __always_inline int verdict_reason(__u8 verdict)
  * A later fragment whose pair depends on ports, and whose first was not seen,
  * can't be decided and ends.
  */
-static __noinline int translation_find(const struct packet *p, struct decision *d)
+static __noinline int translation_find(struct packet *p, struct decision *d)
 {
 	struct dove_cache_key key = {};
 

@@ -387,12 +387,21 @@ int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t r
 	return door_read(l->door_fd, ifindex, frame, room);
 }
 
+static bool opened_by(const struct bpf_program *prog, void *opening, uint32_t size)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = opening, .ctx_size_in = size);
+
+	return !bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) && !opts.retval;
+}
+
 bool loader_open_gate(struct loader *l, struct dove_opening *opening)
 {
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = opening, .ctx_size_in = sizeof(*opening));
-	int rc = bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.dove_open), &opts);
+	return opened_by(l->skel->progs.dove_open, opening, sizeof(*opening));
+}
 
-	return !rc && !opts.retval;
+bool loader_open_group(struct loader *l, struct dove_group_opening *opening)
+{
+	return opened_by(l->skel->progs.dove_open_group, opening, sizeof(*opening));
 }
 
 int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len, struct dove_traced *out)

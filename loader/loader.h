@@ -133,7 +133,11 @@ int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t r
  * True also where the entry is gone, or is another.
  */
 struct dove_opening;
+struct dove_group_opening;
 bool loader_open_gate(struct loader *l, struct dove_opening *opening);
+
+/* loader_open_group() - the same, of a list of those who get what goes to many. */
+bool loader_open_group(struct loader *l, struct dove_group_opening *opening);
 
 /* loader_trace() - what would become of a frame (as from a port's VM): 0 and *out, or -errno. */
 struct dove_traced;

@@ -20,8 +20,8 @@
  * Layout version, part of the pin path (PIN_DIR/vN) and of the XDP metadata's
  * magic. Raise it with every change of a key, value, event or map type.
  */
-#define DOVE_LAYOUT 2
-#define DOVE_LAYOUT_DIR "v2"
+#define DOVE_LAYOUT 3
+#define DOVE_LAYOUT_DIR "v3"
 
 #define DOVE_DEFAULT_PIN_DIR "/sys/fs/bpf/dove"
 
@@ -160,16 +160,11 @@ enum dove_verdict {
 #define DOVE_RULE_TRACK 0x1   /* allowed: the destination remembers the flow, for its replies */
 #define DOVE_RULE_REPLIES 0x2 /* denied: but replies to what is remembered pass */
 
-enum dove_state {
-	DOVE_ACTIVE = 0,
-	DOVE_PENDING = 1, /* packets before this one still wait in the agent: follow them */
-};
-
 /*
- * dove_translation.gate: 0 is open. While packets that came before still wait
+ * dove_translation.gate, dove_group.gate: 0 is open. While packets that came before still wait
  * in the agent it is shut, and who comes joins them: the low half counts who
  * came, the upper half (below the bit that shuts it) who is in the ring. The
- * agent opens it by comparing and swapping (the program dove_open), which
+ * agent opens it by comparing and swapping (the programs dove_open*), which
  * can't succeed while anybody is on the way whom it has not seen.
  */
 #define DOVE_GATE_SHUT 0x8000000000000000ull
@@ -367,12 +362,20 @@ struct dove_target {
 struct dove_group {
 	__u64 revision;
 	__u64 expires;
+	__u64 gate; /* DOVE_GATE_*: of the first part, for all */
 	__u32 n;
-	__u8 kind;  /* enum dove_group_kind: of all targets of this part */
-	__u8 more;  /* another part follows; parts come in the order of their kinds */
-	__u8 state; /* enum dove_state */
-	__u8 off;   /* the network carries no broadcast */
+	__u8 kind; /* enum dove_group_kind: of all targets of this part */
+	__u8 more; /* another part follows; parts come in the order of their kinds */
+	__u8 off;  /* the network carries no broadcast */
+	__u8 pad;
 	struct dove_target at[DOVE_TARGETS_MAX];
+};
+
+/* What dove_open_group is asked, and answers; see struct dove_opening. */
+struct dove_group_opening {
+	struct dove_group_key key;
+	__u64 expires;
+	__u64 gate;
 };
 
 /* dove_policy_stats: packets that this host sent or refused under a policy. Writer: programs. */
@@ -523,7 +526,7 @@ _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_fragment_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_group_key) == 16, "no hidden padding in a key");
-_Static_assert(sizeof(struct dove_group) == 24 + 24 * DOVE_TARGETS_MAX, "no hidden padding");
+_Static_assert(sizeof(struct dove_group) == 32 + 24 * DOVE_TARGETS_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_local) == 48, "no hidden padding");
 _Static_assert(sizeof(struct dove_door) == 14, "it is an Ethernet header to the kernel");
 

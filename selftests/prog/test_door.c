@@ -350,7 +350,7 @@ Test(door, R11_lists_that_are_pending_are_open_to_it)
 		begin(case_text("IPv%u", f ? 6 : 4));
 		port_put(port.ifindex, &vm3, DOVE_PORT_VM);
 		group_add_port(&g, port.ifindex, vm3.endpoint);
-		g.state = DOVE_PENDING;
+		g.gate = DOVE_GATE_SHUT;
 		group_put(&key, &g);
 		write_door(&agent, DOVE_DOOR_SENT, PORT, &sent);
 		check(counted(DOVE_REPLICATED) == 1, "not replicated");
@@ -425,7 +425,7 @@ Test(door, R14_received_for_many)
 		port_put(port.ifindex, &vm3, DOVE_PORT_VM);
 		budget_put(DOVE_BUDGET_NETWORK | BLUE, DOVE_BUDGET_COPIES, 10);
 		group_add_port(&g, port.ifindex, vm3.endpoint);
-		g.state = DOVE_PENDING;
+		g.gate = DOVE_GATE_SHUT;
 		group_put(&key, &g);
 		write_door(&agent, DOVE_DOOR_RECEIVED, PORT, &f);
 		check(counted(DOVE_REPLICATED) == 1, "not replicated, but %s",

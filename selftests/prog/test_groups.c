@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a VM sends to many: a copy for each that is on the list, and only for those. */
+#include <bpf/bpf.h>
+#include <errno.h>
 #include <string.h>
 
 #include "answers.h"
@@ -462,14 +464,14 @@ Test(groups, R15_a_list_holds_for_one_revision)
 	static const struct {
 		const char *name;
 		int64_t revision, expires;
-		enum dove_state state;
+		uint64_t gate;
 		bool good;
 	} cases[] = {
-		{ "of this revision", 0, 60, DOVE_ACTIVE, true },
-		{ "of a newer one", 1, 60, DOVE_ACTIVE, true },
-		{ "of an older one", -1, 60, DOVE_ACTIVE, false },
-		{ "expired", 0, -1, DOVE_ACTIVE, false },
-		{ "others wait for it", 0, 60, DOVE_PENDING, false },
+		{ "of this revision", 0, 60, 0, true },
+		{ "of a newer one", 1, 60, 0, true },
+		{ "of an older one", -1, 60, 0, false },
+		{ "expired", 0, -1, 0, false },
+		{ "others wait for it", 0, 60, DOVE_GATE_SHUT, false },
 	};
 
 	taps_open();
@@ -482,7 +484,7 @@ Test(groups, R15_a_list_holds_for_one_revision)
 		begin_many(V4, cases[i].name);
 		g.revision = REVISION + cases[i].revision;
 		g.expires = now_ns() + cases[i].expires * SECOND;
-		g.state = cases[i].state;
+		g.gate = cases[i].gate;
 		group_put(&key, &g);
 		r = run_vm(&v);
 		if (!cases[i].good) {
@@ -493,6 +495,60 @@ Test(groups, R15_a_list_holds_for_one_revision)
 		tap_expect(&tap3, &r.in);
 		tap_expect(&tap4, &r.in);
 	}
+}
+
+static struct dove_group group_now(const struct dove_group_key *key)
+{
+	struct dove_group g;
+
+	check(map_get(dove_groups, key, &g), "the list is gone");
+	return g;
+}
+
+/* dove_open_group for the list; the gate as it came back. */
+static int open_group(const struct dove_group_key *key, uint64_t expires, uint64_t expected, uint64_t *was)
+{
+	struct dove_group_opening opening = { .key = *key, .expires = expires, .gate = expected };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &opening, .ctx_size_in = sizeof(opening));
+
+	check(!bpf_prog_test_run_opts(bpf_program__fd(dove->progs.dove_open_group), &opts),
+	      "dove_open_group: %s", strerror(errno));
+	*was = opening.gate;
+	return opts.retval;
+}
+
+Test(groups, R11_who_comes_while_others_wait_is_counted_and_held)
+{
+	const uint64_t two = DOVE_GATE_SHUT | (2 * DOVE_GATE_HELD + 2);
+	struct vm_frame v = to_many(V4, &vm1);
+	struct dove_group_key key = group_key(&v, &vm1, DOVE_GROUP_SENT);
+	struct dove_group g;
+	struct run r;
+	uint64_t was;
+
+	taps_open();
+	g = both_ports();
+	begin_many(V4, "two packets meet a shut gate");
+	g.gate = DOVE_GATE_SHUT;
+	group_put(&key, &g);
+	for (int i = 0; i < 2; i++) {
+		r = run_vm(&v);
+		expect_asked(&r, &v);
+		counters_clear();
+	}
+	check(group_now(&key).gate == two, "gate %llx", (unsigned long long)group_now(&key).gate);
+
+	/* Who has seen one alone can't open it; nor who speaks of another list; who has seen both can. */
+	check(open_group(&key, g.expires, DOVE_GATE_SHUT | (DOVE_GATE_HELD + 1), &was) && was == two, "gate %llx",
+	      (unsigned long long)was);
+	check(!open_group(&key, g.expires + 1, two, &was) && group_now(&key).gate == two, "gate %llx",
+	      (unsigned long long)group_now(&key).gate);
+	check(!open_group(&key, g.expires, two, &was) && !group_now(&key).gate, "gate %llx",
+	      (unsigned long long)group_now(&key).gate);
+	r = run_vm(&v);
+	expect_replicated(&r);
+	tap_expect(&tap3, &r.in);
+	tap_expect(&tap4, &r.in);
 }
 
 Test(groups, R15_what_network_nobody_watches_has_no_lists)

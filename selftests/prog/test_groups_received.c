@@ -142,7 +142,7 @@ Test(groups_received, R11_no_list_is_asked_for)
 
 		begin_received(&w, "pending");
 		g.revision++;
-		g.state = DOVE_PENDING;
+		g.gate = DOVE_GATE_SHUT;
 		group_put(&key, &g);
 		r = arrive(w.hook, &f);
 		expect_asked(&w, &r);
