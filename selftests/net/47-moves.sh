@@ -8,6 +8,7 @@
 declare -A MAC=([v1]=02:00:00:00:01:01 [v2]=02:00:00:00:01:02 [w1]=02:00:00:00:01:04)
 declare -A IN4=([v1]=10.1.0.11 [v2]=10.1.0.12 [w1]=10.1.0.14)
 RATE=20000
+LATE=700 # ms
 [ "${DOVE_TEST_SLOW:-1}" = 1 ] || RATE=500
 
 plug() { vm_plug "$1" "$2" "${IN4[$2]}" "${MAC[$2]}"; } # HOST NAME
@@ -36,6 +37,7 @@ moves() { # NAME HOST...: from one to the next
 }
 stream() { # FROM TO SECONDS: probes, in the background
 	rm -f "$W/sent" "$W/received" "$W/windows"
+	: >"$W/receive.log"
 	bg receive "$2" "$T/probe" receive 4000 2 "$W/received"
 	until_ok 5 grep -q listening "$W/receive.log"
 	bg send "$1" "$T/probe" send "${IN4[$2]}" 4000 $RATE "$3" "$W/sent"
@@ -101,6 +103,31 @@ check "R5: the transfer came to its end" transferred
 check "R5: the silent one still speaks" typed after 10
 exec 9>&-
 stop idle; stop echo
+
+say "-- there and back, while the hosts hear of it late"
+bg late s "$T/delay" 6084 $DPS_ADDR 6083 $LATE
+until_ok 5 grep -q listening "$W/late.log"
+for h in h2 h3; do
+	stop agent-$h
+	DPS_URL=http://$DPS_ADDR:6084 agent $h
+done
+relays() { echo $(($(stat h2 relayed) + $(stat h3 relayed))); }
+before=$(relays)
+stream v1 v2 12
+sleep 1
+PAUSE=0.2 check "R19: its VM moves four times, faster than a host hears of the last" moves v2 h2 h3 h2 h3 h2
+ended
+check "R19: none lost but those sent while it was detached, none twice" judged
+say "     $(judged)"
+bounded() { echo "relayed $(($(relays) - before))"; [ $(($(relays) - before)) -le $((2 * $("$T/probe" judge "$W/sent" "$W/received" "$W/windows" 2>&1 | sed -n 's/^sent \([0-9]*\).*/\1/p'))) ]; }
+check "R19: each was sent on twice at most" bounded
+sums_good() { on v2 nstat -asz UdpInCsumErrors | grep '^UdpInCsumErrors *0 '; }
+check "R19: with checksums that are right" sums_good
+for h in h2 h3; do
+	stop agent-$h
+	agent $h
+done
+stop late
 
 say "-- moves that go wrong"
 place() { on s curl -s "$DPS_URL/v1/endpoints/blue/$1/place" | jq -r .host; }

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * probe send ADDR PORT RATE SECONDS FILE
+ * probe send ADDR PORT RATE SECONDS FILE [FLOWS]
  * probe receive PORT SECONDS FILE
  * probe judge SENT RECEIVED WINDOWS
+ * probe between SENT RECEIVED FROM TO
  * probe chart SENT RECEIVED WINDOWS [TITLE]
  *
  * A stream of numbered datagrams, RATE a second, with the time that each was
- * sent and came at (CLOCK_REALTIME, nanoseconds), in files. `receive` ends
+ * sent and came at (CLOCK_REALTIME, nanoseconds), in files. With FLOWS it comes
+ * from as many source ports, one after the other. `receive` ends
  * when nothing has come for so many seconds. WINDOWS: a file with lines "FROM
  * TO", between which the receiver was not attached anywhere. `judge` prints
  *   sent N, received N, lost N (N while detached), doubled N, overtaken N (N near a move)
- * where near is within three quarters of a second; `chart` makes an SVG of the time
+ * where near is within three quarters of a second; `between` prints
+ *   sent N, of those received N, received then N
+ * of what was sent, and of what came, from one time to another; `chart` makes an SVG of the time
  * each probe took around the windows, and of those that were lost.
  */
 #include <arpa/inet.h>
@@ -94,18 +98,22 @@ static int udp_socket(void)
 	return fd;
 }
 
+#define FLOWS_MAX 4096
+
 /* Each at its time from the start, so that what was late is made up for; what can't be sent was not sent. */
-static int do_send(char **argv)
+static int do_send(char **argv, uint32_t flows)
 {
+	static int fds[FLOWS_MAX];
 	uint32_t rate = atoi(argv[4]), count = rate * atoi(argv[5]);
 	uint64_t *at = calloc(count, sizeof(*at)), start = now();
 	struct sockaddr_in6 to;
 	uint8_t buf[SIZE] = {};
-	int fd = udp_socket();
 	FILE *f = fopen(argv[6], "w");
 
-	if (!at || !f || count > PROBES_MAX)
+	if (!at || !f || count > PROBES_MAX || !flows || flows > FLOWS_MAX)
 		die("probe send");
+	for (uint32_t i = 0; i < flows; i++)
+		fds[i] = udp_socket();
 	address(argv[2], atoi(argv[3]), &to);
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t due = start + i * SECOND / rate, t = now();
@@ -118,7 +126,7 @@ static int do_send(char **argv)
 		}
 		memcpy(buf, &number, sizeof(number));
 		at[i] = now();
-		if (sendto(fd, buf, sizeof(buf), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
+		if (sendto(fds[i % flows], buf, sizeof(buf), 0, (struct sockaddr *)&to, sizeof(to)) < 0)
 			at[i] = 0;
 	}
 	fwrite(at, sizeof(*at), count, f);
@@ -206,6 +214,23 @@ static int do_judge(char **argv)
 	printf("sent %zu, received %zu, lost %zu (%zu while detached), doubled %zu, overtaken %zu (%zu near "
 	       "a move)\n",
 	       sent, got, lost, lost_detached, doubled, overtaken, near);
+	return 0;
+}
+
+static int do_between(char **argv)
+{
+	uint64_t from = strtoull(argv[4], NULL, 10), to = strtoull(argv[5], NULL, 10);
+	size_t n, got, sent = 0, of_those = 0, then = 0;
+	uint64_t *at = file_read(argv[2], sizeof(*at), &n);
+	struct arrival *a = file_read(argv[3], sizeof(*a), &got);
+
+	for (size_t i = 0; i < n; i++)
+		sent += at[i] >= from && at[i] < to;
+	for (size_t i = 0; i < got; i++) {
+		then += a[i].at >= from && a[i].at < to;
+		of_those += a[i].number < n && at[a[i].number] >= from && at[a[i].number] < to;
+	}
+	printf("sent %zu, of those received %zu, received then %zu\n", sent, of_those, then);
 	return 0;
 }
 
@@ -299,16 +324,19 @@ static int do_chart(char **argv, const char *title)
 
 int main(int argc, char **argv)
 {
-	if (argc == 7 && !strcmp(argv[1], "send"))
-		return do_send(argv);
+	if ((argc == 7 || argc == 8) && !strcmp(argv[1], "send"))
+		return do_send(argv, argc == 8 ? atoi(argv[7]) : 1);
 	if (argc == 5 && !strcmp(argv[1], "receive"))
 		return do_receive(argv);
 	if (argc == 5 && !strcmp(argv[1], "judge"))
 		return do_judge(argv);
+	if (argc == 6 && !strcmp(argv[1], "between"))
+		return do_between(argv);
 	if ((argc == 5 || argc == 6) && !strcmp(argv[1], "chart"))
 		return do_chart(argv, argc == 6 ? argv[5] : "probes around a move");
-	fprintf(stderr, "usage: probe send ADDR PORT RATE SECONDS FILE\n"
+	fprintf(stderr, "usage: probe send ADDR PORT RATE SECONDS FILE [FLOWS]\n"
 			"       probe receive PORT SECONDS FILE\n"
-			"       probe judge|chart SENT RECEIVED WINDOWS [TITLE]\n");
+			"       probe judge|chart SENT RECEIVED WINDOWS [TITLE]\n"
+			"       probe between SENT RECEIVED FROM TO\n");
 	return 2;
 }
