@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # VMs that move under traffic: nothing is lost but what was sent while a VM was attached nowhere.
 #
-#   h1 (TC): v1, w1     h2 (XDP): v2, at first     h3 (TC): where it moves to, and back
+#   h1 (TC): v1, w1     h2 (XDP): w2, and v2 at first     h3 (TC): where it moves to, and back
 . "$(dirname "$0")/lib.sh"
 
-declare -A MAC=([v1]=02:00:00:00:01:01 [v2]=02:00:00:00:01:02 [w1]=02:00:00:00:01:04)
-declare -A IN4=([v1]=10.1.0.11 [v2]=10.1.0.12 [w1]=10.1.0.14)
+declare -A MAC=([v1]=02:00:00:00:01:01 [v2]=02:00:00:00:01:02 [w1]=02:00:00:00:01:04 [w2]=02:00:00:00:01:05)
+declare -A IN4=([v1]=10.1.0.11 [v2]=10.1.0.12 [w1]=10.1.0.14 [w2]=10.1.0.15)
 RATE=20000
 LATE=700 # ms
 [ "${DOVE_TEST_SLOW:-1}" = 1 ] || RATE=500
@@ -55,9 +55,9 @@ judged() {
 
 world 3
 service
-jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + [["v1", "v2", "w1"][] as $v | {kind: "endpoint",
-  network: "blue", name: $v, mac: {v1: "02:00:00:00:01:01", v2: "02:00:00:00:01:02", w1: "02:00:00:00:01:04"}[$v],
-  addresses: [{v1: "10.1.0.11", v2: "10.1.0.12", w1: "10.1.0.14"}[$v]]}]' >"$W/objects.json"
+for v in "${!MAC[@]}"; do
+	jq -n --arg v $v --arg mac "${MAC[$v]}" --arg addr "${IN4[$v]}" '{kind: "endpoint", network: "blue", name: $v, mac: $mac, addresses: [$addr]}'
+done | jq -s '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + .' >"$W/objects.json"
 ctl apply -f "$W/objects.json" >/dev/null
 # The origins find out by their packets alone.
 echo '{"origin_check": false}' >"$W/h1.json"
@@ -65,8 +65,8 @@ for h in h1 h2 h3; do agent $h; done
 da h1 attach eth0 --ingress tc >/dev/null
 da h2 attach eth0 --ingress xdp >/dev/null
 da h3 attach eth0 --ingress tc >/dev/null
-plug h1 v1 && plug h1 w1 && plug h2 v2
-port h1 v1 && port h1 w1 && port h2 v2
+plug h1 v1 && plug h1 w1 && plug h2 v2 && plug h2 w2
+port h1 v1 && port h1 w1 && port h2 v2 && port h2 w2
 ping_ok v1 10.1.0.12 1 >/dev/null
 
 say "-- a stream of $RATE probes a second"
@@ -81,6 +81,14 @@ relayed() { echo "h2 $(stat h2 relayed), h3 $(stat h3 relayed)"; [ $(($(stat h2 
 check "R19: the old hosts sent on what still came" relayed
 told() { da h1 stats --json | jq -e '.hints.received >= 5'; }
 check "R19: and told the origin" told
+
+say "-- a stream from a VM that it had beside it"
+stream w2 v2 8
+sleep 1
+PAUSE=1.5 check "R5: it leaves, and comes back" moves v2 h2 h3 h2
+ended
+check "R5: none lost but those sent while it was detached, none twice" judged
+say "     $(judged)"
 
 say "-- connections"
 on v2 sh -c 'exec busybox nc -ll -p 9 -e cat' >/dev/null 2>&1 &
