@@ -88,8 +88,7 @@ static __always_inline int arp_turn(struct __sk_buff *skb, const struct packet *
 }
 
 /* Who has the asked address: anybody, or the gateway. */
-static __always_inline int address_find(struct packet *p, struct dove_cache_key *key,
-					struct decision *d)
+static __always_inline int address_find(struct packet *p, struct dove_cache_key *key, struct decision *d)
 {
 	int rc = translation_of_pair(p, key, d);
 

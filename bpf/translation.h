@@ -78,8 +78,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 	return 0;
 }
 
-static __always_inline int decide_exactly(struct packet *p, struct dove_cache_key *key,
-					  struct decision *d)
+static __always_inline int decide_exactly(struct packet *p, struct dove_cache_key *key, struct decision *d)
 {
 	__u8 scope = d->t->scope;
 

@@ -37,7 +37,7 @@ struct rounds {
 	uint32_t n;			     /* made up so far */
 	glob_t found;
 	size_t replayed;
-	uint64_t until;	   /* 0: `most` of them are enough */
+	uint64_t until; /* 0: `most` of them are enough */
 	uint32_t most;
 	struct frame *now; /* being looked at */
 };

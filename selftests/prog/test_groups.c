@@ -539,8 +539,8 @@ Test(groups, R11_who_comes_while_others_wait_is_counted_and_held)
 	check(group_now(&key).gate == two, "gate %llx", (unsigned long long)group_now(&key).gate);
 
 	/* Who has seen one alone can't open it; nor who speaks of another list; who has seen both can. */
-	check(open_group(&key, g.expires, DOVE_GATE_SHUT | (DOVE_GATE_HELD + 1), &was) && was == two, "gate %llx",
-	      (unsigned long long)was);
+	check(open_group(&key, g.expires, DOVE_GATE_SHUT | (DOVE_GATE_HELD + 1), &was) && was == two,
+	      "gate %llx", (unsigned long long)was);
 	check(!open_group(&key, g.expires + 1, two, &was) && group_now(&key).gate == two, "gate %llx",
 	      (unsigned long long)group_now(&key).gate);
 	check(!open_group(&key, g.expires, two, &was) && !group_now(&key).gate, "gate %llx",
