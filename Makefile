@@ -151,6 +151,11 @@ bench-wire: deps ## TCP against kernel VXLAN's where NICs do nothing for tunnels
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD='$(abspath $(B))' KERNELS='$(K)' $(if $(K),selftests/vm/run.sh )bench/wire.sh
 
+.PHONY: soak
+soak: deps ## moves, changes, restarts and floods at random for S (600) seconds, SEED=N for the same again
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)SECONDS_IN_ALL='$(or $(S),600)' $(if $(SEED),SEED='$(SEED)') selftests/soak.sh
+
 .PHONY: asan
 asan: deps ## the unit tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \
