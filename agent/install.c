@@ -241,7 +241,7 @@ int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache
 	return 0;
 }
 
-bool gate_all_held(uint64_t gate)
+bool install_all_held(uint64_t gate)
 {
 	return (uint32_t)gate == (uint32_t)((gate & ~DOVE_GATE_SHUT) / DOVE_GATE_HELD);
 }
@@ -252,7 +252,7 @@ bool install_open(struct agent *a, struct installed *in)
 
 	if (!in->t.gate)
 		return true;
-	opening.gate = gate_all_held(in->t.gate) ? in->t.gate : 0;
+	opening.gate = install_all_held(in->t.gate) ? in->t.gate : 0;
 	in->t.gate = loader_open_gate(a->loader, &opening) ? 0 : opening.gate;
 	return !in->t.gate;
 }
