@@ -66,7 +66,8 @@ static int take_succession(const cJSON *json, struct config_authority *a, struct
 
 static int take_authority(const cJSON *json, struct config_authority *a, struct json_error *err)
 {
-	static const char *const fields[] = { "domain", "sign-key", "ranges", "servers", "life", "succession", NULL };
+	static const char *const fields[] = { "domain", "sign-key",   "ranges", "servers",
+					      "life",	"succession", NULL };
 	const char *key = NULL;
 	uint64_t life = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)

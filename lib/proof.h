@@ -17,7 +17,8 @@
 #include "lib/delegation.h"
 #include "lib/translation.h"
 
-#define PROOF_ROOT_ZONE_MAX ((size_t)64 << 20) /* bytes of a root zone that are taken: 16,384 delegations are 20 MB */
+#define PROOF_ROOT_ZONE_MAX                                                                                  \
+	((size_t)64 << 20)   /* bytes of a root zone that are taken: 16,384 delegations are 20 MB */
 #define PROOF_ZONES_MAX 4096 /* 4 kB each; beyond that nothing new is learnt until old ones end */
 
 struct proofs;
