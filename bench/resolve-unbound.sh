@@ -3,8 +3,10 @@
 # Answers a second of one core: dove-dps answering resolve from what it has prepared, next to
 # unbound (one thread) answering dnsperf from its cache; over TCP and over TLS 1.3, with 32
 # connections that stay open, the server on one CPU and who asks on another. ROUNDS (5) rounds of
-# SECONDS (3), one after the other in each; ratios are of the same round. Prints one JSON object;
-# a table for people goes to the standard error.
+# SECONDS_EACH (3), one after the other in each; ratios are of the same round. A rate is answers
+# for each second of CPU time that the server used (user and kernel), which other load on the
+# machine changes less than answers a second of the clock; those stand beside it ("wall").
+# Prints one JSON object; a table for people goes to the standard error.
 #
 # Needs unbound, dnsperf and wrk (Debian packages of these names).
 . "$(dirname "$0")/../selftests/net/lib.sh"
@@ -80,7 +82,8 @@ http() { # URL KEYS SECONDS: answers a second
 	on s $CLIENT wrk -t 1 -c $CONNECTIONS -d "$3" -s "$W/ask.lua" "$1" -- "$FIRST" $NAMES "$2" 2>/dev/null | awk -v keys="$2" '/Requests\/sec/ { r = $2 } /Non-2xx/ { bad = 1 } END { printf "%.0f", bad ? 0 : r * keys }'
 }
 
-measure() { # NAME SECONDS
+ticks() { awk '{ print $14 + $15 }' "/proc/${PID[$1]}/stat"; }
+ask() { # NAME SECONDS: answers a second
 	case $1 in
 	unbound_tcp) dns tcp 5301 "$2" ;;
 	unbound_tls) dns tls 5353 "$2" ;;
@@ -90,16 +93,26 @@ measure() { # NAME SECONDS
 	dove_tls_16) http https://127.0.0.1:7002 16 "$2" ;;
 	esac
 }
+server_of() { case $1 in unbound*) echo front ;; dove_tcp*) echo plain ;; *) echo tls ;; esac; }
+measure() { # NAME SECONDS: as JSON
+	local server before after rate
+	server=$(server_of "$1")
+	before=$(ticks "$server")
+	rate=$(ask "$1" "$2")
+	after=$(ticks "$server")
+	jq -nc --arg n "$1" --argjson r "${rate:-0}" --argjson s "$2" --argjson t $((after - before)) --argjson hz "$(getconf CLK_TCK)" \
+		'{($n): (if $t == 0 then 0 else ($r * $s * $hz / $t | round) end), ($n + "_wall"): $r}'
+}
 NAMES_OF=(unbound_tcp dove_tcp unbound_tls dove_tls dove_tcp_16 dove_tls_16)
 for name in "${NAMES_OF[@]}"; do measure $name 1 >/dev/null; done # what is cached from now on
 for ((round = 0; round < ROUNDS; round++)); do
-	for name in "${NAMES_OF[@]}"; do echo "{\"name\": \"$name\", \"rate\": $(measure $name "$SECONDS_EACH")}"; done | jq -sc 'map({(.name): .rate}) | add'
+	for name in "${NAMES_OF[@]}"; do measure $name "$SECONDS_EACH"; done | jq -sc add
 done >"$W/rounds"
 jq -s '
 	def median: sort | if length % 2 == 1 then .[length / 2 | floor] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
 	def ratio(a; b): [.[] | .[a] / .[b]] | {median: (median * 100 | round / 100), min: (min * 100 | round / 100), max: (max * 100 | round / 100)};
-	. as $r | {measure: "resolve", unit: "answers/s of one core", connections: '$CONNECTIONS', rounds: length,
-	 rates: ($r[0] | keys_unsorted | map(. as $k | {($k): ([$r[] | .[$k]] | median)}) | add),
+	. as $r | {measure: "resolve", unit: "answers for each second of the server'"'"'s CPU time", connections: '$CONNECTIONS', rounds: length,
+	 rates: ($r[0] | keys_unsorted | map(. as $k | {($k): ([$r[] | .[$k]] | median | round)}) | add),
 	 ratios: {tcp: ratio("dove_tcp"; "unbound_tcp"), tls: ratio("dove_tls"; "unbound_tls"),
 	  tcp_16_keys: ratio("dove_tcp_16"; "unbound_tcp"), tls_16_keys: ratio("dove_tls_16"; "unbound_tls")}}' "$W/rounds" >"$W/result"
 jq -r '["", "unbound", "dove-dps", "ratio", "16 keys", "ratio"], (("tcp", "tls") as $t | [$t, .rates["unbound_" + $t], .rates["dove_" + $t],

@@ -337,13 +337,13 @@ static void free_event(struct event *event)
 
 static void server_close(struct server *server)
 {
-	api_watch_close(&server->api);
-	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
-		api_watch_close(server->h->domains[i]->api);
-	if (server->h) {
+	if (server->h) { /* first: it watches our own domains, too */
 		relay_close(server->h->relay);
 		server->h->relay = NULL;
 	}
+	api_watch_close(&server->api);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		api_watch_close(server->h->domains[i]->api);
 	if (server->http)
 		evhttp_free(server->http);
 	guard_close(server->api.guard);
