@@ -17,6 +17,7 @@
  *   install.c   an answer of the service -> entries of dove_cache and dove_denied
  *   events.c    stale, refused, moved ...: log them, and act on them
  *   trust.c     whose signed translations are believed
+ *   chains.c    proofs that zones are who they say, fetched when needed
  *   hint.c      the control message between agents
  *   dps.c       HTTP to the policy service
  *
@@ -78,6 +79,7 @@ struct agent {
 	struct miss *miss;
 	struct events *events;
 	struct hint *hint;
+	struct chains *chains;
 	struct state *state;
 	struct group *group;
 	struct flows *flows;

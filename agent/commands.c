@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chains.h"
 #include "check.h"
 #include "events.h"
 #include "flows.h"
@@ -208,6 +209,11 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(sub, "useless", h->useless);
 	cJSON_AddNumberToObject(sub, "refused", h->refused);
 	cJSON_AddNumberToObject(sub, "limited", h->limited);
+	sub = cJSON_AddObjectToObject(s, "chains");
+	cJSON_AddNumberToObject(sub, "asked", chains_counters(a->chains)->asked);
+	cJSON_AddNumberToObject(sub, "learnt", chains_counters(a->chains)->learnt);
+	cJSON_AddNumberToObject(sub, "refused", chains_counters(a->chains)->refused);
+	cJSON_AddNumberToObject(sub, "roots", chains_counters(a->chains)->roots);
 	sub = cJSON_AddObjectToObject(s, "broadcast");
 	cJSON_AddNumberToObject(sub, "lists", group_counters(a->group)->lists);
 	cJSON_AddNumberToObject(sub, "dropped", group_counters(a->group)->dropped);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "chains.h"
 #include "check.h"
 #include "control.h"
 #include "dps.h"
@@ -194,6 +195,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = gateway_open(a, &a->gateway, err);
 	if (!rc)
+		rc = chains_open(a, &a->chains, err);
+	if (!rc)
 		rc = hint_open(a, &a->hint, err);
 	if (!rc)
 		rc = control_open(a, &a->control, err);
@@ -208,6 +211,7 @@ static void rooms_close(struct agent *a)
 	control_close(a->control);
 	dps_close(a->dps);
 	hint_close(a->hint);
+	chains_close(a->chains);
 	miss_close(a->miss);
 	group_close(a->group);
 	flows_close(a->flows);

@@ -9,6 +9,7 @@
 
 #include "dps/access.h"
 #include "dps/api.h"
+#include "dps/hierarchy.h"
 #include "dps/members.h"
 #include "dps/relay.h"
 #include "dps/resolve.h"
@@ -288,6 +289,18 @@ void api_resolve(struct api_call *call)
 	cJSON_Delete(json);
 }
 
+/* Of the domains here that one answers whose network it is about. */
+static void choose_domain(struct api_call *call, const cJSON *json)
+{
+	const struct domain *d = NULL;
+	uint64_t vnid = 0;
+
+	if (call->api->h && json_whole(json_get(json, "vnid"), 1, VNID_LAST, &vnid))
+		d = hierarchy_domain_of_vnid(call->api->h, (uint32_t)vnid);
+	if (d)
+		call->api = d->api;
+}
+
 static int read_check(const cJSON *json, struct question *q, struct check *check, struct json_error *err)
 {
 	static const char *const fields[] = { "vnid",  "policy",    "sequence", "source", "to",
@@ -346,6 +359,7 @@ void api_check(struct api_call *call)
 
 	if (!json || relay_question(call, "/v1/check", json))
 		return;
+	choose_domain(call, json);
 	rc = read_check(json, &q, &check, &err);
 	if (!rc) {
 		call->api->questions++;
@@ -385,6 +399,7 @@ void api_members(struct api_call *call)
 
 	if (!json || relay_question(call, "/v1/members", json))
 		return;
+	choose_domain(call, json);
 	call->api->questions++;
 	rc = read_members(&call->api->model, json, &net, &err);
 	cJSON_Delete(json);
