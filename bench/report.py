@@ -66,6 +66,8 @@ def compare(rounds):
     for other in ("raw", "vxlan"):
         if len(rounds.get(other, [])) == len(rounds.get("dove", [])) > 0:
             summary(out, "vs_" + other, [d / o for d, o in zip(rounds["dove"], rounds[other]) if o])
+    if "rate" in out:
+        out["unit"] += ", rate in misses/s"
     return out
 
 
