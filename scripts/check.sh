@@ -30,6 +30,7 @@ allowed() {
 	dps) echo "dps lib" ;;
 	ctl) echo "ctl lib" ;;
 	selftests) echo "selftests maps lib loader agent dps ctl" ;;
+	bench) echo "bench bpf maps lib" ;;
 	*) echo "" ;;
 	esac
 }
@@ -41,7 +42,7 @@ includes() {
 		from=${file%%/*}
 		while read -r name; do
 			case $name in
-			vmlinux.h | dove.skel.h) continue ;;
+			vmlinux.h | dove.skel.h | programs.skel.h) continue ;;
 			esac
 			if [ -e "$(dirname "$file")/$name" ]; then
 				room=$(realpath --relative-to=. "$(dirname "$file")/$name")
