@@ -17,6 +17,7 @@ struct decision {
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
+	__u8 path;    /* key of dove_paths; 0: none */
 	bool follows; /* t's gate is shut: the packet is counted there, and goes where those before it went */
 	struct judgement judged;
 };
@@ -84,6 +85,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 	d->policy = d->t->rules[i].policy;
 	d->verdict = d->t->rules[i].verdict;
 	d->flags = d->t->rules[i].flags;
+	d->path = d->t->rules[i].path;
 	return 0;
 }
 
@@ -105,6 +107,7 @@ static __always_inline int decide_exactly(const struct packet *p, struct dove_ca
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
 	d->flags = d->t->flags;
+	d->path = d->t->path;
 	return 0;
 }
 
@@ -120,6 +123,7 @@ static __always_inline int translation_of_pair(const struct packet *p, struct do
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
 	d->flags = d->t->flags;
+	d->path = d->t->path;
 	return 0;
 }
 
