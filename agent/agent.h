@@ -11,6 +11,7 @@
  *   miss.c      packets that wait: ask once, install, send on in order
  *   group.c     who gets what a VM sends to many
  *   check.c     packets from the underlay that only the service can judge
+ *   paths.c     services on the way of packets, and their instances
  *   moved.c     VMs that have left: packets wait, and are sent on to where they are
  *   gateway.c   external networks whose gateway this host is
  *   flows.c     flows that replies rest on: ask again, move with their VM
@@ -87,6 +88,7 @@ struct agent {
 	struct check *check;
 	struct pmtu *pmtu;
 	struct gateway *gateway;
+	struct paths *paths;
 };
 
 /* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */

@@ -18,6 +18,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "paths.h"
 #include "state.h"
 #include "watch.h"
 
@@ -78,6 +79,12 @@ static const char *const state_names[] = {
 	[PORT_LOST] = "lost",
 };
 
+static const char *const kind_names[] = {
+	[DOVE_PORT_VM] = "vm",
+	[DOVE_PORT_BRIDGED] = "bridged",
+	[DOVE_PORT_SERVICE] = "service",
+};
+
 static struct port *port_find(const struct ports *p, int ifindex)
 {
 	for (struct port *port = p->list; port; port = port->next)
@@ -102,6 +109,16 @@ int ports_in(const struct ports *p, uint32_t vnid, struct port_ref *out, int max
 		if (port->vnid == vnid && port->state == PORT_UP)
 			out[n++] = (struct port_ref){ .ifindex = port->ifindex, .endpoint = port->id };
 	return n;
+}
+
+int ports_place(const struct ports *p, uint32_t endpoint, struct port_place *out)
+{
+	const struct port *port = port_by_endpoint(p, endpoint);
+
+	if (!port || port->state != PORT_UP || port->held_until)
+		return -ENODEV;
+	*out = (struct port_place){ .ifindex = port->ifindex, .delivery = port->delivery, .mac = port->mac };
+	return 0;
 }
 
 int ports_view(const struct ports *p, const char *device, struct port_view *out)
@@ -333,6 +350,7 @@ static void port_remove(struct port *port, bool release)
 {
 	struct agent *a = port->ports->agent;
 	uint32_t key = port->ifindex;
+	bool service = port->kind == DOVE_PORT_SERVICE;
 
 	port_leave(port);
 	loader_detach(a->loader, port->ifindex);
@@ -343,6 +361,8 @@ static void port_remove(struct port *port, bool release)
 	if (release && port->claim[0] && port->state != PORT_LOST)
 		place_release(port, port->vanished ? RELEASE_AFTER_S : 0);
 	port_free(port);
+	if (service)
+		paths_forget_port(a->paths, key);
 	/* While ports are being restored the file knows more than the list does. */
 	if (!a->ports->restoring)
 		state_save(a);
@@ -376,7 +396,7 @@ static cJSON *port_json(const struct port *port)
 	list = cJSON_AddArrayToObject(one, "addresses");
 	for (int i = 0; i < port->n_addrs; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&port->addrs[i], text)));
-	cJSON_AddStringToObject(one, "kind", port->kind == DOVE_PORT_BRIDGED ? "bridged" : "vm");
+	cJSON_AddStringToObject(one, "kind", kind_names[port->kind]);
 	cJSON_AddStringToObject(one, "state", state_names[port->state]);
 	return one;
 }
@@ -387,6 +407,8 @@ static void port_up(struct port *port)
 
 	port->state = PORT_UP;
 	port->rq = NULL;
+	if (port->kind == DOVE_PORT_SERVICE)
+		paths_refresh(port->ports->agent->paths);
 	if (port->timeout)
 		event_free(port->timeout);
 	port->timeout = NULL;
@@ -442,9 +464,10 @@ static void forget_old_ways(const struct port *port, struct ip_addr *addrs, int 
 	map_clear(maps->denied, sizeof(struct dove_cache_key), cached_for, &e);
 }
 
-static uint8_t delivery_for(const struct ports *p, const struct rtnl_link *link)
+/* An appliance's packets are to be encapsulated again, which needs the tunnel device's help on their way in. */
+static uint8_t delivery_for(const struct ports *p, uint32_t endpoint, const struct rtnl_link *link)
 {
-	if (!strcmp(link->kind, "veth"))
+	if (!strcmp(link->kind, "veth") && !paths_have(p->agent->paths, endpoint))
 		return link->peer_elsewhere && p->peer_redirect ? DOVE_DELIVER_PEER : DOVE_DELIVER_REDIRECT;
 	/* A veth takes a super-packet as it is; others get it cut, unless the tunnel device has had it. */
 	return loader_tunnel(p->agent->loader) && link->ifindex <= (int)DOVE_MARK_IFINDEX
@@ -452,9 +475,12 @@ static uint8_t delivery_for(const struct ports *p, const struct rtnl_link *link)
 		       : DOVE_DELIVER_REDIRECT;
 }
 
-static uint8_t kind_for(const struct ports *p, const struct rtnl_link *link)
+static uint8_t kind_for(const struct ports *p, uint32_t endpoint, const struct rtnl_link *link)
 {
 	bool bridged = link->master && nics_member_of(p->agent->nics, link->master);
+
+	if (paths_have(p->agent->paths, endpoint))
+		return DOVE_PORT_SERVICE;
 
 	return bridged ? DOVE_PORT_BRIDGED : DOVE_PORT_VM;
 }
@@ -468,6 +494,8 @@ static void port_carrier(struct port *port, bool there)
 	if (there == !port->held_until)
 		return;
 	port->held_until = there ? 0 : clock_now() + HOLD_NS;
+	if (port->kind == DOVE_PORT_SERVICE)
+		paths_refresh(port->ports->agent->paths);
 	if (there)
 		miss_next_hop(port->ports->agent->miss);
 }
@@ -479,9 +507,17 @@ static void port_carrier(struct port *port, bool there)
  */
 static void port_look(struct port *port, const struct rtnl_link *link)
 {
-	uint8_t delivery = delivery_for(port->ports, link);
-	uint8_t kind = port->closed_member ? kind_for(port->ports, link) : DOVE_PORT_VM;
+	bool early = port->kind == DOVE_PORT_SERVICE && !paths_known(port->ports->agent->paths);
+	uint8_t delivery = delivery_for(port->ports, port->id, link);
+	uint8_t kind = kind_for(port->ports, port->id, link);
 
+	if (kind == DOVE_PORT_BRIDGED && !port->closed_member)
+		kind = DOVE_PORT_VM;
+
+	if (early) { /* it was one when we were started */
+		kind = port->kind;
+		delivery = port->delivery;
+	}
 	port_carrier(port, link->up && link->carrier);
 	if (delivery == port->delivery && kind == port->kind && link->mtu == port->mtu)
 		return;
@@ -498,8 +534,8 @@ static int port_attach(struct port *port, struct error *err)
 
 	if (rc)
 		return error_set(err, rc, "%s: the device went away", port->device);
-	port->delivery = delivery_for(port->ports, &link);
-	port->kind = kind_for(port->ports, &link);
+	port->delivery = delivery_for(port->ports, port->id, &link);
+	port->kind = kind_for(port->ports, port->id, &link);
 	port->mtu = link.mtu;
 	port->held_until = link.up && link.carrier ? 0 : clock_now() + HOLD_NS;
 	if (port->kind == DOVE_PORT_BRIDGED) {
@@ -830,6 +866,15 @@ void ports_device_changed(struct ports *p, int ifindex)
 	port_try_up(port);
 }
 
+void ports_services(struct ports *p)
+{
+	struct rtnl_link link;
+
+	for (struct port *port = p->list; port; port = port->next)
+		if (port->state != PORT_CLAIMING && !rtnl_link_by_index(port->ifindex, &link))
+			port_look(port, &link);
+}
+
 void ports_nic_gone(struct ports *p)
 {
 	struct rtnl_link link;
@@ -886,13 +931,15 @@ cJSON *ports_save(const struct ports *p)
 
 static int port_parse(struct port *port, const cJSON *json, struct json_error *err)
 {
-	const char *device, *network, *endpoint, *mac, *claim, *state;
+	const char *device, *network, *endpoint, *mac, *claim, *state, *kind = "";
 	const cJSON *addrs, *one;
 	uint64_t ifindex, vnid, id;
+	struct dove_port row;
 
 	if (json_str(json, "device", &device, err) || json_str(json, "network", &network, err) ||
 	    json_str(json, "endpoint", &endpoint, err) || json_str(json, "mac", &mac, err) ||
 	    json_str(json, "claim", &claim, err) || json_str(json, "state", &state, err) ||
+	    json_str_opt(json, "kind", &kind, err) ||
 	    json_uint(json, "ifindex", 1, INT32_MAX, &ifindex, err) ||
 	    json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
@@ -906,6 +953,11 @@ static int port_parse(struct port *port, const cJSON *json, struct json_error *e
 	port->ifindex = ifindex;
 	port->vnid = vnid;
 	port->id = id;
+	if (!strcmp(kind, kind_names[DOVE_PORT_SERVICE])) {
+		port->kind = DOVE_PORT_SERVICE;
+		if (!bpf_map_lookup_elem(port->ports->agent->maps->ports, &port->ifindex, &row))
+			port->delivery = row.delivery;
+	}
 	port->state = strcmp(state, state_names[PORT_LOST]) ? PORT_UP : PORT_LOST;
 	port->addrs = calloc(cJSON_GetArraySize(addrs) + 1, sizeof(*port->addrs));
 	cJSON_ArrayForEach (one, addrs)

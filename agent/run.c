@@ -28,6 +28,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "paths.h"
 #include "pmtu.h"
 #include "ports.h"
 #include "state.h"
@@ -179,6 +180,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = underlay_open(a, &a->underlay, err);
 	if (!rc)
+		rc = paths_open(a, &a->paths, err);
+	if (!rc)
 		rc = watch_open(a, &a->watch, err);
 	if (!rc)
 		rc = miss_open(a, &a->miss, err);
@@ -220,6 +223,7 @@ static void rooms_close(struct agent *a)
 	pmtu_close(a->pmtu);
 	gateway_close(a->gateway);
 	watch_close(a->watch);
+	paths_close(a->paths);
 	underlay_close(a->underlay);
 	ports_close(a->ports);
 	nics_close(a->nics);

@@ -18,6 +18,7 @@ struct decision {
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
+	__u8 path;    /* key of dove_paths; 0: none */
 	struct judgement judged;
 };
 
@@ -75,6 +76,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 	d->policy = d->t->rules[i].policy;
 	d->verdict = d->t->rules[i].verdict;
 	d->flags = d->t->rules[i].flags;
+	d->path = d->t->rules[i].path;
 	return 0;
 }
 
@@ -95,6 +97,7 @@ static __always_inline int decide_exactly(struct packet *p, struct dove_cache_ke
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
 	d->flags = d->t->flags;
+	d->path = d->t->path;
 	return 0;
 }
 
@@ -110,6 +113,7 @@ static __always_inline int translation_of_pair(struct packet *p, struct dove_cac
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
 	d->flags = d->t->flags;
+	d->path = d->t->path;
 	return 0;
 }
 

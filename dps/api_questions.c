@@ -172,8 +172,59 @@ static bool is_at(const struct model *m, const struct endpoint *ep, const char *
 	return at && !strcmp(at->o.key, host);
 }
 
+static bool has_instance(const struct model *m, const char *service, const char *host)
+{
+	const struct object *obj = model_find(m, KIND_SERVICE, service);
+	const struct idset *ids = obj ? &obj->spec->u.service.ids : NULL;
+
+	for (uint32_t i = 0; ids && i < ids->n; i++) {
+		const struct endpoint *ep = model_endpoint(m, ids->v[i]);
+
+		if (ep && is_at(m, ep, host))
+			return true;
+	}
+	return false;
+}
+
+static bool has_hop(const struct model *m, const struct outcome *outcome, const char *host)
+{
+	for (size_t i = 0; i < outcome->n_path; i++)
+		if (has_instance(m, outcome->path[i], host))
+			return true;
+	return false;
+}
+
+static bool meets_hop(struct model *m, const struct question *q, const char *host)
+{
+	struct answer answer;
+	bool met;
+
+	resolve(m, q, &answer);
+	met = has_hop(m, &answer.outcome, host);
+	for (size_t i = 0; i < answer.n_rules; i++)
+		met |= has_hop(m, &answer.rules[i].outcome, host);
+	return met;
+}
+
+/* Packets of the pair come by there, or are replies to some that do. */
+static bool is_passed(struct model *m, const struct question *q, const struct endpoint *from,
+		      const struct endpoint *to, const char *host)
+{
+	struct question back = { .packet = q->packet };
+
+	if (meets_hop(m, q, host))
+		return true;
+	if (!to)
+		return false;
+	back.source = to->o.id;
+	back.destination = from->o.id;
+	memcpy(back.packet.from_port, q->packet.to_port, sizeof(back.packet.from_port));
+	memcpy(back.packet.to_port, q->packet.from_port, sizeof(back.packet.to_port));
+	return meets_hop(m, &back, host);
+}
+
 /* A host asks for what it serves: to others it is as if there were none. */
-static bool is_served(const struct api *api, const struct question *q, const char *host)
+static bool is_served(struct api *api, const struct question *q, const char *host)
 {
 	const struct endpoint *from = q->source ? model_party(&api->model, q->source) : NULL;
 	const struct endpoint *to = q->destination ? model_party(&api->model, q->destination) : NULL;
@@ -182,7 +233,8 @@ static bool is_served(const struct api *api, const struct question *q, const cha
 		return true;
 	if (q->by_address)
 		to = model_at(&api->model, from->o.net->o.id, &q->address);
-	return is_at(&api->model, from, host) || (to && is_at(&api->model, to, host));
+	return is_at(&api->model, from, host) || (to && is_at(&api->model, to, host)) ||
+	       is_passed(&api->model, q, from, to, host);
 }
 
 /* What a model says is all of one time: it is behind with all of a network, or with nothing. */

@@ -97,6 +97,8 @@ static void add_marks(cJSON *out, const struct outcome *outcome)
 		cJSON_AddTrueToObject(out, "reply");
 	if (outcome->replies)
 		cJSON_AddTrueToObject(out, "replies");
+	if (outcome->open && outcome->n_path)
+		cJSON_AddTrueToObject(out, "open");
 }
 
 static cJSON *rule_json(const struct rule *rule)
@@ -142,12 +144,15 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 		cJSON_AddItemToObject(out, "destination", destination_json(answer));
 	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
 	add_marks(out, &answer->outcome);
+	if (answer->through)
+		cJSON_AddTrueToObject(out, "through");
 	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
 	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");
 	add_path(out, &answer->outcome);
 	add_qos(out, &answer->outcome);
 	add_rules(out, answer);
 	cJSON_AddNumberToObject(out, "sequence", answer->sequence);
+	cJSON_AddNumberToObject(out, "floor", answer->floor);
 	cJSON_AddNumberToObject(out, "lifetime", lifetime);
 	return out;
 }

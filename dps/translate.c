@@ -18,7 +18,8 @@ static void fill_outcome(const struct outcome *from, enum translation_verdict ve
 {
 	out->verdict = verdict;
 	out->flags = (from->reject ? TRANSLATION_REJECT : 0) | (from->reply ? TRANSLATION_REPLY : 0) |
-		     (from->replies ? TRANSLATION_REPLIES : 0);
+		     (from->replies ? TRANSLATION_REPLIES : 0) |
+		     (from->open && from->n_path ? TRANSLATION_OPEN : 0);
 	out->policy = from->policy ? from->policy->o.id : 0;
 	out->n_path = from->n_path;
 	for (size_t i = 0; i < from->n_path; i++)
@@ -92,6 +93,7 @@ bool translate(const struct model *m, const struct question *q, const struct ans
 	if (answer->destination)
 		fill_destination(answer, &out->destination);
 	fill_outcome(&answer->outcome, (enum translation_verdict)answer->verdict, &out->outcome);
+	out->outcome.flags |= answer->through ? TRANSLATION_THROUGH : 0;
 	if (answer->outcome.policy)
 		snprintf(out->policy_name, sizeof(out->policy_name), "%s",
 			 answer->outcome.policy->o.spec->name);
