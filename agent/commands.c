@@ -19,6 +19,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "paths.h"
 #include "ports.h"
 #include "trace.h"
 #include "underlay.h"
@@ -109,6 +110,7 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "ports", ports_count(a->ports));
 	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
 	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
+	cJSON_AddItemToObject(s, "services", paths_show(a->paths));
 	cJSON_AddItemToObject(s, "externals", gateway_show(a->gateway));
 	cJSON_AddItemToObject(s, "forwarding", gateway_show_forwarding());
 	cJSON_AddItemToObject(s, "maps", maps_json(a));
@@ -261,7 +263,7 @@ static cJSON *range_json(uint16_t lo, uint16_t hi)
 	return cJSON_CreateIntArray(range, 2);
 }
 
-static void rules_json(cJSON *one, const struct dove_translation *t)
+static void rules_json(struct agent *a, cJSON *one, const struct dove_translation *t)
 {
 	cJSON *list;
 
@@ -277,6 +279,8 @@ static void rules_json(cJSON *one, const struct dove_translation *t)
 		cJSON_AddItemToObject(rule, "to_port", range_json(r->to_lo, r->to_hi));
 		cJSON_AddStringToObject(rule, "verdict", verdict_name(r->verdict));
 		cJSON_AddNumberToObject(rule, "policy", r->policy);
+		if (r->path)
+			cJSON_AddItemToObject(rule, "path", paths_json(a->paths, r->path));
 		cJSON_AddItemToArray(list, rule);
 	}
 }
@@ -315,7 +319,9 @@ static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, cons
 	if (t->local || memcmp(&t->host, &(struct dove_ip){}, sizeof(t->host)))
 		cJSON_AddStringToObject(one, "host",
 					t->local ? a->config.host : underlay_name(a->underlay, &host));
-	rules_json(one, t);
+	if (t->path)
+		cJSON_AddItemToObject(one, "path", paths_json(a->paths, t->path));
+	rules_json(a, one, t);
 	return one;
 }
 

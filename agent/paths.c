@@ -417,6 +417,32 @@ cJSON *paths_json(const struct paths *p, uint8_t number)
 	return list;
 }
 
+cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t slot)
+{
+	cJSON *list = cJSON_CreateArray();
+	const struct dove_path *row = &p->rows[number];
+
+	for (uint32_t i = 0; i < row->n; i++) {
+		const struct service *s = service_by_id(p, row->services[reverse ? row->n - 1 - i : i]);
+		struct dove_hop_key key = { .service = s ? s->id : 0, .slot = slot };
+		cJSON *one = cJSON_CreateObject();
+		struct ip_addr host;
+		struct dove_hop hop;
+
+		cJSON_AddNumberToObject(one, "stage", row->n - i);
+		cJSON_AddStringToObject(one, "service", s ? s->name : "?");
+		cJSON_AddItemToArray(list, one);
+		if (bpf_map_lookup_elem(p->agent->maps->hops, &key, &hop))
+			continue;
+		host = from_dove_ip(&hop.host);
+		cJSON_AddStringToObject(one, "instance", paths_instance(p, hop.endpoint));
+		cJSON_AddStringToObject(one, "host",
+					hop.in ? p->agent->config.host
+					       : underlay_name(p->agent->underlay, &host));
+	}
+	return list;
+}
+
 static cJSON *instance_json(const struct paths *p, const struct instance *i)
 {
 	cJSON *one = cJSON_CreateObject();

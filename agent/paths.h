@@ -36,6 +36,13 @@ void paths_forget_port(struct paths *p, int ifindex);
 /* paths_json() - the services of a path, by name; the caller's. */
 cJSON *paths_json(const struct paths *p, uint8_t number);
 
+/*
+ * paths_hops() - the stops of a path for the flows of a slot, in the order in
+ * which they are met: "stage" (services ahead), "service", and where it has a
+ * live instance "instance" and "host"; the caller's.
+ */
+cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t slot);
+
 /* paths_instance() - an instance by its endpoint's id: "network/endpoint"; "?": there is none. */
 const char *paths_instance(const struct paths *p, uint32_t endpoint);
 

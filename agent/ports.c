@@ -401,14 +401,67 @@ static cJSON *port_json(const struct port *port)
 	return one;
 }
 
+static void port_lose(struct port *port)
+{
+	port_leave(port);
+	port->state = PORT_LOST;
+	if (port->rq)
+		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
+	port->rq = NULL;
+	state_save(port->ports->agent);
+}
+
+/* A renewal under way; the port may be gone, or be another claim's, when the answer comes. */
+struct renewal {
+	struct ports *ports;
+	uint32_t endpoint;
+	char claim[64];
+};
+
+static void on_renewed(const struct dps_reply *r, void *arg)
+{
+	_free_ struct renewal *renewal = arg;
+	struct port *port = port_by_endpoint(renewal->ports, renewal->endpoint);
+
+	if ((r->status != 409 && r->status != 404) || !port || strcmp(port->claim, renewal->claim) ||
+	    port->state == PORT_LOST)
+		return;
+	log_warn("%s: the claim on %s/%s is not ours any more: %s", port->device, port->network,
+		 port->endpoint, r->error);
+	port_lose(port);
+}
+
+/* Of an appliance the service is told, too, whether anybody is behind its device. */
+static void port_renew(const struct port *port)
+{
+	const struct agent *a = port->ports->agent;
+	struct renewal *renewal = calloc(1, sizeof(*renewal));
+	cJSON *body = cJSON_CreateObject();
+	char path[512];
+
+	if (!renewal)
+		abort();
+	*renewal = (struct renewal){ .ports = port->ports, .endpoint = port->id };
+	memcpy(renewal->claim, port->claim, sizeof(renewal->claim));
+	cJSON_AddStringToObject(body, "host", a->config.host);
+	cJSON_AddStringToObject(body, "claim", port->claim);
+	if (port->kind == DOVE_PORT_SERVICE)
+		cJSON_AddBoolToObject(body, "up", !port->held_until);
+	place_path(port, path, sizeof(path));
+	dps_call(a->dps, "PUT", path, body, on_renewed, renewal);
+}
+
 static void port_up(struct port *port)
 {
 	struct request *rq = port->rq;
 
 	port->state = PORT_UP;
 	port->rq = NULL;
-	if (port->kind == DOVE_PORT_SERVICE)
+	if (port->kind == DOVE_PORT_SERVICE) {
 		paths_refresh(port->ports->agent->paths);
+		if (port->held_until)
+			port_renew(port);
+	}
 	if (port->timeout)
 		event_free(port->timeout);
 	port->timeout = NULL;
@@ -494,8 +547,11 @@ static void port_carrier(struct port *port, bool there)
 	if (there == !port->held_until)
 		return;
 	port->held_until = there ? 0 : clock_now() + HOLD_NS;
-	if (port->kind == DOVE_PORT_SERVICE)
+	if (port->kind == DOVE_PORT_SERVICE) {
 		paths_refresh(port->ports->agent->paths);
+		if (port->state == PORT_UP)
+			port_renew(port);
+	}
 	if (there)
 		miss_next_hop(port->ports->agent->miss);
 }
@@ -792,16 +848,6 @@ void ports_numbers(struct ports *p, uint32_t vnid)
 	}
 }
 
-static void port_lose(struct port *port)
-{
-	port_leave(port);
-	port->state = PORT_LOST;
-	if (port->rq)
-		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
-	port->rq = NULL;
-	state_save(port->ports->agent);
-}
-
 void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host)
 {
 	struct port *port = port_by_endpoint(p, endpoint);
@@ -813,46 +859,11 @@ void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host)
 	port_lose(port);
 }
 
-/* A renewal under way; the port may be gone, or be another claim's, when the answer comes. */
-struct renewal {
-	struct ports *ports;
-	uint32_t endpoint;
-	char claim[64];
-};
-
-static void on_renewed(const struct dps_reply *r, void *arg)
-{
-	_free_ struct renewal *renewal = arg;
-	struct port *port = port_by_endpoint(renewal->ports, renewal->endpoint);
-
-	if ((r->status != 409 && r->status != 404) || !port || strcmp(port->claim, renewal->claim) ||
-	    port->state == PORT_LOST)
-		return;
-	log_warn("%s: the claim on %s/%s is not ours any more: %s", port->device, port->network,
-		 port->endpoint, r->error);
-	port_lose(port);
-}
-
 void ports_claim(struct ports *p)
 {
-	for (struct port *port = p->list; port; port = port->next) {
-		struct renewal *renewal;
-		cJSON *body;
-		char path[512];
-
-		if (port->state != PORT_UP)
-			continue;
-		renewal = calloc(1, sizeof(*renewal));
-		if (!renewal)
-			abort();
-		*renewal = (struct renewal){ .ports = p, .endpoint = port->id };
-		memcpy(renewal->claim, port->claim, sizeof(renewal->claim));
-		body = cJSON_CreateObject();
-		cJSON_AddStringToObject(body, "host", p->agent->config.host);
-		cJSON_AddStringToObject(body, "claim", port->claim);
-		place_path(port, path, sizeof(path));
-		dps_call(p->agent->dps, "PUT", path, body, on_renewed, renewal);
-	}
+	for (struct port *port = p->list; port; port = port->next)
+		if (port->state == PORT_UP)
+			port_renew(port);
 }
 
 void ports_device_changed(struct ports *p, int ifindex)

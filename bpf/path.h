@@ -14,6 +14,7 @@
 #include "deliver.h"
 #include "flow.h"
 #include "maps.bpf.h"
+#include "maps/slot.h"
 #include "packet.h"
 #include "route.h"
 #include "translation.h"
@@ -91,26 +92,6 @@ static __always_inline int path_holds(const struct decision *d, __u32 vnid, __u6
 
 /* ---- which instance ---- */
 
-static __always_inline __u32 side_hash(const struct dove_ip *ip, __u16 port)
-{
-	__u32 hash = port;
-
-	for (int i = 0; i < 4; i++) {
-		hash = (hash ^ ip->w[i]) * 0x9e3779b1u;
-		hash ^= hash >> 15;
-	}
-	return hash;
-}
-
-/* The same for both directions of a flow. */
-static __always_inline __u32 flow_slot(const struct packet *p)
-{
-	__u32 hash = side_hash(&p->src, p->from_port) ^ side_hash(&p->dst, p->to_port);
-
-	hash = (hash ^ p->l4_proto) * 0x85ebca6bu;
-	return (hash ^ hash >> 16) % DOVE_SLOTS;
-}
-
 /*
  * leg_find() - leg->hop of a packet that has leg->stage services ahead. Where a
  * service has no live instance: -DOVE_NO_SERVICE, or, if the path says so, the
@@ -131,7 +112,7 @@ __noinline int leg_find(const struct packet *p)
 	path = bpf_map_lookup_elem(&dove_paths, &number);
 	if (!path)
 		return -DOVE_NO_SERVICE;
-	key.slot = flow_slot(p);
+	key.slot = dove_slot(&p->src, p->from_port, &p->dst, p->to_port, p->l4_proto);
 	for (int i = 0; i < DOVE_PATH_HOPS && leg->stage; i++, leg->stage--) {
 		at = leg->reverse ? leg->stage - 1u : path->n - leg->stage;
 		if (at >= DOVE_PATH_HOPS)

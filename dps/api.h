@@ -112,6 +112,7 @@ void api_metrics(struct api_call *call);
 
 void api_watch(struct api_call *call);
 void api_watch_committed(const struct txn *txn, void *arg);
+void api_watch_services(struct api *api); /* instances have come or gone without a commit */
 void api_watch_progress(struct api *api);
 void api_watch_close(struct api *api);
 

@@ -181,12 +181,13 @@ struct place_request {
 	struct host *host;
 	const char *claim;
 	uint64_t revision;
+	bool up; /* of a renewal: is anybody behind the device? */
 };
 
 static int read_place(const struct model *m, const cJSON *json, struct place_request *out,
 		      struct json_error *err)
 {
-	static const char *const fields[] = { "host", "claim", "revision", NULL };
+	static const char *const fields[] = { "host", "claim", "revision", "up", NULL };
 	const char *host = NULL;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a place is written {\"host\": ...}");
@@ -195,6 +196,10 @@ static int read_place(const struct model *m, const cJSON *json, struct place_req
 	rc = rc ? rc : json_str(json, "host", &host, err);
 	rc = rc ? rc : json_str_opt(json, "claim", &out->claim, err);
 	rc = rc ? rc : json_uint_opt(json, "revision", 0, JSON_INT_MAX, &out->revision, err);
+	out->up = true;
+	rc = rc ? rc : json_bool_opt(json, "up", &out->up, err);
+	if (!rc && !out->claim && json_get(json, "up"))
+		rc = json_fail(err, "up", "'up' is said of a place that one has, by its claim");
 	if (rc)
 		return rc;
 	out->host = (struct host *)model_find(m, KIND_HOST, host);
@@ -216,6 +221,19 @@ static int claim(struct api *api, struct endpoint *ep, const struct place_reques
 	return -EIO;
 }
 
+/* Whether anybody is behind the device is no part of the place: who watches services is told, and nothing is stored. */
+static int renew(struct api *api, struct endpoint *ep, const struct place_request *want,
+		 struct json_error *err)
+{
+	int rc = places_renew(ep, want->host, want->claim, err);
+
+	if (rc || ep->place.idle == !want->up)
+		return rc;
+	ep->place.idle = !want->up;
+	api_watch_services(api);
+	return 0;
+}
+
 void api_put_place(struct api_call *call)
 {
 	struct endpoint *ep = access_questions(call, call->api->admin) ? endpoint_of(call) : NULL;
@@ -235,7 +253,7 @@ void api_put_place(struct api_call *call)
 		return;
 	}
 	if (!rc)
-		rc = want.claim ? places_renew(ep, want.host, want.claim, &err)
+		rc = want.claim ? renew(call->api, ep, &want, &err)
 				: claim(call->api, ep, &want, &err);
 	cJSON_Delete(json);
 	if (!rc) {

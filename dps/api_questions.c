@@ -103,7 +103,8 @@ int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 {
 	static const char *const fields[] = { "source",	     "network",	    "from",  "to",
 					      "destination", "to_endpoint", "proto", "from_port",
-					      "to_port",     "vnid",	    "least", NULL };
+					      "to_port",     "vnid",	    "least", "explain",
+					      NULL };
 	uint64_t vnid = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a key is an object");
@@ -113,6 +114,7 @@ int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 	rc = rc ? rc : read_source(json, q, err);
 	rc = rc ? rc : read_destination(json, q, err);
 	q->vnid = vnid;
+	rc = rc ? rc : json_bool_opt(json, "explain", &q->explain, err);
 	rc = rc ? rc : read_least(json, q, err);
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
@@ -159,7 +161,7 @@ static int answer_anew(struct api *api, const struct question *q, uint64_t min_r
 	if (!text)
 		return -ENOMEM;
 	add_text(out, text, api->lifetime);
-	if (answer.verdict == VERDICT_NO_SOURCE ||
+	if (answer.verdict == VERDICT_NO_SOURCE || q->explain ||
 	    !prepared_put(&api->prepared, q, text, answer.sequence, now, now + api->lifetime))
 		free(text);
 	return 0;
@@ -252,7 +254,9 @@ int api_answer(struct api *api, const struct question *question, const char *hos
 	const struct question *q = is_served(api, question, host) ? question : &nobody;
 	int64_t now = time(NULL), expires;
 	uint64_t sequence;
-	const char *text = prepared_get(&api->prepared, q, api->model.commits, now, &sequence, &expires);
+	const char *text = q->explain ? NULL
+				      : prepared_get(&api->prepared, q, api->model.commits, now, &sequence,
+						     &expires);
 	int rc;
 
 	api->questions++;

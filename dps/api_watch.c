@@ -146,6 +146,14 @@ void api_watch_committed(const struct txn *txn, void *arg)
 	feed_news_free(news);
 }
 
+void api_watch_services(struct api *api)
+{
+	struct api_watcher *w;
+
+	DL_FOREACH (api->watchers, w)
+		feed_tell_services(&w->feed, &api->model);
+}
+
 void api_watch_progress(struct api *api)
 {
 	struct api_watcher *w;

@@ -454,17 +454,25 @@ static void copy_set(const struct idset *from, struct idset *to)
 }
 
 /* Before the policies that lead through them. */
-static void tell_services(struct feed *feed, const struct feed_news *news)
+static void tell_services(struct feed *feed, const char *services)
 {
 	cJSON *frame;
 
-	if (!strcmp(feed->services, news->services))
+	if (!strcmp(feed->services, services))
 		return;
 	free(feed->services);
-	feed->services = mem_copy(news->services);
+	feed->services = mem_copy(services);
 	frame = new_frame("services");
 	cJSON_AddRawToObject(frame, "services", feed->services);
 	emit(feed, frame);
+}
+
+void feed_tell_services(struct feed *feed, const struct model *m)
+{
+	char *text = services_text(m);
+
+	tell_services(feed, text);
+	free(text);
 }
 
 void feed_tell(struct feed *feed, const struct feed_news *news)
@@ -475,7 +483,7 @@ void feed_tell(struct feed *feed, const struct feed_news *news)
 
 	if (news->hosts)
 		feed->emit(news->hosts, feed->arg);
-	tell_services(feed, news);
+	tell_services(feed, news->services);
 	copy_set(&feed->served, &before);
 	if (news->moves)
 		tell_served(feed, news, host);

@@ -28,6 +28,9 @@ void feed_news_free(struct feed_news *news);
 /* feed_tell() - what of the news concerns this host. */
 void feed_tell(struct feed *feed, const struct feed_news *news);
 
+/* feed_tell_services() - an instance has come or gone without a commit: its host says so. */
+void feed_tell_services(struct feed *feed, const struct model *m);
+
 void feed_progress(struct feed *feed, const struct model *m);
 
 /* JSON of docs/api.md (feed_json.c); the trees are the caller's. */

@@ -160,6 +160,14 @@ static void add_port(cJSON *out, const char *field, const struct model *m, const
 		cJSON_AddNumberToObject(out, field, ep->id);
 }
 
+/* At a device with somebody behind it; an instance with two ports needs both, on one host. */
+static bool is_attached(const struct model *m, const char *endpoint, const struct host *host)
+{
+	const struct endpoint *ep = (struct endpoint *)model_find(m, KIND_ENDPOINT, endpoint);
+
+	return ep && host && ep->place.host == host && !ep->place.idle;
+}
+
 static cJSON *instance_json(const struct model *m, const struct service_spec *service, size_t i)
 {
 	const struct endpoint *ep = (struct endpoint *)model_find(m, KIND_ENDPOINT, service->instances.v[i]);
@@ -172,7 +180,9 @@ static cJSON *instance_json(const struct model *m, const struct service_spec *se
 	if (more->out)
 		add_port(out, "out", m, more->out);
 	cJSON_AddNumberToObject(out, "weight", more->weight);
-	cJSON_AddBoolToObject(out, "up", !more->down && host);
+	cJSON_AddBoolToObject(out, "up",
+			      !more->down && is_attached(m, service->instances.v[i], host) &&
+				      (!more->out || is_attached(m, more->out, host)));
 	cJSON_AddBoolToObject(out, "routed", more->routed);
 	if (host)
 		cJSON_AddStringToObject(out, "host", host->o.key);

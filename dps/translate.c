@@ -129,12 +129,13 @@ cJSON *translate_answer_json(const struct model *m, const struct question *q, co
 			     const struct signer *signer, int64_t now, unsigned int lifetime)
 {
 	cJSON *out = resolve_answer_json(answer, lifetime);
-	cJSON *list = sign(m, q, answer, signer, now, lifetime), *last;
+	cJSON *list = sign(m, q, answer, signer, now, lifetime);
+	cJSON *last = cJSON_DetachItemFromObject(out, "lifetime");
 
-	if (!list)
-		return out;
-	last = cJSON_DetachItemFromObject(out, "lifetime");
-	cJSON_AddItemToObject(out, "signed", list);
+	if (list)
+		cJSON_AddItemToObject(out, "signed", list);
+	if (q->explain)
+		cJSON_AddItemToObject(out, "considered", resolve_considered(m, q, answer));
 	cJSON_AddItemToObject(out, "lifetime", last);
 	return out;
 }

@@ -181,6 +181,7 @@ inject() { on fw1 ping -q -n -c 2 -i 0.1 -W 1 -I br0 10.1.0.13; }
 check "what did not go into the appliance does not come out of it, in VM 1's name" count_up h3 off_path inject
 on fw1 ip addr del 10.1.0.11/24 dev br0
 until_ok 3 pings vm1 vm3 && sleep 1 && pings vm1 vm3 >/dev/null
+apply '[{kind:"service",name:"here"}]' # h1 has no instance any more
 forge() { # a host of ours that has no instance says of a packet that no service is ahead
 	da h1 cache --json | jq '[.[] | select(.to == "10.1.0.13")]' >"$W/cache.json"
 	on h1 python3 - "$W/cache.json" <<-'PY'
@@ -245,4 +246,21 @@ heavier() {
 check "R28: nine of ten flows to the heavier" heavier
 firewalls "[$FW1, $(jq -c '. + {state: "down"}' <<<"$FW2")]"
 check "R28: one is taken out by the administrator: within a second" until_ok 1 meets "fw1" both
+firewalls "[$FW1, $FW2]"
+until_ok 2 meets "fw1 fw2" both >/dev/null
+no_carrier() { on fw2 ip link set eth0-out down && sleep 0.5 && meets "fw1" both; }
+check "R28: one has lost a port's carrier: half a second later all goes by the other" no_carrier
+on fw2 ip link set eth0-out up
+check "R28: and comes back" until_ok 2 meets "fw1 fw2" both
+gone() { da h3 port del a-fw2 >/dev/null && sleep 0.5 && meets "fw1" both; }
+check "R28: one is unplugged" gone
+
+say "-- an agent that comes back, and what it tells"
+again() { stop agent-h3 && meets "fw1" pings vm1 vm3 && agent h3 && meets "fw1" pings vm1 vm3 && meets "fw1" web vm1 vm3 80; }
+check "without its agent an appliance's host goes on, and with a new one" again
+tells() {
+	da h1 trace v-vm1 --to 10.1.0.13 --proto tcp --port 443 --json | tee /dev/stderr |
+		jq -e '[.hops[] | [.stage, .service, .instance, .host]] == [[2, "firewall", "blue/fw1", "h3"], [1, "ssl-accelerator", "blue/ssl", "h3"]]'
+}
+check "R13: trace tells each hop: service, instance, host" tells
 finish
