@@ -186,6 +186,10 @@ bench: deps ## side by side with kernel VXLAN and a bridge; in build/bench.json 
 	$(Q)$(MAKE) --no-print-directory benches
 	$(Q)BUILD='$(B)' QUICK='$(QUICK)' bench/run.sh $(T)
 
+.PHONY: coverage
+coverage: deps ## the lines of user space that the tests reach, by room, in build/coverage.txt (T=PATTERN for some tests)
+	$(Q)BUILD='$(B)' scripts/coverage.sh $(T)
+
 .PHONY: asan
 asan: deps ## the unit tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \
