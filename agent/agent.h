@@ -15,6 +15,7 @@
  *   gateway.c   external networks whose gateway this host is
  *   flows.c     flows that replies rest on: ask again, move with their VM
  *   install.c   an answer of the service -> entries of dove_cache and dove_denied
+ *   qos.c       ... and what it asks for beside its verdict -> rows of dove_qos
  *   events.c    stale, refused, moved ...: log them, and act on them
  *   trust.c     whose signed translations are believed
  *   hint.c      the control message between agents
@@ -35,7 +36,7 @@
 #include "lib/addr.h"
 #include "lib/error.h"
 #include "loader/loader.h"
-#include <linux/types.h>
+#include <linux/bpf.h>
 
 #include "maps/maps.h"
 

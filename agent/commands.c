@@ -19,6 +19,7 @@
 #include "moved.h"
 #include "nics.h"
 #include "ports.h"
+#include "qos.h"
 #include "trace.h"
 #include "underlay.h"
 #include "watch.h"
@@ -149,6 +150,7 @@ static cJSON *policy_stats(struct agent *a)
 			sum.packets += values[i].packets;
 			sum.bytes += values[i].bytes;
 			sum.denied += values[i].denied;
+			sum.limited += values[i].limited;
 		}
 		one = cJSON_CreateObject();
 		cJSON_AddStringToObject(one, "network", watch_network_name(a->watch, key.vnid));
@@ -158,6 +160,7 @@ static cJSON *policy_stats(struct agent *a)
 		cJSON_AddNumberToObject(one, "packets", sum.packets);
 		cJSON_AddNumberToObject(one, "bytes", sum.bytes);
 		cJSON_AddNumberToObject(one, "denied", sum.denied);
+		cJSON_AddNumberToObject(one, "limited", sum.limited);
 		cJSON_AddItemToArray(list, one);
 	}
 	return list;
@@ -255,7 +258,16 @@ static cJSON *range_json(uint16_t lo, uint16_t hi)
 	return cJSON_CreateIntArray(range, 2);
 }
 
-static void rules_json(cJSON *one, const struct dove_translation *t)
+/* Where something is asked for beside the verdict. */
+static void qos_add(struct agent *a, cJSON *one, uint32_t id)
+{
+	cJSON *qos = qos_json(a, id);
+
+	if (qos)
+		cJSON_AddItemToObject(one, "qos", qos);
+}
+
+static void rules_json(struct agent *a, cJSON *one, const struct dove_translation *t)
 {
 	cJSON *list;
 
@@ -271,6 +283,7 @@ static void rules_json(cJSON *one, const struct dove_translation *t)
 		cJSON_AddItemToObject(rule, "to_port", range_json(r->to_lo, r->to_hi));
 		cJSON_AddStringToObject(rule, "verdict", verdict_name(r->verdict));
 		cJSON_AddNumberToObject(rule, "policy", r->policy);
+		qos_add(a, rule, r->qos);
 		cJSON_AddItemToArray(list, rule);
 	}
 }
@@ -309,7 +322,8 @@ static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, cons
 	if (t->local || memcmp(&t->host, &(struct dove_ip){}, sizeof(t->host)))
 		cJSON_AddStringToObject(one, "host",
 					t->local ? a->config.host : underlay_name(a->underlay, &host));
-	rules_json(one, t);
+	qos_add(a, one, t->qos);
+	rules_json(a, one, t);
 	return one;
 }
 

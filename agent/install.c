@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "qos.h"
 #include "underlay.h"
 
 static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err)
@@ -89,7 +90,7 @@ static int range_parse(const cJSON *rule, const char *field, __u16 *lo, __u16 *h
 	return 0;
 }
 
-static int rule_parse(const cJSON *json, struct dove_rule *out, struct json_error *err)
+static int rule_parse(struct agent *a, const cJSON *json, struct dove_rule *out, struct json_error *err)
 {
 	uint64_t proto, policy;
 
@@ -97,7 +98,8 @@ static int rule_parse(const cJSON *json, struct dove_rule *out, struct json_erro
 	    json_uint(json, "policy", 1, UINT32_MAX, &policy, err) ||
 	    verdict_parse(json, &out->verdict, err) ||
 	    range_parse(json, "from_port", &out->from_lo, &out->from_hi, err) ||
-	    range_parse(json, "to_port", &out->to_lo, &out->to_hi, err))
+	    range_parse(json, "to_port", &out->to_lo, &out->to_hi, err) ||
+	    qos_install(a, json_get(json, "qos"), &out->qos, err))
 		return -EINVAL;
 	out->proto = proto;
 	out->policy = policy;
@@ -105,14 +107,14 @@ static int rule_parse(const cJSON *json, struct dove_rule *out, struct json_erro
 	return 0;
 }
 
-static int rules_parse(const cJSON *json, struct dove_translation *t, struct json_error *err)
+static int rules_parse(struct agent *a, const cJSON *json, struct dove_translation *t, struct json_error *err)
 {
 	const cJSON *rules = json_get(json, "rules"), *one;
 
 	if (cJSON_GetArraySize(rules) > DOVE_RULES_MAX)
 		return json_fail(err, "rules", "more than %d", DOVE_RULES_MAX);
 	cJSON_ArrayForEach (one, rules)
-		if (rule_parse(one, &t->rules[t->n_rules++], err))
+		if (rule_parse(a, one, &t->rules[t->n_rules++], err))
 			return -EINVAL;
 	return 0;
 }
@@ -180,7 +182,8 @@ static int translation_parse(struct agent *a, const cJSON *json, struct dove_tra
 	    json_uint_opt(json, "policy", 0, UINT32_MAX, &policy, err) ||
 	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||
 	    json_uint(json, "lifetime", 0, 86400, &lifetime, err) || verdict_parse(json, &t->verdict, err) ||
-	    scope_parse(json, &t->scope, err) || rules_parse(json, t, err))
+	    scope_parse(json, &t->scope, err) || rules_parse(a, json, t, err) ||
+	    qos_install(a, json_get(json, "qos"), &t->qos, err))
 		return -EINVAL;
 	t->vnid = vnid;
 	t->policy = policy;

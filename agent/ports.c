@@ -18,6 +18,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "qos.h"
 #include "state.h"
 #include "watch.h"
 
@@ -335,6 +336,7 @@ static void port_remove(struct port *port, bool release)
 	uint32_t key = port->ifindex;
 
 	port_leave(port);
+	qos_left(a, port->id);
 	loader_detach(a->loader, port->ifindex);
 	bpf_map_delete_elem(a->maps->ports, &key);
 	bpf_map_delete_elem(a->maps->budgets, &key);

@@ -17,6 +17,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "ports.h"
+#include "qos.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -221,6 +222,14 @@ static void steps_decision(struct trace *t, const struct dove_traced *d)
 		step(t, "sequence", "%s", freshness[d->fresh & 7]);
 }
 
+static void steps_qos(struct trace *t, const struct dove_traced *d)
+{
+	char text[200];
+
+	if (d->qos)
+		step(t, "quality", "%s", qos_words(t->agent, d->qos, text, sizeof(text)));
+}
+
 static void steps_way(struct trace *t, const struct dove_traced *d)
 {
 	struct ip_addr host = from_dove_ip(&d->host);
@@ -270,6 +279,7 @@ static cJSON *trace_json(struct trace *t, const struct dove_traced *d)
 	if (d->reason != DOVE_SPOOFED_IP && d->reason != DOVE_SPOOFED_MAC)
 		step(t, "sender", "%s may speak here", ip_format(&t->from, text));
 	steps_decision(t, d);
+	steps_qos(t, d);
 	steps_way(t, d);
 	cJSON_AddStringToObject(json, "device", t->port.device);
 	cJSON_AddStringToObject(json, "network", t->port.network);

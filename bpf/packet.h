@@ -98,12 +98,13 @@ struct packet {
 	__u32 policy;
 	__u32 sequence;	       /* as on the wire */
 	struct dove_ip origin; /* underlay address of the sending host; zero: this one */
-	__u16 outer_len;       /* of the headers that it came in */
+	__u8 outer_len;	       /* of the headers that it came in */
 	__u8 outer_tos;
 	__u8 group;    /* to many: DOVE_GROUP_* of this side, plus 1 */
 	bool track;    /* its flow is to be remembered, for the replies */
 	bool returned; /* it was ours, and is given back */
 	bool follows;  /* it met a shut gate and was counted there: it goes where those before it went */
+	__u8 marked;   /* the outer header's DSCP that policy wants, plus 1; 0: none */
 	__u8 relays;   /* how many hosts have sent it on, because its VM had moved */
 };
 

@@ -10,25 +10,12 @@
 #include "group.h"
 #include "icmp.h"
 #include "packet.h"
+#include "qos.h"
 #include "route.h"
 #include "sender.h"
 #include "translation.h"
 #include "tunnel.h"
 #include "upcall.h"
-
-/* The largest IP packet that this one becomes on the wire, before encapsulation. */
-static __always_inline __u32 wire_size(struct __sk_buff *skb, const struct packet *p)
-{
-	__u8 data_offset = 0;
-
-	if (!skb->gso_size)
-		return skb->len - (__u32)sizeof(struct ethhdr);
-	if (p->l4_proto != IPPROTO_TCP)
-		return skb->gso_size + p->l3_len + (__u32)sizeof(struct udphdr);
-	/* The upper four bits of byte 12 count the TCP header's words. */
-	bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len + 12, &data_offset, 1);
-	return skb->gso_size + p->l3_len + (data_offset >> 4) * 4;
-}
 
 /*
  * A super-packet that is encapsulated already, by a tunnel inside the VM, can
@@ -208,10 +195,20 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 			rc = reply;
 	}
 	if (rc == -DOVE_DENIED || rc == -DOVE_REJECTED)
-		count_policy(p, p->vnid, d->policy, true);
+		count_policy(p, p->vnid, d->policy, POLICY_DENIED);
 	return rc == -DOVE_HELD_MISS || rc == -DOVE_HELD_FLOW || (!rc && !route_ends(p))
 		       ? rc
 		       : refuse(skb, p, d, rc);
+}
+
+/* What the answer asks for beside its verdict, before anything is done to the packet. */
+static __noinline int qos_begin(struct __sk_buff *skb, struct packet *p, const struct decision *d)
+{
+	int rc = qos_apply(skb, p, d);
+
+	if (rc == -DOVE_RATE_LIMITED)
+		count_policy(p, d->t->vnid, d->policy, POLICY_LIMITED);
+	return rc;
 }
 
 /* To where policy lets it go. */
@@ -220,10 +217,12 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, stru
 	int rc;
 
 	TRY(decide(skb, p, d));
+	if (unlikely(qos_id(d)))
+		TRY(qos_begin(skb, p, d));
 	rc = d->t->local ? send_to_neighbour(skb, p, d) : send_to_host(skb, p, d);
 	report_old(p, d);
 	if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_DELIVERED_LOCAL)
-		count_policy(p, d->t->vnid, d->policy, false);
+		count_policy(p, d->t->vnid, d->policy, POLICY_SENT);
 	return rc;
 }
 

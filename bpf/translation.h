@@ -18,6 +18,7 @@ struct decision {
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
+	__u8 rule;    /* of t, from 1, that decided; 0: t itself */
 	struct judgement judged;
 };
 
@@ -75,6 +76,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 	d->policy = d->t->rules[i].policy;
 	d->verdict = d->t->rules[i].verdict;
 	d->flags = d->t->rules[i].flags;
+	d->rule = i + 1;
 	return 0;
 }
 

@@ -55,6 +55,7 @@ static void pass(const char *zones[2], const struct translation_outcome *a,
 	out->flags = a->flags & b->flags & TRANSLATION_REPLY;
 	out->dscp = a->dscp >= 0 ? a->dscp : b->dscp;
 	out->rate_mbps = a->rate_mbps ? a->rate_mbps : b->rate_mbps;
+	out->rate_policy = a->rate_mbps ? a->rate_policy : b->rate_policy;
 	if (!add_services(out, zones[0], a) || !add_services(out, zones[1], b))
 		refuse(out, b->policy, 0);
 }

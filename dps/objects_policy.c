@@ -194,6 +194,8 @@ static int parse_qos(const cJSON *json, struct policy_spec *out, struct json_err
 		return 0;
 	if (!cJSON_IsObject(qos))
 		return json_fail(err, "qos", "'qos' is an object like {\"dscp\": 46}");
+	if (!out->allow)
+		return json_fail(err, "qos", "a policy that denies or rejects has no quality of service");
 	enter(err, "qos");
 	return leave(err, parse_qos_fields(qos, out, err));
 }

@@ -186,12 +186,15 @@ static bool add_service(struct outcome *out, const char *service)
 	return true;
 }
 
-static void add_qos(struct outcome *out, int dscp, uint32_t rate_mbps)
+/* Each part of it is said by the first policy that says anything of it. */
+static void add_qos(struct outcome *out, int dscp, uint32_t rate_mbps, uint32_t rate_policy)
 {
 	if (out->dscp < 0)
 		out->dscp = dscp;
-	if (!out->rate_mbps)
+	if (!out->rate_mbps && rate_mbps) {
 		out->rate_mbps = rate_mbps;
+		out->rate_policy = rate_policy;
+	}
 }
 
 static void refuse(struct outcome *out, const struct policy *policy)
@@ -211,14 +214,16 @@ static void begin(struct outcome *out, const struct policy *policy)
 }
 
 /* false: it is refused now. */
-static bool add_policy(struct outcome *out, const struct policy_spec *p)
+static bool add_policy(struct outcome *out, const struct policy *policy)
 {
+	const struct policy_spec *p = spec_of(policy);
+
 	for (size_t i = 0; i < p->path.n; i++)
 		if (!add_service(out, p->path.v[i])) {
 			refuse(out, out->policy);
 			return false;
 		}
-	add_qos(out, p->dscp, p->rate_mbps);
+	add_qos(out, p->dscp, p->rate_mbps, policy->o.id);
 	return true;
 }
 
@@ -239,7 +244,7 @@ static void decide_half(const struct half *half, const struct flow_box *box, str
 		if (!decided)
 			begin(out, policy);
 		decided = true;
-		if (!out->allow || (p->allow && (!add_policy(out, p) || p->final)))
+		if (!out->allow || (p->allow && (!add_policy(out, policy) || p->final)))
 			return;
 	}
 }
@@ -258,7 +263,7 @@ static void add_half(struct outcome *out, const struct outcome *second)
 			refuse(out, second->policy);
 			return;
 		}
-	add_qos(out, second->dscp, second->rate_mbps);
+	add_qos(out, second->dscp, second->rate_mbps, second->rate_policy);
 }
 
 /* Does a policy say so, not the lack of one? */
@@ -307,7 +312,7 @@ void pair_decide_alone(const struct pair *pair, const struct policy *policy, str
 
 	begin(out, policy);
 	if (out->allow)
-		add_policy(out, spec_of(policy));
+		add_policy(out, policy);
 	second = *out;
 	settle(pair, &second, out);
 }

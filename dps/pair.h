@@ -24,8 +24,9 @@ struct outcome {
 	const struct policy *policy;	 /* that decided; its network's numbers are those that count */
 	const char *path[PATH_MAX_HOPS]; /* to be passed by what passes, replies too */
 	size_t n_path;
-	int dscp;	    /* -1: unsaid */
-	uint32_t rate_mbps; /* 0: unsaid */
+	int dscp;	      /* -1: unsaid */
+	uint32_t rate_mbps;   /* 0: unsaid */
+	uint32_t rate_policy; /* the policy whose limit that is; 0: none */
 };
 
 struct rule {

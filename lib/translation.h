@@ -21,7 +21,7 @@
 
 #define SIGNED_TRANSLATION "translation"
 
-#define TRANSLATION_VERSION 1
+#define TRANSLATION_VERSION 2
 #define TRANSLATION_MAX 16384 /* bytes that are taken; 8 rules without services take 300 */
 #define TRANSLATION_RULES_MAX 8
 #define TRANSLATION_PATH_MAX 15
@@ -62,8 +62,9 @@ struct translation_outcome {
 	uint32_t policy;					/* 0: none decided */
 	char path[TRANSLATION_PATH_MAX][TRANSLATION_NAME_ROOM]; /* services, in order */
 	size_t n_path;
-	int dscp;	    /* -1: unsaid */
-	uint32_t rate_mbps; /* 0: unsaid */
+	int dscp;	      /* -1: unsaid */
+	uint32_t rate_mbps;   /* 0: unsaid */
+	uint32_t rate_policy; /* the policy whose limit that is; 0: none */
 };
 
 struct translation_rule {

@@ -116,14 +116,14 @@ Test(translation, has_the_documented_bytes)
 {
 	/* docs/translations.md has these as its example */
 	static const char want[] = "ac"
-				   "0101"
+				   "0102"
 				   "026461636d65"
 				   "03190100"
 				   "04190100"
 				   "0505"
 				   "065000000000000000000000ffff0a01000c"
-				   "0886010003801840"
-				   "00"
+				   "0887010003801840"
+				   "0000"
 				   "096764656661756c74"
 				   "0a00"
 				   "0e182a"

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What answers ask for beside their verdict -> rows of dove_qos; docs/qos.md.
+ *
+ * A row is named by its content, so equal ones are one row, and a row that
+ * somebody uses never changes. It is made before the entry that names it.
+ */
+#ifndef DOVE_QOS_H
+#define DOVE_QOS_H
+
+#include "agent.h"
+#include "lib/json.h"
+
+/*
+ * qos_install() - the "qos" of an answer, or of a rule of it (docs/api.md).
+ * *id: its row's key; 0 where it asks for nothing. -EINVAL with *err: it can't
+ * be read, or there is no room for another row.
+ */
+int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_error *err);
+
+/* qos_left() - an endpoint is on this host no more: its meters go. */
+void qos_left(struct agent *a, uint32_t endpoint);
+
+/* qos_json() - what the row says; NULL where there is none. The tree is the caller's. */
+cJSON *qos_json(struct agent *a, uint32_t id);
+
+/* qos_words() - the same as text; "" where it says nothing. */
+const char *qos_words(struct agent *a, uint32_t id, char *buf, size_t size);
+
+#endif
