@@ -62,7 +62,8 @@ struct agent_config {
 	uint32_t hold_burst;	/* bytes at once */
 	uint32_t answer_rate;	/* ICMP errors and resets a second that a port may cause */
 	uint32_t copy_rate;	/* copies of its broadcasts and multicasts a second */
-	int outer_dscp;		/* of what is sent; -1: the VM's own */
+	const cJSON *classes; /* classes of policies -> priority of packets, "1:10" or a number; NULL: none */
+	int outer_dscp;	      /* of what is sent; -1: the VM's own */
 };
 
 struct agent {

@@ -14,6 +14,7 @@
 #define BURST_NS (250ull * 1000000)
 #define BURST_BYTES (64u << 10)
 #define RATE_MAX_MBPS 10000000
+#define VLAN_MAX 4094
 /* Rows whose names collide stand one after the other. */
 #define PROBES_MAX 16
 
@@ -39,25 +40,74 @@ static uint64_t rate_mbps(const struct dove_qos *row)
 	return row->ns_per_mib ? (cost_ns(MIB, 1) + row->ns_per_mib / 2) / row->ns_per_mib : 0;
 }
 
-static int row_parse(const cJSON *qos, struct dove_qos *row, struct json_error *err)
+/* "1:10" as tc has it, both in hex, or a number (SO_PRIORITY). */
+static bool priority_parse(const cJSON *value, uint32_t *out)
 {
-	uint64_t dscp = DOVE_DSCP_UNSAID, rate = 0, policy = 0;
+	unsigned int major, minor;
+	uint64_t number;
+	int used = 0;
+
+	if (json_whole(value, 1, UINT32_MAX, &number)) {
+		*out = number;
+		return true;
+	}
+	if (!cJSON_IsString(value) || sscanf(value->valuestring, "%4x:%4x%n", &major, &minor, &used) != 2 ||
+	    value->valuestring[used] || !major)
+		return false;
+	*out = major << 16 | minor;
+	return true;
+}
+
+int qos_classes_check(const cJSON *classes, struct json_error *err)
+{
+	const cJSON *one;
+	uint32_t priority;
+
+	if (classes && !cJSON_IsObject(classes))
+		return json_fail(err, "classes", "is an object like {\"gold\": \"1:10\"}");
+	cJSON_ArrayForEach (one, classes)
+		if (!priority_parse(one, &priority))
+			return json_fail(err, "classes",
+					 "'%.60s' is neither \"MAJOR:MINOR\" nor a number above 0",
+					 one->string);
+	return 0;
+}
+
+/* What this host has for the class; nothing where it has none. */
+static int class_set(const struct agent *a, struct dove_qos *row, const char *class, struct json_error *err)
+{
+	const cJSON *mine = class ? cJSON_GetObjectItemCaseSensitive(a->config.classes, class) : NULL;
+
+	if (class && strlen(class) >= sizeof(row->class))
+		return json_fail(err, "class", "is too long");
+	if (class)
+		strcpy(row->class, class);
+	if (mine)
+		priority_parse(mine, &row->priority);
+	return 0;
+}
+
+static int row_parse(const struct agent *a, const cJSON *qos, struct dove_qos *row, struct json_error *err)
+{
+	uint64_t dscp = DOVE_DSCP_UNSAID, rate = 0, policy = 0, vlan = 0;
+	const char *class = NULL;
 
 	if (json_uint_opt(qos, "dscp", 0, 63, &dscp, err) ||
 	    json_uint_opt(qos, "rate_mbps", 1, RATE_MAX_MBPS, &rate, err) ||
-	    json_uint_opt(qos, "rate_policy", 1, UINT32_MAX, &policy, err))
+	    json_uint_opt(qos, "rate_policy", 1, UINT32_MAX, &policy, err) ||
+	    json_uint_opt(qos, "vlan", 1, VLAN_MAX, &vlan, err) || json_str_opt(qos, "class", &class, err))
 		return -EINVAL;
 	if (rate && !policy)
 		return json_fail(err, "rate_policy", "is missing");
-	*row = (struct dove_qos){ .dscp = dscp };
+	*row = (struct dove_qos){ .dscp = dscp, .vlan = vlan };
 	if (rate)
 		rate_set(row, rate, policy);
-	return 0;
+	return class_set(a, row, class, err);
 }
 
 static bool asks_nothing(const struct dove_qos *row)
 {
-	return row->dscp == DOVE_DSCP_UNSAID && !row->ns_per_mib;
+	return row->dscp == DOVE_DSCP_UNSAID && !row->ns_per_mib && !row->class[0];
 }
 
 /* FNV-1a, 32 bits. */
@@ -176,7 +226,7 @@ int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_err
 	*id = 0;
 	if (!qos)
 		return 0;
-	if (row_parse(qos, &row, err))
+	if (row_parse(a, qos, &row, err))
 		return -EINVAL;
 	if (asks_nothing(&row))
 		return 0;
@@ -214,6 +264,12 @@ cJSON *qos_json(struct agent *a, uint32_t id)
 		cJSON_AddNumberToObject(out, "rate_mbps", rate_mbps(&row));
 		cJSON_AddNumberToObject(out, "rate_policy", row.policy);
 	}
+	if (row.class[0])
+		cJSON_AddStringToObject(out, "class", row.class);
+	if (row.priority)
+		cJSON_AddNumberToObject(out, "priority", row.priority);
+	if (row.vlan)
+		cJSON_AddNumberToObject(out, "vlan", row.vlan);
 	return out;
 }
 

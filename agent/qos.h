@@ -18,6 +18,9 @@
  */
 int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_error *err);
 
+/* qos_classes_check() - the configuration's "classes": what this host's qdiscs have for policies' classes. -EINVAL with *err. */
+int qos_classes_check(const cJSON *classes, struct json_error *err);
+
 /* qos_left() - an endpoint is on this host no more: its meters go. */
 void qos_left(struct agent *a, uint32_t endpoint);
 

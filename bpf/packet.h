@@ -70,6 +70,7 @@ struct packet {
 
 	/* the VM's frame */
 	__u8 dmac[6] __attribute__((aligned(8))); /* compared by words */
+	__u16 vlan;				  /* the tag that it leaves with; 0: none */
 	__u8 smac[6] __attribute__((aligned(8)));
 	__be16 eth_proto;
 	__u32 ip_len; /* of the IP packet: Ethernet pads short ones */

@@ -96,6 +96,9 @@ static __always_inline int qos_apply(struct __sk_buff *skb, struct packet *p, co
 	if (!q)
 		return -DOVE_HELD_MISS;
 	p->marked = q->dscp < DOVE_DSCP_UNSAID ? q->dscp + 1 : 0;
+	p->vlan = q->vlan;
+	if (q->priority && p->hook != HOOK_TRACE)
+		skb->priority = q->priority;
 	key.policy = q->policy;
 	return is_metered(p, q) ? meter_spend(q, &key, wire_bytes(skb, p)) : 0;
 }

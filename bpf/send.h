@@ -84,6 +84,9 @@ static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p,
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
 	TRY(encapsulate(skb, p, d, host));
+	/* The tag of the path stays beside the packet until a device that can't do that writes it. */
+	if (unlikely(p->vlan) && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), p->vlan))
+		return -DOVE_ENCAP_FAILED;
 	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
 		p->action = TC_ACT_UNSPEC;
 		return -DOVE_ENCAPSULATED;

@@ -313,6 +313,33 @@ static void service_free(struct spec *spec)
 	idset_free(&spec->u.service.ids);
 }
 
+/* Underlay paths: the name is the class that policies name */
+
+static int underlay_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	uint64_t dscp = 64, vlan = 0;
+	int rc = json_uint_opt(json, "dscp", 0, 63, &dscp, err);
+
+	rc = rc ? rc : json_uint_opt(json, "vlan", 1, VLAN_MAX, &vlan, err);
+	if (!rc && dscp == 64 && !vlan)
+		rc = json_fail(err, "vlan", "a path is told from others by a 'vlan', a 'dscp', or both");
+	spec->u.underlay = (struct underlay_spec){ .dscp = dscp == 64 ? -1 : (int)dscp, .vlan = vlan };
+	return rc;
+}
+
+static void underlay_render(const struct spec *spec, cJSON *out)
+{
+	if (spec->u.underlay.dscp >= 0)
+		cJSON_AddNumberToObject(out, "dscp", spec->u.underlay.dscp);
+	if (spec->u.underlay.vlan)
+		cJSON_AddNumberToObject(out, "vlan", spec->u.underlay.vlan);
+}
+
+static void underlay_free(struct spec *spec)
+{
+	(void)spec;
+}
+
 /* Policies: their own file does the work */
 
 static int policy_spec_parse(const cJSON *json, struct spec *spec, struct json_error *err)
@@ -366,6 +393,12 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			   service_render,
 			   service_free,
 			   { "kind", "name", "instances" } },
+	[KIND_UNDERLAY_PATH] = { "underlay_path",
+				 false,
+				 underlay_parse,
+				 underlay_render,
+				 underlay_free,
+				 { "kind", "name", "vlan", "dscp" } },
 	[KIND_POLICY] = { "policy",
 			  true,
 			  policy_spec_parse,

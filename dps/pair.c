@@ -25,7 +25,7 @@ static bool selects(const struct selector *sel, const struct endpoint *ep)
 
 bool pair_adds(const struct policy_spec *p)
 {
-	return p->allow && (p->path.n || p->final || p->dscp >= 0 || p->rate_mbps);
+	return p->allow && (p->path.n || p->final || p->dscp >= 0 || p->rate_mbps || p->class);
 }
 
 /*
@@ -187,14 +187,27 @@ static bool add_service(struct outcome *out, const char *service)
 }
 
 /* Each part of it is said by the first policy that says anything of it. */
-static void add_qos(struct outcome *out, int dscp, uint32_t rate_mbps, uint32_t rate_policy)
+static void add_qos(struct outcome *out, const struct outcome *more)
 {
 	if (out->dscp < 0)
-		out->dscp = dscp;
-	if (!out->rate_mbps && rate_mbps) {
-		out->rate_mbps = rate_mbps;
-		out->rate_policy = rate_policy;
+		out->dscp = more->dscp;
+	if (!out->rate_mbps) {
+		out->rate_mbps = more->rate_mbps;
+		out->rate_policy = more->rate_policy;
 	}
+	if (!out->class)
+		out->class = more->class;
+}
+
+/* What one policy asks for. */
+static struct outcome qos_of(const struct policy *policy)
+{
+	const struct policy_spec *p = spec_of(policy);
+
+	return (struct outcome){ .dscp = p->dscp,
+				 .rate_mbps = p->rate_mbps,
+				 .rate_policy = p->rate_mbps ? policy->o.id : 0,
+				 .class = p->class };
 }
 
 static void refuse(struct outcome *out, const struct policy *policy)
@@ -217,13 +230,14 @@ static void begin(struct outcome *out, const struct policy *policy)
 static bool add_policy(struct outcome *out, const struct policy *policy)
 {
 	const struct policy_spec *p = spec_of(policy);
+	struct outcome more = qos_of(policy);
 
 	for (size_t i = 0; i < p->path.n; i++)
 		if (!add_service(out, p->path.v[i])) {
 			refuse(out, out->policy);
 			return false;
 		}
-	add_qos(out, p->dscp, p->rate_mbps, policy->o.id);
+	add_qos(out, &more);
 	return true;
 }
 
@@ -263,7 +277,7 @@ static void add_half(struct outcome *out, const struct outcome *second)
 			refuse(out, second->policy);
 			return;
 		}
-	add_qos(out, second->dscp, second->rate_mbps, second->rate_policy);
+	add_qos(out, second);
 }
 
 /* Does a policy say so, not the lack of one? */

@@ -132,6 +132,10 @@ static void add_care(cJSON *out, const struct translation_outcome *outcome)
 		cJSON_AddNumberToObject(qos, "rate_mbps", outcome->rate_mbps);
 		cJSON_AddNumberToObject(qos, "rate_policy", outcome->rate_policy);
 	}
+	if (*outcome->class)
+		cJSON_AddStringToObject(qos, "class", outcome->class);
+	if (outcome->vlan)
+		cJSON_AddNumberToObject(qos, "vlan", outcome->vlan);
 }
 
 static void add_range(cJSON *out, const char *field, const uint16_t range[2])

@@ -217,13 +217,17 @@ struct dove_translation {
  * Reader: egress; where there is no row the service is asked again.
  */
 #define DOVE_DSCP_UNSAID 64
+#define DOVE_CLASS_ROOM 64 /* a class's name, the rest zero */
 
 struct dove_qos {
 	__u64 ns_per_mib; /* what 2^20 bytes cost; 0: no limit */
 	__u64 burst_ns;	  /* how far ahead of its rate a sender may run */
 	__u32 policy;	  /* whose limit that is */
+	__u32 priority;	  /* of the skb, by which a qdisc classifies; 0: none. This host's for `class` */
+	__u16 vlan;	  /* the tag of the class's path on the underlay; 0: none */
 	__u8 dscp;	  /* of the outer header; DOVE_DSCP_UNSAID */
-	__u8 pad[3];
+	__u8 pad[5];
+	char class[DOVE_CLASS_ROOM]; /* the name that policies have for it; for people */
 };
 
 /*
@@ -559,7 +563,7 @@ _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key"
 _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_rule) == 20, "no hidden padding");
 _Static_assert(sizeof(struct dove_translation) == 72 + 20 * DOVE_RULES_MAX, "no hidden padding");
-_Static_assert(sizeof(struct dove_qos) == 24, "its bytes are its name: no hidden padding");
+_Static_assert(sizeof(struct dove_qos) == 32 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_fragment_key) == 44, "no hidden padding in a key");

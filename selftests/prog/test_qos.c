@@ -208,13 +208,14 @@ Test(qos, R8_tracing_costs_nothing)
 {
 	struct vm_frame v = udp_to(&vm2);
 	struct frame f = frame_vm(&v);
-	struct __sk_buff ctx = { .ifindex = PORT, .ingress_ifindex = PORT };
 
 	begin("trace");
 	answer_with_row(&vm3);
 	row_put(row_of(46, 1));
-	run_skb(dove->progs.dove_trace, &f, &ctx);
-	check(dove->bss->traced.reason == DOVE_ENCAPSULATED, "%s", reason_name(dove->bss->traced.reason));
+	run_skb(dove->progs.dove_trace, &f, NULL);
+	check(dove->bss->traced.reason == DOVE_ENCAPSULATED, "%s (row %x, revision %llx)",
+	      reason_name(dove->bss->traced.reason), dove->bss->traced.qos,
+	      (unsigned long long)dove->bss->traced.revision);
 	check(dove->bss->traced.qos == ROW, "row %x", dove->bss->traced.qos);
 	check(!map_count(dove->maps.dove_meters), "paid for");
 }

@@ -61,11 +61,13 @@ static struct translation translated(const struct question *q)
 	return t;
 }
 
-static const char *rich = "[{'kind':'policy','network':'blue','name':'in','priority':10,'from':'any',"
-			  "'to':{'endpoints':['vm3']},'proto':'tcp','to_port':'443-500','action':'allow',"
-			  "'path':['firewall','ssl-accelerator'],'qos':{'dscp':46,'rate_mbps':100}},"
-			  "{'kind':'policy','network':'blue','name':'out','priority':20,'from':'any',"
-			  "'to':{'endpoints':['vm3']},'proto':'udp','action':'reject'}]";
+static const char *rich =
+	"[{'kind':'policy','network':'blue','name':'in','priority':10,'from':'any',"
+	"'to':{'endpoints':['vm3']},'proto':'tcp','to_port':'443-500','action':'allow',"
+	"'path':['firewall','ssl-accelerator'],'qos':{'dscp':46,'rate_mbps':100,'class':'gold'}},"
+	"{'kind':'underlay_path','name':'gold','vlan':100},"
+	"{'kind':'policy','network':'blue','name':'out','priority':20,'from':'any',"
+	"'to':{'endpoints':['vm3']},'proto':'udp','action':'reject'}]";
 
 static size_t encode_rich(uint8_t *buf, struct translation *t)
 {
@@ -122,8 +124,8 @@ Test(translation, has_the_documented_bytes)
 				   "04190100"
 				   "0505"
 				   "065000000000000000000000ffff0a01000c"
-				   "0887010003801840"
-				   "0000"
+				   "0889010003801840"
+				   "00006000"
 				   "096764656661756c74"
 				   "0a00"
 				   "0e182a"
