@@ -178,6 +178,18 @@ static void ids_used_in(int map, struct ids *ids)
 	}
 }
 
+static void ids_used_by_ports(int map, struct ids *ids)
+{
+	uint32_t key, next;
+	struct dove_port row;
+
+	for (void *at = NULL; !bpf_map_get_next_key(map, at, &next); at = &key) {
+		key = next;
+		if (!bpf_map_lookup_elem(map, &key, &row))
+			ids_add(ids, row.qos);
+	}
+}
+
 static int compare_ids(const void *a, const void *b)
 {
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
@@ -202,6 +214,7 @@ static void rows_sweep(struct agent *a)
 		return;
 	ids_used_in(a->maps->cache, &ids);
 	ids_used_in(a->maps->denied, &ids);
+	ids_used_by_ports(a->maps->ports, &ids);
 	if (ids.n)
 		qsort(ids.v, ids.n, sizeof(*ids.v), compare_ids);
 	log_info("dove_qos is full: %d rows that no translation uses are forgotten",
@@ -236,6 +249,21 @@ int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_err
 	return 0;
 }
 
+uint32_t qos_port(struct agent *a, uint32_t rate_mbps)
+{
+	struct dove_qos row = { .dscp = DOVE_DSCP_UNSAID };
+	uint32_t id;
+	int found;
+
+	if (!rate_mbps)
+		return 0;
+	rate_set(&row, rate_mbps, 0);
+	found = row_find(a->maps->qos, &row, &id);
+	if (found && (found < 0 || row_add(a, id, &row)))
+		log_error("dove_qos: no room for a port's limit");
+	return id;
+}
+
 /* ---- meters ---- */
 
 static bool keep_others(const void *key, void *arg)
@@ -262,7 +290,8 @@ cJSON *qos_json(struct agent *a, uint32_t id)
 		cJSON_AddNumberToObject(out, "dscp", row.dscp);
 	if (row.ns_per_mib) {
 		cJSON_AddNumberToObject(out, "rate_mbps", rate_mbps(&row));
-		cJSON_AddNumberToObject(out, "rate_policy", row.policy);
+		if (row.policy)
+			cJSON_AddNumberToObject(out, "rate_policy", row.policy);
 	}
 	if (row.class[0])
 		cJSON_AddStringToObject(out, "class", row.class);

@@ -18,6 +18,13 @@
  */
 int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_error *err);
 
+/*
+ * qos_port() - the row of a port's own limit; 0: none is asked for. Where there
+ * is no room for it the row that it names is not there, and the port's packets
+ * go nowhere (rate_limited).
+ */
+uint32_t qos_port(struct agent *a, uint32_t rate_mbps);
+
 /* qos_classes_check() - the configuration's "classes": what this host's qdiscs have for policies' classes. -EINVAL with *err. */
 int qos_classes_check(const cJSON *classes, struct json_error *err);
 

@@ -83,14 +83,20 @@ static __always_inline bool is_metered(const struct packet *p, const struct dove
 	return q->ns_per_mib && p->hook != HOOK_TRACE && p->hook != HOOK_CUT;
 }
 
-/*
- * qos_apply() - what the answer asks for beside its verdict: 0, -DOVE_RATE_LIMITED,
- * or -DOVE_HELD_MISS where what it asks for is not known any more.
- */
-static __always_inline int qos_apply(struct __sk_buff *skb, struct packet *p, const struct decision *d)
+/* Pay for the packet by this row's limit, if it has one. */
+static __always_inline int qos_pay(struct __sk_buff *skb, const struct packet *p, const struct dove_qos *q)
 {
-	__u32 id = qos_id(d);
-	struct dove_meter_key key = { .source = p->source };
+	struct dove_meter_key key = { .policy = q->policy, .source = p->source };
+
+	return is_metered(p, q) ? meter_spend(q, &key, wire_bytes(skb, p)) : 0;
+}
+
+/*
+ * qos_apply() - what the row says that the answer names: 0, -DOVE_RATE_LIMITED,
+ * or -DOVE_HELD_MISS where it is not known any more.
+ */
+static __always_inline int qos_apply(struct __sk_buff *skb, struct packet *p, __u32 id)
+{
 	struct dove_qos *q = bpf_map_lookup_elem(&dove_qos, &id);
 
 	if (!q)
@@ -99,8 +105,15 @@ static __always_inline int qos_apply(struct __sk_buff *skb, struct packet *p, co
 	p->vlan = q->vlan;
 	if (q->priority && p->hook != HOOK_TRACE)
 		skb->priority = q->priority;
-	key.policy = q->policy;
-	return is_metered(p, q) ? meter_spend(q, &key, wire_bytes(skb, p)) : 0;
+	return qos_pay(skb, p, q);
+}
+
+/* The port's own limit. */
+static __always_inline int qos_port(struct __sk_buff *skb, struct packet *p, __u32 id)
+{
+	struct dove_qos *q = bpf_map_lookup_elem(&dove_qos, &id);
+
+	return q ? qos_pay(skb, p, q) : -DOVE_RATE_LIMITED;
 }
 
 #endif

@@ -205,23 +205,27 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 }
 
 /* What the answer asks for beside its verdict, before anything is done to the packet. */
-static __noinline int qos_begin(struct __sk_buff *skb, struct packet *p, const struct decision *d)
+static __noinline int qos_begin(struct __sk_buff *skb, struct packet *p, const struct decision *d, __u32 port)
 {
-	int rc = qos_apply(skb, p, d);
+	__u32 id = qos_id(d);
+	int rc = id ? qos_apply(skb, p, id) : 0;
 
+	if (!rc && port)
+		rc = qos_port(skb, p, port);
 	if (rc == -DOVE_RATE_LIMITED)
 		count_policy(p, d->t->vnid, d->policy, POLICY_LIMITED);
 	return rc;
 }
 
 /* To where policy lets it go. */
-static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, struct decision *d)
+static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, const struct dove_port *port,
+				   struct decision *d)
 {
 	int rc;
 
 	TRY(decide(skb, p, d));
-	if (unlikely(qos_id(d)))
-		TRY(qos_begin(skb, p, d));
+	if (unlikely(qos_id(d) || port->qos))
+		TRY(qos_begin(skb, p, d, port->qos));
 	rc = d->t->local ? send_to_neighbour(skb, p, d) : send_to_host(skb, p, d);
 	report_old(p, d);
 	if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_DELIVERED_LOCAL)
@@ -264,7 +268,7 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
 		return group_copy(skb, p, DOVE_GROUP_SENT);
 	if (port->kind == DOVE_PORT_BRIDGED && p->hook == HOOK_PORT)
 		return send_over_bridge(skb, p, d);
-	return send_on(skb, p, d);
+	return send_on(skb, p, port, d);
 }
 
 /* What can't be decided yet goes to the agent; what was looked up is a hit or a miss. */

@@ -192,6 +192,25 @@ static void host_free(struct spec *spec)
 
 /* Endpoints */
 
+static int parse_port_qos(const cJSON *json, uint32_t *rate_mbps, struct json_error *err)
+{
+	static const char *const fields[] = { "rate_mbps", NULL };
+	const cJSON *qos = json_get(json, "qos");
+	uint64_t rate = 0;
+	int rc;
+
+	if (!qos)
+		return 0;
+	if (!cJSON_IsObject(qos))
+		return json_fail(err, "qos", "'qos' is an object like {\"rate_mbps\": 100}");
+	snprintf(err->prefix, sizeof(err->prefix), "qos.");
+	rc = json_only(qos, fields, err);
+	rc = rc ? rc : json_uint_opt(qos, "rate_mbps", 1, RATE_MAX_MBPS, &rate, err);
+	err->prefix[0] = '\0';
+	*rate_mbps = rate;
+	return rc;
+}
+
 static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	struct endpoint_spec *ep = &spec->u.endpoint;
@@ -206,7 +225,8 @@ static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_erro
 	if (!memcmp(&ep->mac, &gateway_mac, sizeof(gateway_mac)))
 		return json_fail(err, "mac", "%s is the MAC address of every network's gateway", mac);
 	rc = parse_addresses(json, ADDRESSES_MAX, &ep->addresses, &ep->n_addresses, err);
-	return rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
+	rc = rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
+	return rc ? rc : parse_port_qos(json, &ep->rate_mbps, err);
 }
 
 static void endpoint_render(const struct spec *spec, cJSON *out)
@@ -217,6 +237,8 @@ static void endpoint_render(const struct spec *spec, cJSON *out)
 	cJSON_AddStringToObject(out, "mac", mac_format(&ep->mac, mac));
 	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(ep->addresses, ep->n_addresses));
 	cJSON_AddItemToObject(out, "groups", objects_names_json(&ep->groups));
+	if (ep->rate_mbps)
+		cJSON_AddNumberToObject(cJSON_AddObjectToObject(out, "qos"), "rate_mbps", ep->rate_mbps);
 }
 
 static void endpoint_free(struct spec *spec)
@@ -374,7 +396,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			    endpoint_parse,
 			    endpoint_render,
 			    endpoint_free,
-			    { "kind", "network", "name", "mac", "addresses", "groups" } },
+			    { "kind", "network", "name", "mac", "addresses", "groups", "qos" } },
 	[KIND_EXTERNAL] = { "external",
 			    true,
 			    external_parse,

@@ -77,6 +77,7 @@ struct endpoint_spec {
 	struct ip_addr *addresses;
 	size_t n_addresses;
 	struct names groups;
+	uint32_t rate_mbps; /* of all that it sends; 0: no limit */
 };
 
 /* What lies beyond a network's edge. */

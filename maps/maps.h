@@ -69,6 +69,7 @@ struct dove_port {
 	__u8 kind;     /* enum dove_port_kind */
 	__u8 delivery; /* enum dove_delivery */
 	__u8 mac[6];   /* what it must send from */
+	__u32 qos;     /* key of dove_qos: its limit for all that it sends; 0: none */
 };
 
 /*

@@ -43,6 +43,7 @@ blue 1 2 3 4
 VOICE='{from: {endpoints: ["vm1"]}, to: {endpoints: ["vm2"]}, proto: "udp", to_port: 4000, action: "allow",
   qos: {dscp: 46, rate_mbps: 100}}'
 policy voice "$VOICE" >/dev/null || fail "policy"
+echo '{"classes": {"gold": "1:10", "wrong": 7}}' >"$W/h1.json"
 agent h1
 agent h2
 da h1 attach eth0 --ingress tc >/dev/null
@@ -96,7 +97,7 @@ check "R20: applying it again changes nothing" again
 check "R20: another mark raises its sequence, and soon packets have it" changed
 
 say "-- rates"
-# A flow's frames as they reach v2, in Mbit/s, over 4 s behind the burst.
+# A flow's frames as they reach v2, in Mbit/s, over some seconds behind the burst.
 on v2 nft -f - <<'NFT'
 table inet count {
 	counter c5001 {}
@@ -114,15 +115,15 @@ received() { on v2 nft -j list counter inet count c$1 | jq '.nftables[] | select
 arrives() { # tcp|udp FROM PORT
 	local before since sender
 	if [ $1 = tcp ]; then
-		on $2 timeout 20 iperf3 -c 10.1.0.12 -p $3 -O 1 -t 4 -J >"$W/iperf-$2.json" || return 1
+		on $2 timeout 20 iperf3 -c 10.1.0.12 -p $3 -O 1 -t 3 -J >"$W/iperf-$2.json" || return 1
 		jq '.end.sum_received.bits_per_second * (1 + 66 / .start.tcp_mss_default) / 1e6 | round' "$W/iperf-$2.json"
 		return
 	fi
-	on $2 timeout 20 iperf3 -c 10.1.0.12 -p $3 -t 6 -u -b 300M -l 1200 >/dev/null 2>&1 &
+	on $2 timeout 20 iperf3 -c 10.1.0.12 -p $3 -t 4 -u -b 300M -l 1200 >/dev/null 2>&1 &
 	sender=$!
 	sleep 1.2
 	before=$(received $3) since=$(date +%s%N)
-	sleep 4
+	sleep 2.5
 	echo $((($(received $3) - before) * 1242 * 8000 / ($(date +%s%N) - since)))
 	wait $sender
 }
@@ -163,4 +164,88 @@ shown() {
 		ctl resolve --network blue --from vm1 --to vm2 --proto udp --port 4000 --json | jq -e '.qos.dscp == 46 and .qos.rate_mbps == 100'
 }
 check "R8: trace, cache and resolve show it" shown
+
+say "-- a port's own limit"
+port_limit() { # MBPS: of all that vm4 sends
+	jq -n --argjson mbps "$1" '[{kind: "endpoint", network: "blue", name: "vm4", mac: "02:00:00:00:01:04",
+	  addresses: ["10.1.0.14"]} + if $mbps > 0 then {qos: {rate_mbps: $mbps}} else {} end]' >"$W/vm4.json"
+	ctl apply -f "$W/vm4.json" >/dev/null && until_ok 5 eval "da h1 port list --json | jq -e '.[] |
+	  select(.endpoint == \"vm4\").rate_mbps // 0 == $1'"
+}
+check "R8: a port's limit is changed while it is up" port_limit 20
+check "R8: it holds for what a policy would let have more" limited udp v4 5003 20
+check "R8: another port's traffic has nothing of it" limited udp v3 5003 50
+stop agent-h1 KILL
+check "R8: it holds without an agent" limited udp v4 5003 20
+agent h1
+check "R8: and after its restart" limited udp v4 5003 20
+check "R8: taken away, it is gone" port_limit 0
+
+say "-- a class, and the path that is laid out for it"
+tagged() { # FROM PORT WANTED: VLAN and outer DSCP of what it sends there, and that all of it arrives
+	local got before
+	before=$(received $2)
+	listen tags r h1 "udp dst port 6081 or vlan"
+	send "$1" 10.1.0.12 "$2" 20
+	heard tags
+	got=$(fields tags vlan.id ip.dsfield.dscp udp.dstport | awk -F '\t' -v port="$2" \
+		'$3 ~ "," port "$" { sub(",.*", "", $2); print ($1 == "" ? "-" : $1) "/" $2 }' | sort | uniq -c | xargs)
+	echo "packets and VLAN/DSCP: $got; arrived: $(($(received $2) - before))"
+	[ "$got" = "$3" ] && [ $(($(received $2) - before)) = 20 ]
+}
+watched() { on h1 bpftool -j map dump pinned "$W/bpf-h1/v3/dove_policies" | jq --argjson id "$1" '.[].formatted | select(.key.policy == $id).value | "\(.sequence) \(.floor)"' -r; }
+laid_out() { # JSON PORT WANTED: with this path; the policy's sequence rises, its floor does not
+	local id before after
+	id=$(ctl resolve --network blue --from vm1 --to vm2 --proto udp --port "$2" --json | jq .qos.rate_policy)
+	before=($(watched "$id"))
+	jq -n "[{kind: \"underlay_path\", name: \"gold\"} + $1]" >"$W/path.json"
+	ctl apply -f "$W/path.json" >/dev/null || return 1
+	until_ok 5 tagged v1 "$2" "$3" || { tagged v1 "$2" "$3"; return 1; }
+	after=($(watched "$id"))
+	echo "sequence ${before[0]} -> ${after[0]}, floor ${before[1]} -> ${after[1]}"
+	[ "${after[0]}" -gt "${before[0]}" ] && [ "${after[1]}" = "${before[1]}" ]
+}
+on r "$T/untag" h1 || fail "untag"
+policy gold '{priority: 30, from: {endpoints: ["vm1"]}, to: {endpoints: ["vm2"]}, proto: "udp", to_port: 5001, action: "allow",
+  qos: {class: "gold", dscp: 46, rate_mbps: 1000}}' >/dev/null || fail "policy"
+check "R28: a class for which nothing is laid out: untagged, with the policy's mark" until_ok 5 tagged v1 5001 "20 -/46"
+check "R28: a VLAN is laid out for it: what the policy decides is tagged, arrives, and its sequence rises" \
+	laid_out '{vlan: 100}' 5001 "20 100/46"
+check "R28: another one, with a DSCP, which goes before the policy's" laid_out '{vlan: 200, dscp: 10}' 5001 "20 200/10"
+check "R28: what another policy decides is not tagged" tagged v1 5003 "20 -/0"
+check "R28: nor is another sender's" tagged v3 5001 "20 -/0"
+check "R7, R28: a policy that names a VLAN is refused" refused_with qos.vlan \
+	'{from: "any", to: "any", action: "allow", qos: {vlan: 100}}'
+check "R28: a path that is told by nothing is refused" refuses ctl apply -f <(echo '[{"kind":"underlay_path","name":"x"}]')
+super() { # super-packets keep the tag, and stay whole enough to be fast
+	local got
+	policy gold-tcp '{priority: 30, from: {endpoints: ["vm1"]}, to: {endpoints: ["vm2"]}, proto: "tcp", to_port: 5001,
+	  action: "allow", qos: {class: "gold", rate_mbps: 10000}}' >/dev/null || return 1
+	sleep 0.5
+	listen super r h1 "vlan 200"
+	got=$(arrives tcp v1 5001)
+	heard super
+	echo "$got Mbit/s, $(fields super frame.len | wc -l) frames, the longest $(fields super frame.len | sort -n | tail -n 1)"
+	[ "$got" -gt 100 ] && [ "$(fields super frame.len | sort -n | tail -n 1)" -gt 5000 ]
+}
+check "R28: super-packets are tagged, too" super
+
+say "-- a guaranteed share, by the NIC's own classes"
+on h1 tc qdisc add dev eth0 root handle 1: htb default 20
+on h1 tc class add dev eth0 parent 1: classid 1:1 htb rate 50mbit burst 64k
+on h1 tc class add dev eth0 parent 1:1 classid 1:10 htb rate 40mbit ceil 50mbit prio 0 burst 64k
+on h1 tc class add dev eth0 parent 1:1 classid 1:20 htb rate 10mbit ceil 50mbit prio 1 burst 64k
+share() { # both send more than there is
+	local gold other
+	arrives udp v3 5003 >"$W/other" & # up to 50 by its policy
+	gold=$(arrives udp v1 5001)
+	wait $!
+	other=$(cat "$W/other")
+	say "-- of 50 Mbit/s: $gold for gold, which has 40 for sure, $other for the rest" >&3
+	on h1 tc -s class show dev eth0 | grep -A1 'class htb 1:[12]0' | grep -E 'class|Sent'
+	[ "$gold" -ge 30 ] && [ "$other" -le 20 ] && [ "$other" -ge 3 ]
+}
+check "R8: what a policy's class has for sure on this host's NIC it gets beside others that send too much" share
+check "R8: trace shows class, path and priority" eval \
+	"da h1 trace v-v1 --to 10.1.0.12 --proto udp --port 5001 | grep -q '^quality .*class \"gold\".*priority 65552.*vlan 200'"
 finish
