@@ -17,6 +17,7 @@
 #define VLAN_MAX 4094
 /* Rows whose names collide stand one after the other. */
 #define PROBES_MAX 16
+#define NO_ROW UINT32_MAX
 
 /* ---- rows ---- */
 
@@ -121,20 +122,21 @@ static uint32_t name_of(const struct dove_qos *row)
 	return hash;
 }
 
-/* 0: it is there; 1: there is room for it under *id; -ENOSPC. */
+/* 0: it is there; 1: there may be room for it under *id; -ENOSPC: not, and *id is no row's. */
 static int row_find(int map, const struct dove_qos *row, uint32_t *id)
 {
 	struct dove_qos there;
 
 	*id = name_of(row);
 	for (int i = 0; i < PROBES_MAX; i++, ++*id) {
-		if (!*id)
+		if (!*id || *id == NO_ROW)
 			continue;
 		if (bpf_map_lookup_elem(map, id, &there))
 			return 1;
 		if (!memcmp(&there, row, sizeof(there)))
 			return 0;
 	}
+	*id = NO_ROW;
 	return -ENOSPC;
 }
 
@@ -204,64 +206,65 @@ static bool keep_used(const void *key, void *arg)
 	return ids->lost || bsearch(key, ids->v, ids->n, sizeof(*ids->v), compare_ids);
 }
 
-/* At most once a second: it reads all translations. A packet whose row is gone is a miss. */
+/* It reads all translations. A packet whose row is gone is a miss. */
 static void rows_sweep(struct agent *a)
 {
-	static uint64_t next;
 	struct ids ids = {};
 
-	if (clock_now() < next)
-		return;
 	ids_used_in(a->maps->cache, &ids);
 	ids_used_in(a->maps->denied, &ids);
 	ids_used_by_ports(a->maps->ports, &ids);
 	if (ids.n)
 		qsort(ids.v, ids.n, sizeof(*ids.v), compare_ids);
-	log_info("dove_qos is full: %d rows that no translation uses are forgotten",
+	log_info("dove_qos is full: %d rows that nobody uses are forgotten",
 		 map_clear(a->maps->qos, sizeof(*ids.v), keep_used, &ids));
 	free(ids.v);
-	next = clock_now() + SECOND_NS;
 }
 
-static int row_add(struct agent *a, uint32_t id, const struct dove_qos *row)
+/*
+ * The row's key. Where there is no room the row is not there: packets that it
+ * is for are asked for again, or dropped at a port that it limits. Full, the
+ * map is swept, and the lack of room said, at most once a second.
+ */
+static uint32_t row_store(struct agent *a, const struct dove_qos *row)
 {
-	if (!bpf_map_update_elem(a->maps->qos, &id, row, BPF_ANY))
-		return 0;
+	static uint64_t next;
+	uint32_t id;
+	int found = row_find(a->maps->qos, row, &id);
+
+	if (!found || (found > 0 && !bpf_map_update_elem(a->maps->qos, &id, row, BPF_ANY)))
+		return id;
+	if (clock_now() < next)
+		return id;
+	next = clock_now() + SECOND_NS;
 	rows_sweep(a);
-	return bpf_map_update_elem(a->maps->qos, &id, row, BPF_ANY);
+	if (row_find(a->maps->qos, row, &id) < 0 || bpf_map_update_elem(a->maps->qos, &id, row, BPF_ANY))
+		log_error("dove_qos: no room for another row");
+	return id;
 }
 
 int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_error *err)
 {
 	struct dove_qos row;
-	int found;
 
 	*id = 0;
 	if (!qos)
 		return 0;
 	if (row_parse(a, qos, &row, err))
 		return -EINVAL;
-	if (asks_nothing(&row))
-		return 0;
-	found = row_find(a->maps->qos, &row, id);
-	if (found && (found < 0 || row_add(a, *id, &row)))
-		return json_fail(err, "qos", "there is no room for it in dove_qos");
+	if (!asks_nothing(&row))
+		*id = row_store(a, &row);
 	return 0;
 }
 
 uint32_t qos_port(struct agent *a, uint32_t rate_mbps)
 {
 	struct dove_qos row = { .dscp = DOVE_DSCP_UNSAID };
-	uint32_t id;
-	int found;
 
 	if (!rate_mbps)
 		return 0;
 	rate_set(&row, rate_mbps, 0);
-	found = row_find(a->maps->qos, &row, &id);
-	if (found && (found < 0 || row_add(a, id, &row)))
-		log_error("dove_qos: no room for a port's limit");
-	return id;
+	return row_store(a, &row);
 }
 
 /* ---- meters ---- */

@@ -13,8 +13,8 @@
 
 /*
  * qos_install() - the "qos" of an answer, or of a rule of it (docs/api.md).
- * *id: its row's key; 0 where it asks for nothing. -EINVAL with *err: it can't
- * be read, or there is no room for another row.
+ * *id: its row's key; 0 where it asks for nothing. Where there is no room for the
+ * row its packets stay misses. -EINVAL with *err: it can't be read.
  */
 int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_error *err);
 

@@ -170,7 +170,7 @@ port_limit() { # MBPS: of all that vm4 sends
 	jq -n --argjson mbps "$1" '[{kind: "endpoint", network: "blue", name: "vm4", mac: "02:00:00:00:01:04",
 	  addresses: ["10.1.0.14"]} + if $mbps > 0 then {qos: {rate_mbps: $mbps}} else {} end]' >"$W/vm4.json"
 	ctl apply -f "$W/vm4.json" >/dev/null && until_ok 5 eval "da h1 port list --json | jq -e '.[] |
-	  select(.endpoint == \"vm4\").rate_mbps // 0 == $1'"
+	  select(.endpoint == \"vm4\") | (.rate_mbps // 0) == $1'"
 }
 check "R8: a port's limit is changed while it is up" port_limit 20
 check "R8: it holds for what a policy would let have more" limited udp v4 5003 20
