@@ -357,7 +357,6 @@ static void port_remove(struct port *port, bool release)
 	uint32_t key = port->ifindex;
 
 	port_leave(port);
-	qos_left(a, port->id);
 	loader_detach(a->loader, port->ifindex);
 	bpf_map_delete_elem(a->maps->ports, &key);
 	bpf_map_delete_elem(a->maps->budgets, &key);

@@ -269,14 +269,24 @@ uint32_t qos_port(struct agent *a, uint32_t rate_mbps)
 
 /* ---- meters ---- */
 
-static bool keep_others(const void *key, void *arg)
+struct idle {
+	int map;
+	uint64_t before;
+};
+
+static bool keep_busy(const void *key, void *arg)
 {
-	return ((const struct dove_meter_key *)key)->source != *(const uint32_t *)arg;
+	const struct idle *idle = arg;
+	struct dove_meter meter;
+
+	return bpf_map_lookup_elem(idle->map, key, &meter) || meter.used_until >= idle->before;
 }
 
-void qos_left(struct agent *a, uint32_t endpoint)
+void qos_forget_idle(struct agent *a)
 {
-	map_clear(a->maps->meters, sizeof(struct dove_meter_key), keep_others, &endpoint);
+	struct idle idle = { .map = a->maps->meters, .before = clock_now() - SECOND_NS };
+
+	map_clear(idle.map, sizeof(struct dove_meter_key), keep_busy, &idle);
 }
 
 /* ---- what is shown ---- */

@@ -28,8 +28,13 @@ uint32_t qos_port(struct agent *a, uint32_t rate_mbps);
 /* qos_classes_check() - the configuration's "classes": what this host's qdiscs have for policies' classes. -EINVAL with *err. */
 int qos_classes_check(const cJSON *classes, struct json_error *err);
 
-/* qos_left() - an endpoint is on this host no more: its meters go. */
-void qos_left(struct agent *a, uint32_t endpoint);
+/*
+ * qos_forget_idle() - delete the meters of those who have used nothing lately,
+ * which says the same as no meter: so the map holds who sends, and not what was
+ * ever decided. To be called every QOS_IDLE_S seconds.
+ */
+#define QOS_IDLE_S 10
+void qos_forget_idle(struct agent *a);
 
 /* qos_json() - what the row says; NULL where there is none. The tree is the caller's. */
 cJSON *qos_json(struct agent *a, uint32_t id);

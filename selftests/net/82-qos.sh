@@ -165,6 +165,10 @@ shown() {
 }
 check "R8: trace, cache and resolve show it" shown
 
+idle() { on h1 bpftool -j map dump pinned "$W/bpf-h1/v3/dove_meters" | jq -e 'length == 0'; }
+check "R8: meters are there while somebody sends" refuses idle
+check "R8: and forgotten when nobody does" until_ok 25 idle
+
 say "-- a port's own limit"
 port_limit() { # MBPS: of all that vm4 sends
 	jq -n --argjson mbps "$1" '[{kind: "endpoint", network: "blue", name: "vm4", mac: "02:00:00:00:01:04",
@@ -246,6 +250,16 @@ share() { # both send more than there is
 	[ "$gold" -ge 30 ] && [ "$other" -le 20 ] && [ "$other" -ge 3 ]
 }
 check "R8: what a policy's class has for sure on this host's NIC it gets beside others that send too much" share
+bad_class() { # JSON: the agent does not start with it, and says why
+	local out
+	echo "$1" >"$W/bad.json"
+	out=$(timeout 5 "$BUILD/dove-agent" run --host h1 --dps $DPS_URL --config "$W/bad.json" --run-dir "$W/none" 2>&1) && return 1
+	echo "$out"
+	grep -q "bad.json: classes: 'gold'" <<<"$out"
+}
+for bad in '"1:10:2"' '"0:1"' '"gold"' 0 -1 true; do
+	check "R8: a host's class that is $bad is refused" bad_class "{\"classes\": {\"gold\": $bad}}"
+done
 check "R8: trace shows class, path and priority" eval \
 	"da h1 trace v-v1 --to 10.1.0.12 --proto udp --port 5001 | grep -q '^quality .*class \"gold\".*priority 65552.*vlan 200'"
 finish
