@@ -20,8 +20,8 @@
  * Layout version, part of the pin path (PIN_DIR/vN) and of the XDP metadata's
  * magic. Raise it with every change of a key, value, event or map type.
  */
-#define DOVE_LAYOUT 3
-#define DOVE_LAYOUT_DIR "v3"
+#define DOVE_LAYOUT 4
+#define DOVE_LAYOUT_DIR "v4"
 
 #define DOVE_DEFAULT_PIN_DIR "/sys/fs/bpf/dove"
 
