@@ -30,6 +30,7 @@ LIBS_DPS   := -lcurl -lcbor -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcr
 LIBS_CTL   := -lcurl -lcjson -lcbor -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
 LIBS_untag    := -lbpf -lelf -lz
+LIBS_programs := -lbpf -lelf -lz
 
 SRC_lib    := $(wildcard lib/*.c)
 SRC_loader := $(wildcard loader/*.c)
@@ -40,7 +41,8 @@ SRC_unit   := $(wildcard selftests/unit/*.c)
 SRC_prog   := $(wildcard selftests/prog/*.c)
 SRC_tool   := $(wildcard selftests/tools/*.c)
 SRC_fuzz   := $(wildcard selftests/fuzz/*.c)
-SRC_all    := $(foreach d,lib loader agent dps ctl unit prog tool fuzz,$(SRC_$(d)))
+SRC_bench  := $(filter-out %.bpf.c,$(wildcard bench/*.c))
+SRC_all    := $(foreach d,lib loader agent dps ctl unit prog tool fuzz bench,$(SRC_$(d)))
 
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 OBJ_agent := $(call obj,$(SRC_lib) $(SRC_loader) $(SRC_agent))
@@ -152,6 +154,39 @@ bench-wire: deps ## TCP against kernel VXLAN's where NICs do nothing for tunnels
 	$(Q)$(MAKE) --no-print-directory tests
 	$(Q)BUILD='$(abspath $(B))' KERNELS='$(K)' $(if $(K),selftests/vm/run.sh )bench/wire.sh
 
+.PHONY: soak
+soak: deps ## moves, changes, restarts and floods at random for S (600) seconds, SEED=N for the same again
+	$(Q)$(MAKE) --no-print-directory tests
+	$(Q)SECONDS_IN_ALL='$(or $(S),600)' $(if $(SEED),SEED='$(SEED)') selftests/soak.sh
+
+# Measurements: the programs of bench/, and the data path's own, made so that they can be repeated.
+BENCHES   := $(patsubst bench/%.c,$(B)/bench/%,$(SRC_bench))
+
+$(B)/programs.skel.h: $(B)/bench/programs.bpf.o
+
+$(B)/bench/%.bpf.o: bench/%.bpf.c
+	$(call say,BPF,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MF $(@:.o=.d) -MT $@ -c $< -o $@
+
+$(B)/programs.skel.h:
+	$(call say,SKEL,$@)
+	$(Q)$(BPFTOOL) gen skeleton $< name programs > $@
+
+$(B)/bench/programs: $(B)/programs.skel.h
+
+$(BENCHES): $(B)/bench/%: bench/%.c
+	$(call say,CC,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -MF $@.d $< -o $@ $(LIBS_$(@F))
+
+.PHONY: bench benches
+benches: all $(BENCHES) $(TOOLS)
+
+bench: deps ## side by side with kernel VXLAN and a bridge; in build/bench.json and .svg (QUICK=1: 90 seconds; T=FAMILY)
+	$(Q)$(MAKE) --no-print-directory benches
+	$(Q)BUILD='$(B)' QUICK='$(QUICK)' bench/run.sh $(T)
+
 .PHONY: asan
 asan: deps ## the unit tests under AddressSanitizer and UBSan
 	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \
@@ -196,4 +231,4 @@ help: ## this list
 	$(Q)awk -F ':.*## ' '/^[a-z-]+( [a-z-]+)*:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
 -include $(patsubst %.o,%.d,$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl) $(OBJ_unit) $(OBJ_prog) $(call obj,$(SRC_fuzz)))) \
-         $(B)/bpf/dove.bpf.d $(addsuffix .d,$(TOOLS))
+         $(B)/bpf/dove.bpf.d $(addsuffix .d,$(TOOLS) $(BENCHES)) $(B)/bench/programs.bpf.d

@@ -11,6 +11,7 @@
  *   miss.c      packets that wait: ask once, install, send on in order
  *   group.c     who gets what a VM sends to many
  *   check.c     packets from the underlay that only the service can judge
+ *   paths.c     services on the way of packets, and their instances
  *   moved.c     VMs that have left: packets wait, and are sent on to where they are
  *   gateway.c   external networks whose gateway this host is
  *   flows.c     flows that replies rest on: ask again, move with their VM
@@ -18,6 +19,7 @@
  *   qos.c       ... and what it asks for beside its verdict -> rows of dove_qos
  *   events.c    stale, refused, moved ...: log them, and act on them
  *   trust.c     whose signed translations are believed
+ *   chains.c    proofs that zones are who they say, fetched when needed
  *   hint.c      the control message between agents
  *   dps.c       HTTP to the policy service
  *
@@ -80,6 +82,7 @@ struct agent {
 	struct miss *miss;
 	struct events *events;
 	struct hint *hint;
+	struct chains *chains;
 	struct state *state;
 	struct group *group;
 	struct flows *flows;
@@ -87,6 +90,7 @@ struct agent {
 	struct check *check;
 	struct pmtu *pmtu;
 	struct gateway *gateway;
+	struct paths *paths;
 };
 
 /* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chains.h"
 #include "check.h"
 #include "events.h"
 #include "flows.h"
@@ -18,6 +19,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "paths.h"
 #include "ports.h"
 #include "qos.h"
 #include "trace.h"
@@ -109,6 +111,7 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "ports", ports_count(a->ports));
 	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
 	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
+	cJSON_AddItemToObject(s, "services", paths_show(a->paths));
 	cJSON_AddItemToObject(s, "externals", gateway_show(a->gateway));
 	cJSON_AddItemToObject(s, "forwarding", gateway_show_forwarding());
 	cJSON_AddItemToObject(s, "maps", maps_json(a));
@@ -211,6 +214,11 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(sub, "useless", h->useless);
 	cJSON_AddNumberToObject(sub, "refused", h->refused);
 	cJSON_AddNumberToObject(sub, "limited", h->limited);
+	sub = cJSON_AddObjectToObject(s, "chains");
+	cJSON_AddNumberToObject(sub, "asked", chains_counters(a->chains)->asked);
+	cJSON_AddNumberToObject(sub, "learnt", chains_counters(a->chains)->learnt);
+	cJSON_AddNumberToObject(sub, "refused", chains_counters(a->chains)->refused);
+	cJSON_AddNumberToObject(sub, "roots", chains_counters(a->chains)->roots);
 	sub = cJSON_AddObjectToObject(s, "broadcast");
 	cJSON_AddNumberToObject(sub, "lists", group_counters(a->group)->lists);
 	cJSON_AddNumberToObject(sub, "dropped", group_counters(a->group)->dropped);
@@ -284,6 +292,8 @@ static void rules_json(struct agent *a, cJSON *one, const struct dove_translatio
 		cJSON_AddStringToObject(rule, "verdict", verdict_name(r->verdict));
 		cJSON_AddNumberToObject(rule, "policy", r->policy);
 		qos_add(a, rule, r->qos);
+		if (r->path)
+			cJSON_AddItemToObject(rule, "path", paths_json(a->paths, r->path));
 		cJSON_AddItemToArray(list, rule);
 	}
 }
@@ -323,6 +333,8 @@ static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, cons
 		cJSON_AddStringToObject(one, "host",
 					t->local ? a->config.host : underlay_name(a->underlay, &host));
 	qos_add(a, one, t->qos);
+	if (t->path)
+		cJSON_AddItemToObject(one, "path", paths_json(a->paths, t->path));
 	rules_json(a, one, t);
 	return one;
 }

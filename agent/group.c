@@ -179,7 +179,7 @@ static bool list_opened(struct question *q, struct dove_group_opening *opening)
 	if (q->waiting)
 		return false;
 	/* What is not all in the ring yet can't be as expected, and is looked at again. */
-	if (!gate_all_held(opening->gate))
+	if (!install_all_held(opening->gate))
 		opening->gate = 0;
 	return loader_open_group(q->group->agent->loader, opening);
 }

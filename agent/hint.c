@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <uthash.h>
 
+#include "chains.h"
 #include "dps.h"
 #include "flows.h"
 #include "lib/cleanup.h"
@@ -259,11 +260,14 @@ static bool signed_take(struct hint *h, const struct hint_message *m)
 	int64_t now = time(NULL);
 	cJSON *answer;
 	bool stored;
+	int rc;
 
 	memcpy(doc.key, m->signature.key, sizeof(doc.key));
 	memcpy(doc.sig, m->signature.sig, sizeof(doc.sig));
-	if (trust_open(h->agent->config.trust, &doc, now, &t) || t.source != m->ev.source || t.beyond ||
-	    !t.has_address || !ip_equal(&t.address, &dst)) {
+	rc = trust_open(h->agent->config.trust, &doc, now, &t);
+	if (rc == -ENOKEY) /* the next one will be believed; this is a hint meanwhile */
+		chains_want(h->agent->chains, t.zone);
+	if (rc || t.source != m->ev.source || t.beyond || !t.has_address || !ip_equal(&t.address, &dst)) {
 		h->counters.distrusted++;
 		return false;
 	}

@@ -8,6 +8,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "paths.h"
 #include "qos.h"
 #include "underlay.h"
 
@@ -33,21 +34,21 @@ static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err
 		*out = verdicts[i].verdict;
 		if (*out == DOVE_VERDICT_DENY && cJSON_IsTrue(json_get(json, "reject")))
 			*out = DOVE_VERDICT_REJECT;
-		/* What must pass a service stays here as long as this host knows no way through one. */
-		if (*out == DOVE_VERDICT_ALLOW && cJSON_GetArraySize(json_get(json, "path")))
-			*out = DOVE_VERDICT_NO_SERVICE;
 		return 0;
 	}
 	return json_fail(err, "verdict", "'%s' is no verdict", name);
 }
 
-/* Replies that must pass a service stay here, as all else that must. */
 static uint8_t flags_parse(const cJSON *json)
 {
-	bool replies = cJSON_IsTrue(json_get(json, "replies")) && !cJSON_GetArraySize(json_get(json, "path"));
-
 	return (cJSON_IsTrue(json_get(json, "reply")) ? DOVE_RULE_TRACK : 0) |
-	       (replies ? DOVE_RULE_REPLIES : 0);
+	       (cJSON_IsTrue(json_get(json, "replies")) ? DOVE_RULE_REPLIES : 0) |
+	       (cJSON_IsTrue(json_get(json, "through")) ? DOVE_RULE_THROUGH : 0);
+}
+
+static uint8_t path_parse(struct agent *a, const cJSON *json)
+{
+	return paths_number(a->paths, json_get(json, "path"), cJSON_IsTrue(json_get(json, "open")));
 }
 
 static int scope_parse(const cJSON *json, uint8_t *out, struct json_error *err)
@@ -104,18 +105,22 @@ static int rule_parse(struct agent *a, const cJSON *json, struct dove_rule *out,
 	out->proto = proto;
 	out->policy = policy;
 	out->flags = flags_parse(json);
+	out->path = path_parse(a, json);
 	return 0;
 }
 
+/* What is said of the pair holds for each rule. */
 static int rules_parse(struct agent *a, const cJSON *json, struct dove_translation *t, struct json_error *err)
 {
 	const cJSON *rules = json_get(json, "rules"), *one;
 
 	if (cJSON_GetArraySize(rules) > DOVE_RULES_MAX)
 		return json_fail(err, "rules", "more than %d", DOVE_RULES_MAX);
-	cJSON_ArrayForEach (one, rules)
-		if (rule_parse(a, one, &t->rules[t->n_rules++], err))
+	cJSON_ArrayForEach (one, rules) {
+		if (rule_parse(a, one, &t->rules[t->n_rules], err))
 			return -EINVAL;
+		t->rules[t->n_rules++].flags |= t->flags & DOVE_RULE_THROUGH;
+	}
 	return 0;
 }
 
@@ -175,19 +180,25 @@ static bool allows_anything(const struct dove_translation *t)
 static int translation_parse(struct agent *a, const cJSON *json, struct dove_translation *t,
 			     struct installed *in, struct json_error *err)
 {
-	uint64_t vnid, policy = 0, sequence, lifetime;
+	uint64_t vnid, policy = 0, sequence, floor, lifetime;
 
 	*t = (struct dove_translation){};
 	if (json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_uint_opt(json, "policy", 0, UINT32_MAX, &policy, err) ||
 	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||
 	    json_uint(json, "lifetime", 0, 86400, &lifetime, err) || verdict_parse(json, &t->verdict, err) ||
-	    scope_parse(json, &t->scope, err) || rules_parse(a, json, t, err) ||
-	    qos_install(a, json_get(json, "qos"), &t->qos, err))
+	    scope_parse(json, &t->scope, err))
+		return -EINVAL;
+	floor = sequence; /* unless it says more */
+	if (json_uint_opt(json, "floor", 0, sequence, &floor, err))
+		return -EINVAL;
+	t->flags = flags_parse(json);
+	t->path = path_parse(a, json);
+	if (rules_parse(a, json, t, err) || qos_install(a, json_get(json, "qos"), &t->qos, err))
 		return -EINVAL;
 	t->vnid = vnid;
 	t->policy = policy;
-	t->flags = flags_parse(json);
+	t->floor = floor;
 	t->revision = sequence;
 	if (destination_parse(a, json, t, in, err))
 		return -EINVAL;
@@ -244,7 +255,7 @@ int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache
 	return 0;
 }
 
-bool gate_all_held(uint64_t gate)
+bool install_all_held(uint64_t gate)
 {
 	return (uint32_t)gate == (uint32_t)((gate & ~DOVE_GATE_SHUT) / DOVE_GATE_HELD);
 }
@@ -255,7 +266,7 @@ bool install_open(struct agent *a, struct installed *in)
 
 	if (!in->t.gate)
 		return true;
-	opening.gate = gate_all_held(in->t.gate) ? in->t.gate : 0;
+	opening.gate = install_all_held(in->t.gate) ? in->t.gate : 0;
 	in->t.gate = loader_open_gate(a->loader, &opening) ? 0 : opening.gate;
 	return !in->t.gate;
 }

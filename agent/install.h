@@ -27,8 +27,8 @@ struct installed {
 int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache_key *asked, bool pending,
 		   struct installed *out, struct json_error *err);
 
-/* gate_all_held() - nobody is between the count of those who came (DOVE_GATE_*) and the ring. */
-bool gate_all_held(uint64_t gate);
+/* install_all_held() - nobody is between the count of those who came (DOVE_GATE_*) and the ring. */
+bool install_all_held(uint64_t gate);
 
 /*
  * install_open() - let packets pass by it from now on, all that waited being

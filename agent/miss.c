@@ -57,6 +57,7 @@ struct packet {
 	uint64_t since;
 	uint32_t ifindex;
 	uint32_t len, gso_size;
+	uint16_t way; /* DOVE_DOOR_*: where it came from */
 	uint8_t data[];
 };
 
@@ -297,6 +298,7 @@ static bool packet_wait(struct miss *m, struct question *q, const struct dove_he
 	p->ifindex = held->ifindex;
 	p->len = held->len;
 	p->gso_size = held->gso_size;
+	p->way = held->reason == DOVE_HELD_HOP ? DOVE_DOOR_RECEIVED : DOVE_DOOR_SENT;
 	memcpy(p->data, held->data, held->len);
 	DL_APPEND(q->waiting, p);
 	q->n_waiting++;
@@ -324,7 +326,7 @@ static void question_again(struct miss *m, struct question *q, struct packet *p)
 
 static int packet_send(struct miss *m, const struct packet *p)
 {
-	return loader_send_on(m->agent->loader, DOVE_DOOR_SENT, p->ifindex, p->data, p->len, p->gso_size);
+	return loader_send_on(m->agent->loader, p->way, p->ifindex, p->data, p->len, p->gso_size);
 }
 
 static int packet_try(struct miss *m, struct question *q, const struct packet *p)
@@ -341,7 +343,7 @@ static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
 {
 	int reason = packet_try(m, q, p);
 
-	if (reason == DOVE_HELD_MISS) {
+	if (reason == DOVE_HELD_MISS || reason == DOVE_HELD_HOP) {
 		question_again(m, q, p);
 		return false;
 	}

@@ -18,6 +18,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "paths.h"
 #include "qos.h"
 #include "state.h"
 #include "watch.h"
@@ -82,6 +83,12 @@ static const char *const state_names[] = {
 	[PORT_LOST] = "lost",
 };
 
+static const char *const kind_names[] = {
+	[DOVE_PORT_VM] = "vm",
+	[DOVE_PORT_BRIDGED] = "bridged",
+	[DOVE_PORT_SERVICE] = "service",
+};
+
 static struct port *port_find(const struct ports *p, int ifindex)
 {
 	for (struct port *port = p->list; port; port = port->next)
@@ -106,6 +113,16 @@ int ports_in(const struct ports *p, uint32_t vnid, struct port_ref *out, int max
 		if (port->vnid == vnid && port->state == PORT_UP)
 			out[n++] = (struct port_ref){ .ifindex = port->ifindex, .endpoint = port->id };
 	return n;
+}
+
+int ports_place(const struct ports *p, uint32_t endpoint, struct port_place *out)
+{
+	const struct port *port = port_by_endpoint(p, endpoint);
+
+	if (!port || port->state != PORT_UP || port->held_until)
+		return -ENODEV;
+	*out = (struct port_place){ .ifindex = port->ifindex, .delivery = port->delivery, .mac = port->mac };
+	return 0;
 }
 
 int ports_view(const struct ports *p, const char *device, struct port_view *out)
@@ -355,6 +372,7 @@ static void port_remove(struct port *port, bool release)
 {
 	struct agent *a = port->ports->agent;
 	uint32_t key = port->ifindex;
+	bool service = port->kind == DOVE_PORT_SERVICE;
 
 	port_leave(port);
 	loader_detach(a->loader, port->ifindex);
@@ -365,6 +383,8 @@ static void port_remove(struct port *port, bool release)
 	if (release && port->claim[0] && port->state != PORT_LOST)
 		place_release(port, port->vanished ? RELEASE_AFTER_S : 0);
 	port_free(port);
+	if (service)
+		paths_forget_port(a->paths, key);
 	/* While ports are being restored the file knows more than the list does. */
 	if (!a->ports->restoring)
 		state_save(a);
@@ -400,9 +420,59 @@ static cJSON *port_json(const struct port *port)
 	list = cJSON_AddArrayToObject(one, "addresses");
 	for (int i = 0; i < port->n_addrs; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&port->addrs[i], text)));
-	cJSON_AddStringToObject(one, "kind", port->kind == DOVE_PORT_BRIDGED ? "bridged" : "vm");
+	cJSON_AddStringToObject(one, "kind", kind_names[port->kind]);
 	cJSON_AddStringToObject(one, "state", state_names[port->state]);
 	return one;
+}
+
+static void port_lose(struct port *port)
+{
+	port_leave(port);
+	port->state = PORT_LOST;
+	if (port->rq)
+		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
+	port->rq = NULL;
+	state_save(port->ports->agent);
+}
+
+/* A renewal under way; the port may be gone, or be another claim's, when the answer comes. */
+struct renewal {
+	struct ports *ports;
+	uint32_t endpoint;
+	char claim[64];
+};
+
+static void on_renewed(const struct dps_reply *r, void *arg)
+{
+	_free_ struct renewal *renewal = arg;
+	struct port *port = port_by_endpoint(renewal->ports, renewal->endpoint);
+
+	if ((r->status != 409 && r->status != 404) || !port || strcmp(port->claim, renewal->claim) ||
+	    port->state == PORT_LOST)
+		return;
+	log_warn("%s: the claim on %s/%s is not ours any more: %s", port->device, port->network,
+		 port->endpoint, r->error);
+	port_lose(port);
+}
+
+/* Of an appliance the service is told, too, whether anybody is behind its device. */
+static void port_renew(const struct port *port)
+{
+	const struct agent *a = port->ports->agent;
+	struct renewal *renewal = calloc(1, sizeof(*renewal));
+	cJSON *body = cJSON_CreateObject();
+	char path[512];
+
+	if (!renewal)
+		abort();
+	*renewal = (struct renewal){ .ports = port->ports, .endpoint = port->id };
+	memcpy(renewal->claim, port->claim, sizeof(renewal->claim));
+	cJSON_AddStringToObject(body, "host", a->config.host);
+	cJSON_AddStringToObject(body, "claim", port->claim);
+	if (port->kind == DOVE_PORT_SERVICE)
+		cJSON_AddBoolToObject(body, "up", !port->held_until);
+	place_path(port, path, sizeof(path));
+	dps_call(a->dps, "PUT", path, body, on_renewed, renewal);
 }
 
 static void port_up(struct port *port)
@@ -411,6 +481,11 @@ static void port_up(struct port *port)
 
 	port->state = PORT_UP;
 	port->rq = NULL;
+	if (port->kind == DOVE_PORT_SERVICE) {
+		paths_refresh(port->ports->agent->paths);
+		if (port->held_until)
+			port_renew(port);
+	}
 	if (port->timeout)
 		event_free(port->timeout);
 	port->timeout = NULL;
@@ -466,9 +541,10 @@ static void forget_old_ways(const struct port *port, struct ip_addr *addrs, int 
 	map_clear(maps->denied, sizeof(struct dove_cache_key), cached_for, &e);
 }
 
-static uint8_t delivery_for(const struct ports *p, const struct rtnl_link *link)
+/* An appliance's packets are to be encapsulated again, which needs the tunnel device's help on their way in. */
+static uint8_t delivery_for(const struct ports *p, uint32_t endpoint, const struct rtnl_link *link)
 {
-	if (!strcmp(link->kind, "veth"))
+	if (!strcmp(link->kind, "veth") && !paths_have(p->agent->paths, endpoint))
 		return link->peer_elsewhere && p->peer_redirect ? DOVE_DELIVER_PEER : DOVE_DELIVER_REDIRECT;
 	/* A veth takes a super-packet as it is; others get it cut, unless the tunnel device has had it. */
 	return loader_tunnel(p->agent->loader) && link->ifindex <= (int)DOVE_MARK_IFINDEX
@@ -476,9 +552,12 @@ static uint8_t delivery_for(const struct ports *p, const struct rtnl_link *link)
 		       : DOVE_DELIVER_REDIRECT;
 }
 
-static uint8_t kind_for(const struct ports *p, const struct rtnl_link *link)
+static uint8_t kind_for(const struct ports *p, uint32_t endpoint, const struct rtnl_link *link)
 {
 	bool bridged = link->master && nics_member_of(p->agent->nics, link->master);
+
+	if (paths_have(p->agent->paths, endpoint))
+		return DOVE_PORT_SERVICE;
 
 	return bridged ? DOVE_PORT_BRIDGED : DOVE_PORT_VM;
 }
@@ -492,6 +571,11 @@ static void port_carrier(struct port *port, bool there)
 	if (there == !port->held_until)
 		return;
 	port->held_until = there ? 0 : clock_now() + HOLD_NS;
+	if (port->kind == DOVE_PORT_SERVICE) {
+		paths_refresh(port->ports->agent->paths);
+		if (port->state == PORT_UP)
+			port_renew(port);
+	}
 	if (there)
 		miss_next_hop(port->ports->agent->miss);
 }
@@ -503,9 +587,17 @@ static void port_carrier(struct port *port, bool there)
  */
 static void port_look(struct port *port, const struct rtnl_link *link)
 {
-	uint8_t delivery = delivery_for(port->ports, link);
-	uint8_t kind = port->closed_member ? kind_for(port->ports, link) : DOVE_PORT_VM;
+	bool early = port->kind == DOVE_PORT_SERVICE && !paths_known(port->ports->agent->paths);
+	uint8_t delivery = delivery_for(port->ports, port->id, link);
+	uint8_t kind = kind_for(port->ports, port->id, link);
 
+	if (kind == DOVE_PORT_BRIDGED && !port->closed_member)
+		kind = DOVE_PORT_VM;
+
+	if (early) { /* it was one when we were started */
+		kind = port->kind;
+		delivery = port->delivery;
+	}
 	port_carrier(port, link->up && link->carrier);
 	if (delivery == port->delivery && kind == port->kind && link->mtu == port->mtu)
 		return;
@@ -522,8 +614,8 @@ static int port_attach(struct port *port, struct error *err)
 
 	if (rc)
 		return error_set(err, rc, "%s: the device went away", port->device);
-	port->delivery = delivery_for(port->ports, &link);
-	port->kind = kind_for(port->ports, &link);
+	port->delivery = delivery_for(port->ports, port->id, &link);
+	port->kind = kind_for(port->ports, port->id, &link);
 	port->mtu = link.mtu;
 	port->held_until = link.up && link.carrier ? 0 : clock_now() + HOLD_NS;
 	if (port->kind == DOVE_PORT_BRIDGED) {
@@ -780,16 +872,6 @@ void ports_numbers(struct ports *p, uint32_t vnid)
 	}
 }
 
-static void port_lose(struct port *port)
-{
-	port_leave(port);
-	port->state = PORT_LOST;
-	if (port->rq)
-		control_fail(port->rq, "%s/%s went to another host meanwhile", port->network, port->endpoint);
-	port->rq = NULL;
-	state_save(port->ports->agent);
-}
-
 void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host)
 {
 	struct port *port = port_by_endpoint(p, endpoint);
@@ -801,46 +883,11 @@ void ports_gone(struct ports *p, uint32_t endpoint, const char *new_host)
 	port_lose(port);
 }
 
-/* A renewal under way; the port may be gone, or be another claim's, when the answer comes. */
-struct renewal {
-	struct ports *ports;
-	uint32_t endpoint;
-	char claim[64];
-};
-
-static void on_renewed(const struct dps_reply *r, void *arg)
-{
-	_free_ struct renewal *renewal = arg;
-	struct port *port = port_by_endpoint(renewal->ports, renewal->endpoint);
-
-	if ((r->status != 409 && r->status != 404) || !port || strcmp(port->claim, renewal->claim) ||
-	    port->state == PORT_LOST)
-		return;
-	log_warn("%s: the claim on %s/%s is not ours any more: %s", port->device, port->network,
-		 port->endpoint, r->error);
-	port_lose(port);
-}
-
 void ports_claim(struct ports *p)
 {
-	for (struct port *port = p->list; port; port = port->next) {
-		struct renewal *renewal;
-		cJSON *body;
-		char path[512];
-
-		if (port->state != PORT_UP)
-			continue;
-		renewal = calloc(1, sizeof(*renewal));
-		if (!renewal)
-			abort();
-		*renewal = (struct renewal){ .ports = p, .endpoint = port->id };
-		memcpy(renewal->claim, port->claim, sizeof(renewal->claim));
-		body = cJSON_CreateObject();
-		cJSON_AddStringToObject(body, "host", p->agent->config.host);
-		cJSON_AddStringToObject(body, "claim", port->claim);
-		place_path(port, path, sizeof(path));
-		dps_call(p->agent->dps, "PUT", path, body, on_renewed, renewal);
-	}
+	for (struct port *port = p->list; port; port = port->next)
+		if (port->state == PORT_UP)
+			port_renew(port);
 }
 
 void ports_device_changed(struct ports *p, int ifindex)
@@ -852,6 +899,15 @@ void ports_device_changed(struct ports *p, int ifindex)
 		return;
 	port_look(port, &link);
 	port_try_up(port);
+}
+
+void ports_services(struct ports *p)
+{
+	struct rtnl_link link;
+
+	for (struct port *port = p->list; port; port = port->next)
+		if (port->state != PORT_CLAIMING && !rtnl_link_by_index(port->ifindex, &link))
+			port_look(port, &link);
 }
 
 void ports_nic_gone(struct ports *p)
@@ -910,13 +966,15 @@ cJSON *ports_save(const struct ports *p)
 
 static int port_parse(struct port *port, const cJSON *json, struct json_error *err)
 {
-	const char *device, *network, *endpoint, *mac, *claim, *state;
+	const char *device, *network, *endpoint, *mac, *claim, *state, *kind = "";
 	const cJSON *addrs, *one;
 	uint64_t ifindex, vnid, id;
+	struct dove_port row;
 
 	if (json_str(json, "device", &device, err) || json_str(json, "network", &network, err) ||
 	    json_str(json, "endpoint", &endpoint, err) || json_str(json, "mac", &mac, err) ||
 	    json_str(json, "claim", &claim, err) || json_str(json, "state", &state, err) ||
+	    json_str_opt(json, "kind", &kind, err) ||
 	    json_uint(json, "ifindex", 1, INT32_MAX, &ifindex, err) ||
 	    json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
@@ -930,6 +988,11 @@ static int port_parse(struct port *port, const cJSON *json, struct json_error *e
 	port->ifindex = ifindex;
 	port->vnid = vnid;
 	port->id = id;
+	if (!strcmp(kind, kind_names[DOVE_PORT_SERVICE])) {
+		port->kind = DOVE_PORT_SERVICE;
+		if (!bpf_map_lookup_elem(port->ports->agent->maps->ports, &port->ifindex, &row))
+			port->delivery = row.delivery;
+	}
 	port->state = strcmp(state, state_names[PORT_LOST]) ? PORT_UP : PORT_LOST;
 	port->addrs = calloc(cJSON_GetArraySize(addrs) + 1, sizeof(*port->addrs));
 	cJSON_ArrayForEach (one, addrs)

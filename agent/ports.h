@@ -55,6 +55,19 @@ struct port_view {
 
 /* ports_view() - the port at a device; -ENODEV where there is none. */
 int ports_view(const struct ports *p, const char *device, struct port_view *out);
+/* Where an endpoint of this host is, for packets that are to go into its device. */
+struct port_place {
+	int ifindex;
+	uint8_t delivery; /* enum dove_delivery */
+	struct mac_addr mac;
+};
+
+/* ports_place() - 0 and *out; -ENODEV where it is not here, or nobody is behind its device. */
+int ports_place(const struct ports *p, uint32_t endpoint, struct port_place *out);
+
+/* ports_services() - which endpoints are instances of services may be others now. */
+void ports_services(struct ports *p);
+
 /* ports_endpoint() - is the endpoint of that network up here? */
 bool ports_endpoint(const struct ports *p, uint32_t endpoint, uint32_t vnid);
 

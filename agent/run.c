@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "chains.h"
 #include "check.h"
 #include "control.h"
 #include "dps.h"
@@ -27,6 +28,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "paths.h"
 #include "pmtu.h"
 #include "ports.h"
 #include "qos.h"
@@ -179,6 +181,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = underlay_open(a, &a->underlay, err);
 	if (!rc)
+		rc = paths_open(a, &a->paths, err);
+	if (!rc)
 		rc = watch_open(a, &a->watch, err);
 	if (!rc)
 		rc = miss_open(a, &a->miss, err);
@@ -195,6 +199,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = gateway_open(a, &a->gateway, err);
 	if (!rc)
+		rc = chains_open(a, &a->chains, err);
+	if (!rc)
 		rc = hint_open(a, &a->hint, err);
 	if (!rc)
 		rc = control_open(a, &a->control, err);
@@ -209,6 +215,7 @@ static void rooms_close(struct agent *a)
 	control_close(a->control);
 	dps_close(a->dps);
 	hint_close(a->hint);
+	chains_close(a->chains);
 	miss_close(a->miss);
 	group_close(a->group);
 	flows_close(a->flows);
@@ -217,6 +224,7 @@ static void rooms_close(struct agent *a)
 	pmtu_close(a->pmtu);
 	gateway_close(a->gateway);
 	watch_close(a->watch);
+	paths_close(a->paths);
 	underlay_close(a->underlay);
 	ports_close(a->ports);
 	nics_close(a->nics);

@@ -110,6 +110,19 @@ static void show_externals(const cJSON *externals, const cJSON *forwarding)
 		printf("forwarding       IPv4 %s, IPv6 %s\n", on(forwarding, "ipv4"), on(forwarding, "ipv6"));
 }
 
+static void show_services(const cJSON *services)
+{
+	const cJSON *one, *i;
+
+	cJSON_ArrayForEach (one, services) {
+		printf("service          %s:", str(one, "name"));
+		cJSON_ArrayForEach (i, json_get(one, "instances"))
+			printf(" %s on %s (%s)", str(i, "endpoint"), str(i, "host"),
+			       cJSON_IsTrue(json_get(i, "alive")) ? "alive" : "not there");
+		printf("\n");
+	}
+}
+
 void show_status(const cJSON *result, const struct options *o)
 {
 	const cJSON *one;
@@ -130,6 +143,7 @@ void show_status(const cJSON *result, const struct options *o)
 		       "endpoints here\n",
 		       str(one, "name"), num(one, "vnid"), num(one, "revision"), num(one, "floor"),
 		       num(one, "policies"), num(one, "endpoints"));
+	show_services(json_get(result, "services"));
 	show_externals(json_get(result, "externals"), json_get(result, "forwarding"));
 	cJSON_ArrayForEach (one, json_get(result, "hosts"))
 		printf("host             %s: %s%s\n", str(one, "name"), str(one, "address"),

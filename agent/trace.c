@@ -16,6 +16,8 @@
 #include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
+#include "maps/slot.h"
+#include "paths.h"
 #include "ports.h"
 #include "qos.h"
 #include "underlay.h"
@@ -258,6 +260,28 @@ static void steps_way(struct trace *t, const struct dove_traced *d)
 	     underlay_name(t->agent->underlay, &host), ip_format(&host, text), dev, row.mtu);
 }
 
+/* The services on its way; where to it goes first is what the program chose. */
+static void steps_path(struct trace *t, const struct dove_traced *d, cJSON *json)
+{
+	uint32_t slot = dove_slot(&d->src, d->from_port, &d->dst, d->to_port, d->proto);
+	const cJSON *one;
+	cJSON *hops;
+
+	if (!d->path)
+		return;
+	hops = paths_hops(t->agent->paths, d->path, d->reverse, slot);
+	cJSON_ArrayForEach (one, hops) {
+		const char *instance = cJSON_GetStringValue(json_get(one, "instance"));
+		const char *host = cJSON_GetStringValue(json_get(one, "host"));
+
+		step(t, "service", "%.0f ahead: '%s'%s, %s%s%s", json_get(one, "stage")->valuedouble,
+		     cJSON_GetStringValue(json_get(one, "service")), d->reverse ? ", on the way back" : "",
+		     instance ? instance : "which has no live instance", host ? " on host " : "",
+		     host ? host : "");
+	}
+	cJSON_AddItemToObject(json, "hops", hops);
+}
+
 static void end_add(cJSON *json, uint32_t reason)
 {
 	if (reason >= ARRAY_SIZE(reasons))
@@ -279,6 +303,7 @@ static cJSON *trace_json(struct trace *t, const struct dove_traced *d)
 	if (d->reason != DOVE_SPOOFED_IP && d->reason != DOVE_SPOOFED_MAC)
 		step(t, "sender", "%s may speak here", ip_format(&t->from, text));
 	steps_decision(t, d);
+	steps_path(t, d, json);
 	steps_qos(t, d);
 	steps_way(t, d);
 	cJSON_AddStringToObject(json, "device", t->port.device);

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/proof.h"
+
 #define VNID_MAX 0xffffff
 #define RANGES_MAX 64
 #define KEYS_MAX 8
@@ -25,10 +27,13 @@ struct zone {
 struct trust {
 	struct zone *zones;
 	size_t n;
+	struct sign_public roots[ZONE_KEYS_MAX];
+	size_t n_roots;
+	struct proofs *proofs; /* NULL: without a root */
 };
 
 /* "256", or "256-511". */
-static bool range_parse(const char *text, struct range *out)
+static bool vnids_text(const char *text, struct range *out)
 {
 	unsigned int first, last;
 	int end = 0;
@@ -43,7 +48,7 @@ static bool range_parse(const char *text, struct range *out)
 	return out->first >= 1 && out->first <= out->last && out->last <= VNID_MAX;
 }
 
-static int ranges_parse(const cJSON *json, struct zone *z, struct json_error *err)
+static int vnids_parse(const cJSON *json, struct zone *z, struct json_error *err)
 {
 	const cJSON *list, *one;
 
@@ -52,14 +57,14 @@ static int ranges_parse(const cJSON *json, struct zone *z, struct json_error *er
 	cJSON_ArrayForEach (one, list) {
 		const char *text = cJSON_GetStringValue(one);
 
-		if (!range_parse(text, &z->ranges[z->n_ranges++]))
+		if (!vnids_text(text, &z->ranges[z->n_ranges++]))
 			return json_fail(err, "trust.vnids", "'%s' is no range of VNIDs such as 256-511",
 					 text ? text : "");
 	}
 	return 0;
 }
 
-static int keys_parse(const cJSON *json, struct zone *z, struct json_error *err)
+static int zone_keys_parse(const cJSON *json, struct zone *z, struct json_error *err)
 {
 	const cJSON *list, *one;
 
@@ -75,19 +80,38 @@ static int keys_parse(const cJSON *json, struct zone *z, struct json_error *err)
 	return z->n_keys ? 0 : json_fail(err, "trust.keys", "is empty");
 }
 
+static int root_parse(const cJSON *json, struct trust *t, struct json_error *err)
+{
+	static const char *const fields[] = { "root", NULL };
+	const char *text = NULL;
+
+	if (json_only(json, fields, err) || json_str(json, "root", &text, err))
+		return -EINVAL;
+	if (t->n_roots == ZONE_KEYS_MAX)
+		return json_fail(err, "trust.root", "there are more than %d", ZONE_KEYS_MAX);
+	if (sign_from_text(text, t->roots[t->n_roots++].b, SIGN_PUBLIC_BYTES))
+		return json_fail(err, "trust.root", "'%s' is no Ed25519 public key in base64", text);
+	return 0;
+}
+
 static int zone_parse(const cJSON *json, struct zone *z, struct json_error *err)
 {
 	static const char *const fields[] = { "zone", "vnids", "keys", NULL };
 	const char *name;
 
-	if (!cJSON_IsObject(json))
-		return json_fail(err, "trust", "is a list of objects");
 	if (json_only(json, fields, err) || json_str(json, "zone", &name, err))
 		return -EINVAL;
 	if (strlen(name) >= sizeof(z->name))
 		return json_fail(err, "trust.zone", "'%.40s...' is too long", name);
 	snprintf(z->name, sizeof(z->name), "%s", name);
-	return ranges_parse(json, z, err) || keys_parse(json, z, err) ? -EINVAL : 0;
+	return vnids_parse(json, z, err) || zone_keys_parse(json, z, err) ? -EINVAL : 0;
+}
+
+static int one_parse(const cJSON *json, struct trust *t, struct json_error *err)
+{
+	if (!cJSON_IsObject(json))
+		return json_fail(err, "trust", "is a list of objects");
+	return json_get(json, "root") ? root_parse(json, t, err) : zone_parse(json, &t->zones[t->n++], err);
 }
 
 int trust_parse(const cJSON *list, struct trust **out, struct json_error *err)
@@ -105,11 +129,14 @@ int trust_parse(const cJSON *list, struct trust **out, struct json_error *err)
 		return json_fail(err, "trust", "is a list of objects");
 	}
 	cJSON_ArrayForEach (one, list) {
-		if (zone_parse(one, &t->zones[t->n++], err)) {
+		if (one_parse(one, t, err)) {
 			trust_free(t);
 			return -EINVAL;
 		}
 	}
+	t->proofs = t->n_roots ? proof_open(t->roots, t->n_roots) : NULL;
+	if (t->n_roots && !t->proofs)
+		abort();
 	*out = t;
 	return 0;
 }
@@ -118,13 +145,14 @@ void trust_free(struct trust *t)
 {
 	if (!t)
 		return;
+	proof_close(t->proofs);
 	free(t->zones);
 	free(t);
 }
 
 bool trust_any(const struct trust *t)
 {
-	return t && t->n;
+	return t && (t->n || t->proofs);
 }
 
 /* How many of the zone's ranges' numbers: the narrowest one that has the VNID; 0: none has. */
@@ -155,7 +183,13 @@ static const struct zone *zone_of(const struct trust *t, uint32_t vnid)
 	return best;
 }
 
-int trust_open(const struct trust *t, const struct translation_doc *doc, int64_t now, struct translation *out)
+struct proofs *trust_proofs(const struct trust *t)
+{
+	return t ? t->proofs : NULL;
+}
+
+static int open_static(const struct trust *t, const struct translation_doc *doc, int64_t now,
+		       struct translation *out)
 {
 	int rc = -EKEYREJECTED;
 
@@ -167,7 +201,17 @@ int trust_open(const struct trust *t, const struct translation_doc *doc, int64_t
 			continue;
 		if (!rc && (strcmp(out->zone, z->name) || zone_of(t, out->vnid) != z))
 			return -EACCES;
-		return rc;
+		return rc || zone_of(t, out->from_vnid) == z ? rc : -EXDEV;
 	}
 	return rc;
+}
+
+int trust_open(const struct trust *t, const struct translation_doc *doc, int64_t now, struct translation *out)
+{
+	int rc = open_static(t, doc, now, out);
+
+	if (rc != -EKEYREJECTED || !trust_proofs(t))
+		return rc;
+	rc = proof_translation(t->proofs, doc, now, out);
+	return rc || proof_speaks(t->proofs, out->zone, out->from_vnid, now) ? rc : -EXDEV;
 }

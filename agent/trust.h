@@ -5,7 +5,11 @@
  *
  *   {"zone": "acme", "vnids": ["256-511"], "keys": ["<base64 of a public key>", ...]}
  *
- * "" is the zone of a service that stands alone, or of the root.
+ * "" is the zone of a service that stands alone, or of the root. Or only the root
+ * of a hierarchy, from which all zones are proven by chains of delegations
+ * (lib/proof.h; chains.c fetches them), each for its own VNIDs:
+ *
+ *   {"root": "<base64 of a public key>"}     up to 4 such
  */
 #ifndef DOVE_TRUST_H
 #define DOVE_TRUST_H
@@ -16,6 +20,7 @@
 #include "lib/translation.h"
 
 struct trust;
+struct proofs;
 
 /*
  * trust_parse() - from the list; NULL: one that believes nobody. 0 and *out, to
@@ -30,9 +35,14 @@ bool trust_any(const struct trust *t);
 /*
  * trust_open() - 0 and *out, when a key signed it that is believed for its zone
  * and VNID, and it is of now (unix seconds). Else as translation_open();
- * -EACCES: the key's zone has nothing to say of that VNID.
+ * -EACCES: the key's zone has nothing to say of that VNID; -ENOKEY: it may be
+ * believed once the chain of out->zone is learnt, or learnt anew; -EXDEV: it is one
+ * half of an answer of two authorities, and alone would hide what the other one says.
  */
 int trust_open(const struct trust *t, const struct translation_doc *doc, int64_t now,
 	       struct translation *out);
+
+/* trust_proofs() - what is proven from the root's keys; NULL: none was configured. */
+struct proofs *trust_proofs(const struct trust *t);
 
 #endif

@@ -28,6 +28,7 @@ struct host {
 	uint32_t id;
 	char name[64];
 	bool self;
+	bool serves; /* has instances of services */
 	bool needed;
 	bool seen;		 /* between underlay_begin() and underlay_end() */
 	struct dove_host row;	 /* as it stands in the map */
@@ -73,7 +74,8 @@ static void host_store(struct underlay *u, struct host *h)
 	struct dove_ip key = to_dove_ip(&h->addr);
 
 	h->row.id = h->id;
-	h->row.flags = (h->row.flags & ~DOVE_HOST_SELF) | (h->self ? DOVE_HOST_SELF : 0);
+	h->row.flags = (h->row.flags & DOVE_HOST_REACHABLE) | (h->self ? DOVE_HOST_SELF : 0) |
+		       (h->serves ? DOVE_HOST_SERVICES : 0);
 	if (bpf_map_update_elem(u->agent->maps->hosts, &key, &h->row, BPF_ANY))
 		log_error("dove_hosts: %s: %s", h->name, strerror(errno));
 }
@@ -170,6 +172,7 @@ static void host_look(struct underlay *u, struct host *h)
 		return;
 	h->next_hop = next_hop;
 	row.id = h->id;
+	row.flags |= h->serves ? DOVE_HOST_SERVICES : 0;
 	if (memcmp(&row, &h->row, sizeof(row))) {
 		h->row = row;
 		host_store(u, h);
@@ -287,6 +290,20 @@ void underlay_only(struct underlay *u, uint32_t id, const struct ip_addr *addrs,
 			host_remove(u, h);
 }
 
+void underlay_serving(struct underlay *u, const struct ip_addr *addrs, int n)
+{
+	struct host *h, *tmp;
+
+	HASH_ITER (hh, u->hosts, h, tmp) {
+		bool serves = has_addr(addrs, n, &h->addr);
+
+		if (serves == h->serves)
+			continue;
+		h->serves = serves;
+		host_store(u, h);
+	}
+}
+
 void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n)
 {
 	struct host *h, *tmp;
@@ -385,6 +402,7 @@ static void adopt_rows(struct underlay *u)
 			h->row = row;
 			h->self = row.flags & DOVE_HOST_SELF;
 			h->needed = row.flags & DOVE_HOST_REACHABLE;
+			h->serves = row.flags & DOVE_HOST_SERVICES;
 		}
 	}
 }

@@ -25,6 +25,9 @@ void underlay_only(struct underlay *u, uint32_t id, const struct ip_addr *addrs,
 /* underlay_self() - our own underlay addresses, all of them; what was ours before goes. */
 void underlay_self(struct underlay *u, const struct ip_addr *addrs, int n);
 
+/* underlay_serving() - the addresses of all hosts that have instances of services. */
+void underlay_serving(struct underlay *u, const struct ip_addr *addrs, int n);
+
 /*
  * underlay_need() - find the next hop to a host and keep it; true when packets
  * can go there now. Where not yet, miss_next_hop() is told when they can.

@@ -18,6 +18,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "paths.h"
 #include "ports.h"
 #include "prefixes.h"
 #include "underlay.h"
@@ -217,16 +218,19 @@ static int policy_item(struct watch *w, struct network *n, const cJSON *json, st
 	struct dove_policy row = {};
 	uint64_t id, sequence, floor;
 	const char *name = "";
-	bool deleted = false;
+	bool deleted = false, through = false;
 	struct policy *p;
 
 	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
 	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||
 	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err) ||
-	    json_str_opt(json, "name", &name, err) || json_bool_opt(json, "deleted", &deleted, err))
+	    json_str_opt(json, "name", &name, err) || json_bool_opt(json, "deleted", &deleted, err) ||
+	    json_bool_opt(json, "through", &through, err))
 		return -EINVAL;
 	key.policy = id;
-	row = (struct dove_policy){ .sequence = sequence, .floor = floor, .deleted = deleted };
+	row = (struct dove_policy){
+		.sequence = sequence, .floor = floor, .deleted = deleted, .through = through
+	};
 	if (bpf_map_update_elem(w->agent->maps->policies, &key, &row, BPF_ANY))
 		log_error("dove_policies: %s/%s: %s", n->name, name, strerror(errno));
 	HASH_FIND(hh, n->policies, &key.policy, sizeof(key.policy), p);
@@ -468,6 +472,7 @@ static int on_snapshot(struct watch *w, const cJSON *json, struct json_error *er
 		if (host_item(w, one, err))
 			return -EINVAL;
 	underlay_end(w->agent->underlay);
+	paths_services(w->agent->paths, json_get(json, "services"));
 	HASH_ITER (hh, w->networks, n, tmp)
 		n->seen = false;
 	cJSON_ArrayForEach (one, json_get(json, "networks"))
@@ -536,6 +541,13 @@ static int on_hosts(struct watch *w, const cJSON *json, struct json_error *err)
 	cJSON_ArrayForEach (one, json_get(json, "hosts"))
 		if (host_item(w, one, err) || host_others_drop(w, one, err))
 			return -EINVAL;
+	paths_refresh(w->agent->paths);
+	return 0;
+}
+
+static int on_services(struct watch *w, const cJSON *json, struct json_error *err)
+{
+	paths_services(w->agent->paths, json_get(json, "services"));
 	return 0;
 }
 
@@ -577,6 +589,7 @@ static const struct {
 } frames[] = {
 	{ "snapshot", on_snapshot }, { "network", on_network },	  { "commit", on_commit },
 	{ "hosts", on_hosts },	     { "progress", on_progress }, { "forget", on_forget },
+	{ "services", on_services },
 };
 
 /*

@@ -78,6 +78,7 @@ static __always_inline int finish(struct packet *p, int reason)
 	case DOVE_TUNNELED:
 	case DOVE_RELAYED:
 	case DOVE_RETURNED:
+	case DOVE_TO_SERVICE:
 		return p->action;
 	case DOVE_PASSED:
 	case DOVE_BRIDGED:

@@ -49,6 +49,9 @@ static __always_inline void trace_note(const struct packet *p, const struct deci
 		.fresh = d->judged.fresh,
 		.to_gateway = p->to_gateway,
 	};
+	traced.path = d->path;
+	traced.reverse = p->reverse;
+	traced.hop = traced_hop;
 	if (!d->t)
 		return;
 	traced.host = d->t->host;

@@ -57,8 +57,9 @@ SEC("tcx/ingress")
 int dove_nic_ingress(struct __sk_buff *skb)
 {
 	struct packet p = { .hook = HOOK_NIC_INGRESS, .ifindex = skb->ifindex };
+	struct decision d = {};
 
-	return receive_finish(skb, &p, receive_skb(skb, &p));
+	return receive_finish(skb, &p, &d, receive_skb(skb, &p, &d));
 }
 
 /* The same, as early as the driver has it. What can't be done here TC does. */
@@ -84,6 +85,7 @@ int dove_xdp(struct xdp_md *ctx)
 	case DOVE_REPLICATED:
 	case DOVE_RELAYED:
 	case DOVE_RETURNED:
+	case DOVE_TO_SERVICE:
 		return XDP_PASS;
 	}
 	return finish(&p, rc) == XDP_PASS && rc == -DOVE_STRIPPED ? XDP_PASS : XDP_DROP;
@@ -113,9 +115,9 @@ int dove_door(struct __sk_buff *skb)
 	int rc = door_open(skb, &p, &way);
 
 	if (!rc && way == DOVE_DOOR_RECEIVED) {
-		rc = receive_skb(skb, &p);
+		rc = receive_skb(skb, &p, &d);
 		door_reason = -rc;
-		return receive_finish(skb, &p, rc);
+		return receive_finish(skb, &p, &d, rc);
 	}
 	if (way == DOVE_DOOR_CUT)
 		p.hook = HOOK_CUT;
@@ -134,6 +136,7 @@ int dove_trace(struct __sk_buff *skb)
 	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
 	struct decision d = {};
 
+	traced_hop = (struct dove_hop){};
 	trace_note(&p, &d, port ? send(skb, &p, port, &d) : -DOVE_NO_PORT);
 	return 0;
 }

@@ -209,10 +209,10 @@ static __always_inline bool flow_is_doubtful(const struct dove_flow *flow, const
 /*
  * flow_lets() - is the packet a reply to one that was let through?
  *
- * 0: it is. -DOVE_HELD_FLOW: it is, but the policy may not hold any more, and
+ * 0: it is, and p->peer says to whom. -DOVE_HELD_FLOW: it is, but the policy may not hold any more, and
  * the agent asks. -DOVE_DENIED: it is none.
  */
-__noinline int flow_lets(struct __sk_buff *skb, const struct packet *p)
+__noinline int flow_lets(struct __sk_buff *skb, struct packet *p)
 {
 	__u64 now = bpf_ktime_get_coarse_ns();
 	struct dove_flow_key key;
@@ -227,6 +227,7 @@ __noinline int flow_lets(struct __sk_buff *skb, const struct packet *p)
 		return -DOVE_HELD_FLOW;
 	if (since(now, flow->seen) > (__s64)DOVE_FLOW_TOUCH_NS && p->hook != HOOK_TRACE)
 		flow->seen = now;
+	p->peer = flow->peer;
 	return 0;
 }
 

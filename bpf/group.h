@@ -15,6 +15,7 @@
 #include "icmp.h"
 #include "maps.bpf.h"
 #include "packet.h"
+#include "translation.h"
 #include "tunnel.h"
 #include "upcall.h"
 
@@ -244,6 +245,17 @@ __noinline int group_copy(struct __sk_buff *skb, struct packet *p, __u32 side)
 	if (c.rc)
 		return c.rc;
 	return c.skipped ? -DOVE_TOO_BIG : -DOVE_REPLICATED;
+}
+
+/* hold_in_order() - to the agent, and the gate at which the packet was counted hears what became of it. */
+static __always_inline int hold_in_order(struct __sk_buff *skb, struct packet *p, struct decision *d, int rc)
+{
+	rc = hold(skb, p, rc);
+	if (p->group)
+		group_left(p, !is_drop(-rc));
+	else
+		decision_left(p, d, !is_drop(-rc));
+	return rc;
 }
 
 #endif

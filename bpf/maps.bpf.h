@@ -9,6 +9,26 @@
 
 #include "maps/maps.h"
 
+/*
+ * One leg of a packet's path, between two stops. It does not fit on the stack
+ * under all that makes and sends a packet; no two are under way on a CPU.
+ */
+struct leg {
+	__u64 sequence; /* what the packet is labelled with, as is what follows */
+	__u32 vnid;
+	__u32 policy;
+	__u32 source;
+	__u8 path;    /* key of dove_paths */
+	__u8 stage;   /* services ahead */
+	__u8 reverse; /* the path is that of the other direction, and taken backwards */
+	__u8 pad;
+	__u8 dmac[6]; /* of the frame */
+	__u8 pad2[2];
+	struct dove_hop hop;	     /* where it leads */
+	struct dove_context_key key; /* room for what goes into an appliance */
+	struct dove_context context;
+};
+
 #define MAP(name, map_type, key_type, value_type, entries, flag_bits)                                        \
 	struct {                                                                                             \
 		__uint(type, map_type);                                                                      \
@@ -33,6 +53,10 @@ MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy
 MAP(dove_networks, BPF_MAP_TYPE_HASH, __u32, struct dove_network, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_hosts, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_flows, BPF_MAP_TYPE_LRU_HASH, struct dove_flow_key, struct dove_flow, 131072, 0);
+MAP(dove_paths, BPF_MAP_TYPE_ARRAY, __u32, struct dove_path, DOVE_PATHS, 0);
+MAP(dove_hops, BPF_MAP_TYPE_HASH, struct dove_hop_key, struct dove_hop, 131072, BPF_F_NO_PREALLOC);
+MAP(dove_contexts, BPF_MAP_TYPE_LRU_HASH, struct dove_context_key, struct dove_context, 65536, 0);
+MAP(dove_legs, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct leg, 1, 0);
 MAP(dove_fragments, BPF_MAP_TYPE_LRU_HASH, struct dove_fragment_key, struct dove_fragment, 8192, 0);
 MAP(dove_groups, BPF_MAP_TYPE_LRU_HASH, struct dove_group_key, struct dove_group, 4096, 0);
 MAP(dove_event_times, BPF_MAP_TYPE_LRU_HASH, struct dove_event_key, __u64, 4096, 0);
@@ -71,5 +95,7 @@ volatile __u32 unknown_zero;
 __u32 door_reason;
 /* What became of the packet that was traced last. */
 struct dove_traced traced;
+/* Its first stop on a path. */
+struct dove_hop traced_hop;
 
 #endif

@@ -107,6 +107,10 @@ struct packet {
 	bool follows;  /* it met a shut gate and was counted there: it goes where those before it went */
 	__u8 marked;   /* the outer header's DSCP that policy wants, plus 1; 0: none */
 	__u8 relays;   /* how many hosts have sent it on, because its VM had moved */
+	__u8 stage;    /* services ahead of it as it came; 0: none, or it comes from a VM */
+	bool reverse;  /* a reply, on the path of what it answers: its label is that one's */
+	bool served;   /* the sending host has instances of services */
+	__u32 peer;    /* of a reply: endpoint id of who began the flow; 0: it is none */
 };
 
 static __always_inline struct dove_ip ip_from_v4(__be32 addr)

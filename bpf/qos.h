@@ -91,21 +91,29 @@ static __always_inline int qos_pay(struct __sk_buff *skb, const struct packet *p
 	return is_metered(p, q) ? meter_spend(q, &key, wire_bytes(skb, p)) : 0;
 }
 
-/*
- * qos_apply() - what the row says that the answer names: 0, -DOVE_RATE_LIMITED,
- * or -DOVE_HELD_MISS where it is not known any more.
- */
-static __always_inline int qos_apply(struct __sk_buff *skb, struct packet *p, __u32 id)
+/* The marks that the row says: for this leg. NULL: the row is not known any more. */
+static __always_inline struct dove_qos *qos_mark(struct __sk_buff *skb, struct packet *p, __u32 id)
 {
 	struct dove_qos *q = bpf_map_lookup_elem(&dove_qos, &id);
 
 	if (!q)
-		return -DOVE_HELD_MISS;
+		return 0;
 	p->marked = q->dscp < DOVE_DSCP_UNSAID ? q->dscp + 1 : 0;
 	p->vlan = q->vlan;
 	if (q->priority && p->hook != HOOK_TRACE)
 		skb->priority = q->priority;
-	return qos_pay(skb, p, q);
+	return q;
+}
+
+/*
+ * qos_apply() - what the row says that the answer names, at the origin: 0,
+ * -DOVE_RATE_LIMITED, or -DOVE_HELD_MISS where it is not known any more.
+ */
+static __always_inline int qos_apply(struct __sk_buff *skb, struct packet *p, __u32 id)
+{
+	struct dove_qos *q = qos_mark(skb, p, id);
+
+	return q ? qos_pay(skb, p, q) : -DOVE_HELD_MISS;
 }
 
 /* The port's own limit. */

@@ -7,6 +7,7 @@
 #include "flow.h"
 #include "group.h"
 #include "packet.h"
+#include "path.h"
 #include "relay.h"
 #include "route.h"
 #include "stale.h"
@@ -32,11 +33,14 @@ static __always_inline __u32 least_received(void *data, void *end)
 }
 
 /* The sender must be a host that the service named to us. */
-static __always_inline int origin_check(const struct packet *p)
+static __always_inline int origin_check(struct packet *p)
 {
 	struct dove_host *host = bpf_map_lookup_elem(&dove_hosts, &p->origin);
 
-	return host && !(host->flags & DOVE_HOST_SELF) ? 0 : -DOVE_UNKNOWN_HOST;
+	if (!host || host->flags & DOVE_HOST_SELF)
+		return -DOVE_UNKNOWN_HOST;
+	p->served = host->flags & DOVE_HOST_SERVICES;
+	return 0;
 }
 
 /* The VM's frame inside: untagged Ethernet, IP. */
@@ -85,7 +89,7 @@ static __noinline int destination_find(struct packet *p, struct dove_local **to)
 /* What becomes of a packet below a floor. Who relayed it is not who sent it, and has no use for it. */
 static __always_inline __u32 refused_reason(const struct packet *p)
 {
-	if (cfg_refused == DOVE_REFUSED_DROP || p->hook == HOOK_DOOR)
+	if (p->stage || cfg_refused == DOVE_REFUSED_DROP || p->hook == HOOK_DOOR)
 		return DOVE_REFUSED;
 	return cfg_refused == DOVE_REFUSED_RETURN && !p->relays ? DOVE_RETURNED : DOVE_HELD_REFUSED;
 }
@@ -129,6 +133,7 @@ static __always_inline int policy_check(const struct packet *p, const struct dov
  *
  * data..end is its linear part, frame_len all of it. 0: accepted for *to.
  * -DOVE_REPLICATED: it is for many; whoever may have it decides.
+ * -DOVE_TO_SERVICE: a service of its path is here; hop_receive() decides.
  */
 static __always_inline int receive(void *data, void *end, __u32 frame_len, struct packet *p,
 				   struct dove_local **to)
@@ -142,14 +147,17 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 	inner = data +
 		(p->outer_len == sizeof(struct outer4) ? sizeof(struct outer4) : sizeof(struct outer6));
 	TRY(inner_parse(inner, end, room, p));
-	if (unlikely(p->dmac[0] & 1)) {
+	if (unlikely(p->dmac[0] & 1 || p->stage)) {
 		TRY(ecn_receive(inner + sizeof(struct ethhdr), end, p));
-		return -DOVE_REPLICATED;
+		return p->stage ? -DOVE_TO_SERVICE : -DOVE_REPLICATED;
 	}
 	if (unlikely(p->returned))
 		return returned_find(p);
 	TRY(destination_find(p, to));
 	TRY(policy_check(p, *to, &j));
+	/* Whose numbers are right need not have been where it should: any other host could say that there was no service. */
+	if (unlikely(j.through && !p->served))
+		return -DOVE_BYPASSED;
 	if (p->track)
 		flow_remember(p, p->vnid, (*to)->endpoint, j.sequence);
 	return ecn_receive(inner + sizeof(struct ethhdr), end, p);
@@ -200,8 +208,76 @@ static __always_inline int deliver(struct __sk_buff *skb, struct packet *p, __u3
 	return send_to_vm(skb, p, ifindex, delivery) ? -DOVE_DECAP_FAILED : -DOVE_DELIVERED;
 }
 
+/* ---- for a service ---- */
+
+/* Which of this host's appliances has it next; in the leg. */
+static __noinline int hop_find(struct packet *p, struct decision *d)
+{
+	static const struct dove_local nobody; /* a hop has no numbers but its network's and its policy's */
+	struct leg *leg = leg_here();
+	__u32 n;
+	int rc;
+
+	if (!leg)
+		return -DOVE_NO_SERVICE;
+	p->peer = p->source;
+	find_external(p);
+	if (p->reverse)
+		packet_turn(p, p->peer);
+	TRY(policy_check(p, &nobody, &d->judged));
+	if (p->reverse)
+		packet_turn(p, p->peer);
+	leg->sequence = d->judged.sequence;
+	leg->vnid = p->vnid;
+	leg->policy = p->policy;
+	leg->source = p->source;
+	leg->stage = p->stage;
+	leg->reverse = p->reverse;
+	__builtin_memcpy(leg->dmac, p->dmac, sizeof(leg->dmac));
+	if (unlikely(p->first_fragment || p->later_fragment))
+		fragment_ports(p);
+	rc = path_find(p, d);
+	if (!rc)
+		rc = path_holds(d, leg->vnid, leg->sequence);
+	if (rc)
+		return rc == -DOVE_HELD_MISS ? -DOVE_HELD_HOP : rc;
+	leg->path = d->path;
+	n = path_length(leg->path);
+	if (p->stage > n)
+		return -DOVE_REFUSED;
+	/* Who has not the first service before it has had it from another. */
+	if (p->stage < n && !p->served)
+		return -DOVE_BYPASSED;
+	TRY(leg_find(p));
+	return leg->stage == p->stage && leg->hop.in ? 0 : -DOVE_NO_SERVICE;
+}
+
+/* hop_receive() - a packet with services ahead, of which the next is here: into its appliance, as its sender sent it. */
+static __noinline int hop_receive(struct __sk_buff *skb, struct packet *p, struct decision *d)
+{
+	struct leg *leg = leg_here();
+	__u32 ifindex;
+
+	TRY(hop_find(p, d));
+	if (!leg)
+		return -DOVE_NO_SERVICE;
+	TRY(context_write(p));
+	ifindex = leg->reverse ? leg->hop.out : leg->hop.in;
+	if (leg->hop.routed && bpf_skb_store_bytes(skb, p->outer_len,
+						   leg->reverse ? leg->hop.out_mac : leg->hop.in_mac, 6,
+						   BPF_F_RECOMPUTE_CSUM))
+		return -DOVE_DECAP_FAILED;
+	/* The tunnel device also takes off the marks by which the appliance's packets could not be encapsulated again. */
+	if (leg->hop.delivery == DOVE_DELIVER_TUNNEL && p->len <= 0xffff && p->hook != HOOK_DOOR)
+		return leave_to_tunnel(skb, p, ifindex) == -DOVE_TUNNELED ? -DOVE_TO_SERVICE
+									  : -DOVE_DECAP_FAILED;
+	TRY(strip_skb(skb, p));
+	bpf_skb_change_type(skb, PACKET_HOST);
+	return send_out(skb, p, ifindex) ? -DOVE_DECAP_FAILED : -DOVE_TO_SERVICE;
+}
+
 /* The ingress path at TC, from the frame to the VM. */
-static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
+static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p, struct decision *d)
 {
 	struct dove_local *to;
 	struct dove_meta meta;
@@ -229,6 +305,8 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 	rc = receive(data, end, p->len, p, &to);
 	if (rc == -DOVE_REPLICATED)
 		return group_copy(skb, p, DOVE_GROUP_RECEIVED);
+	if (rc == -DOVE_TO_SERVICE)
+		return hop_receive(skb, p, d);
 	if (rc == -DOVE_RELAYED)
 		return relay(skb, p);
 	if (rc == -DOVE_RETURNED)
@@ -249,12 +327,10 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p)
 }
 
 /* receive_skb(), and what can't be decided yet to the agent. */
-static __always_inline int receive_finish(struct __sk_buff *skb, struct packet *p, int rc)
+static __always_inline int receive_finish(struct __sk_buff *skb, struct packet *p, struct decision *d, int rc)
 {
-	if (-rc >= DOVE_HELD_MISS && -rc < DOVE_PASSED) {
-		rc = hold(skb, p, rc);
-		group_left(p, !is_drop(-rc));
-	}
+	if (-rc >= DOVE_HELD_MISS && -rc < DOVE_PASSED)
+		rc = hold_in_order(skb, p, d, rc);
 	return finish(p, rc);
 }
 

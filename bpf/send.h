@@ -10,6 +10,7 @@
 #include "group.h"
 #include "icmp.h"
 #include "packet.h"
+#include "path.h"
 #include "qos.h"
 #include "route.h"
 #include "sender.h"
@@ -43,8 +44,11 @@ static __always_inline int told(struct __sk_buff *skb, struct packet *p, int rc,
 	return rc ? no : yes;
 }
 
+/* What comes out of an appliance is not its own: who sent it can't be told there. */
 static __always_inline int too_big(struct __sk_buff *skb, struct packet *p, __u32 mtu)
 {
+	if (p->stage)
+		return -DOVE_TOO_BIG;
 	return told(skb, p, complain(skb, p, TOO_BIG, mtu), -DOVE_TOO_BIG_ANSWERED, -DOVE_TOO_BIG);
 }
 
@@ -69,10 +73,25 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
 }
 
 /*
- * To another host. Behind a bridge the packet is on the NIC already and goes
- * on by itself; by another NIC it passes that one's egress program next, which
- * knows it by its mark.
+ * Behind a bridge the packet is on the NIC already and goes on by itself; by
+ * another NIC it passes that one's egress program next, which knows it by its
+ * mark.
  */
+static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, const struct dove_host *host)
+{
+	/* The tag of the path stays beside the packet until a device that can't do that writes it. */
+	if (unlikely(p->vlan) && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), p->vlan))
+		return -DOVE_ENCAP_FAILED;
+	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
+		p->action = TC_ACT_UNSPEC;
+		return -DOVE_ENCAPSULATED;
+	}
+	if (p->hook != HOOK_PORT)
+		skb->mark = DOVE_MARK_ENCAPSULATED;
+	return send_out(skb, p, host->ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_ENCAPSULATED;
+}
+
+/* To another host. */
 static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p, const struct decision *d)
 {
 	struct dove_host *host = bpf_map_lookup_elem(&dove_hosts, &d->t->host);
@@ -84,16 +103,7 @@ static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p,
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
 	TRY(encapsulate(skb, p, d, host));
-	/* The tag of the path stays beside the packet until a device that can't do that writes it. */
-	if (unlikely(p->vlan) && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), p->vlan))
-		return -DOVE_ENCAP_FAILED;
-	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
-		p->action = TC_ACT_UNSPEC;
-		return -DOVE_ENCAPSULATED;
-	}
-	if (p->hook != HOOK_PORT)
-		skb->mark = DOVE_MARK_ENCAPSULATED;
-	return send_out(skb, p, host->ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_ENCAPSULATED;
+	return leave_by(skb, p, host);
 }
 
 /* The destination's and the sender's MAC on the frame itself. */
@@ -191,7 +201,8 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 		fragment_ports(p);
 	rc = translation_find(p, d);
 	p->policy = d->policy;
-	if ((rc == -DOVE_DENIED || rc == -DOVE_REJECTED) && d->flags & DOVE_RULE_REPLIES) {
+	if (((rc == -DOVE_DENIED || rc == -DOVE_REJECTED) && d->flags & DOVE_RULE_REPLIES) ||
+	    (!rc && d->flags & DOVE_RULE_THROUGH)) {
 		int reply = flow_lets(skb, p);
 
 		if (reply != -DOVE_DENIED)
@@ -217,6 +228,208 @@ static __noinline int qos_begin(struct __sk_buff *skb, struct packet *p, const s
 	return rc;
 }
 
+/* ---- through services ---- */
+
+#define STRAIGHT_ON 1 /* no reason, and no end: the destination is next */
+
+static __noinline int hop_encapsulate(struct __sk_buff *skb, struct packet *p, const struct leg *leg,
+				      const struct dove_host *host)
+{
+	struct label label = { .vnid = leg->vnid,
+			       .policy = leg->policy,
+			       .sequence = leg->sequence,
+			       .reverse = leg->reverse,
+			       .stage = leg->stage };
+	bool v4 = ip_is_v4(&leg->hop.host);
+	int rc = make_room(skb, !v4);
+
+	if (rc == -EALREADY)
+		return segment_first(skb, p);
+	if (rc)
+		return -DOVE_ENCAP_FAILED;
+	if (p->to_gateway)
+		TRY(v4 ? route_hop(skb, p, sizeof(struct outer4)) : route_hop(skb, p, sizeof(struct outer6)));
+	p->source = leg->source;
+	return outer_write(skb, p, &leg->hop.host, host, &label, leg->dmac);
+}
+
+/* Into an appliance of this host. */
+static __noinline int hop_enter(struct __sk_buff *skb, struct packet *p, const struct leg *leg)
+{
+	__u32 ifindex = leg->reverse ? leg->hop.out : leg->hop.in;
+	__u8 mac[6];
+
+	if (p->to_gateway)
+		TRY(route_hop(skb, p, 0));
+	TRY(context_write(p));
+	__builtin_memcpy(mac, leg->dmac, sizeof(mac));
+	if (leg->hop.routed)
+		__builtin_memcpy(mac, leg->reverse ? leg->hop.out_mac : leg->hop.in_mac, sizeof(mac));
+	if (readdress(skb, p, mac))
+		return -DOVE_ENCAP_FAILED;
+	skb->mark = 0;
+	return send_out(skb, p, ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_TO_SERVICE;
+}
+
+/* To the next stop of its leg. */
+static __noinline int hop_send(struct __sk_buff *skb, struct packet *p)
+{
+	struct leg *leg = leg_here();
+	struct dove_host *host;
+
+	if (!leg)
+		return -DOVE_NO_SERVICE;
+	if (p->hook == HOOK_TRACE)
+		traced_hop = leg->hop;
+	if (leg->hop.in)
+		return p->hook == HOOK_TRACE ? -DOVE_TO_SERVICE : hop_enter(skb, p, leg);
+	host = bpf_map_lookup_elem(&dove_hosts, &leg->hop.host);
+	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
+		return -DOVE_HELD_NEXT_HOP;
+	if (wire_size(skb, p) > host->mtu)
+		return too_big(skb, p, host->mtu);
+	if (p->hook == HOOK_TRACE)
+		return -DOVE_ENCAPSULATED;
+	TRY(hop_encapsulate(skb, p, leg, host));
+	return leave_by(skb, p, host);
+}
+
+/*
+ * A reply to what went through services goes back through them, in reverse,
+ * unless its own policies ask for others as well. *d is that path's on a miss.
+ */
+static __noinline int path_back(struct packet *p, struct decision *d, struct leg *leg)
+{
+	struct decision first = {};
+	__u32 own = p->source;
+	int rc;
+
+	p->reverse = true;
+	rc = path_find(p, &first);
+	if (rc == -DOVE_HELD_MISS) {
+		*d = first;
+		return -DOVE_HELD_PATH;
+	}
+	if (rc) { /* what it answers may not pass any more, and left the packet turned */
+		packet_turn(p, own);
+		p->reverse = false;
+		return rc;
+	}
+	p->reverse = first.path && (!d->path || path_covers(d->path, first.path));
+	if (!p->reverse)
+		return 0;
+	leg->sequence = first.t->revision;
+	leg->vnid = first.t->vnid;
+	leg->policy = first.policy;
+	leg->path = first.path;
+	leg->source = p->peer;
+	leg->reverse = true;
+	return 0;
+}
+
+/* From a VM: STRAIGHT_ON where no service is ahead. */
+static __noinline int path_begin(struct __sk_buff *skb, struct packet *p, struct decision *d)
+{
+	struct leg *leg = leg_here();
+
+	if (!leg)
+		return -DOVE_NO_SERVICE;
+	leg->sequence = d->t->revision;
+	leg->vnid = d->t->vnid;
+	leg->policy = d->policy;
+	leg->source = p->source;
+	leg->path = d->path;
+	leg->reverse = false;
+	__builtin_memcpy(leg->dmac, d->t->mac, sizeof(leg->dmac));
+	if (d->flags & DOVE_RULE_THROUGH && p->peer)
+		TRY(path_back(p, d, leg));
+	if (!leg->path)
+		return STRAIGHT_ON;
+	d->path = leg->path;
+	leg->stage = path_length(leg->path);
+	if (!leg->stage)
+		return -DOVE_NO_SERVICE;
+	TRY(leg_find(p));
+	return leg->stage ? hop_send(skb, p) : STRAIGHT_ON;
+}
+
+/* Of a reply that has been through all services: who sends it now, and what lets it pass. */
+static __always_inline int reply_find(struct packet *p, struct decision *d)
+{
+	__u32 vnid = d->t->vnid;
+	int rc;
+
+	p->source = d->t->endpoint;
+	p->source_vnid = vnid;
+	rc = translation_find(p, d);
+	d->flags &= ~DOVE_RULE_TRACK;
+	if ((rc == -DOVE_DENIED || rc == -DOVE_REJECTED) && d->flags & DOVE_RULE_REPLIES)
+		rc = 0;
+	if (rc == -DOVE_HELD_MISS)
+		return -DOVE_HELD_PATH;
+	return rc ? rc : STRAIGHT_ON;
+}
+
+/* Out of an appliance: STRAIGHT_ON where *d says where the destination is. */
+static __noinline int path_continue(struct __sk_buff *skb, struct packet *p, struct decision *d)
+{
+	struct leg *leg = leg_here();
+	__u32 n;
+
+	TRY(context_take(p));
+	if (!leg)
+		return -DOVE_OFF_PATH;
+	if (unlikely(p->first_fragment || p->later_fragment))
+		fragment_ports(p);
+	TRY(path_find(p, d));
+	TRY(path_holds(d, leg->vnid, leg->sequence));
+	/* The class holds on each leg; its rate was the origin's to hold. */
+	if (unlikely(qos_id(d)) && !p->reverse)
+		qos_mark(skb, p, qos_id(d));
+	n = path_length(d->path);
+	if (p->stage > n)
+		return -DOVE_REFUSED;
+	leg->path = d->path;
+	leg->stage = p->stage - 1;
+	if (leg->stage)
+		TRY(leg_find(p));
+	if (leg->stage)
+		return hop_send(skb, p);
+	return p->reverse ? reply_find(p, d) : STRAIGHT_ON;
+}
+
+static __always_inline int send_plain(struct __sk_buff *skb, struct packet *p, struct decision *d)
+{
+	int rc = d->t->local ? send_to_neighbour(skb, p, d) : send_to_host(skb, p, d);
+
+	report_old(p, d);
+	if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_DELIVERED_LOCAL)
+		count_policy(p, d->t->vnid, d->policy, POLICY_SENT);
+	return rc;
+}
+
+/* An appliance says nothing in its own name but what it asks its network; all else goes on as it went in. */
+static __always_inline int send_from_service(struct __sk_buff *skb, struct packet *p,
+					     const struct dove_port *port, struct decision *d)
+{
+	int rc;
+
+	TRY(frame_begin(skb, p));
+	if (p->eth_proto == bpf_htons(ETH_P_ARP)) {
+		TRY(sender_port(port, p));
+		return arp_answer(skb, p);
+	}
+	if (!is_ip(p->eth_proto))
+		return -DOVE_NOT_IP;
+	if (p->dmac[0] & 1)
+		return -DOVE_OFF_PATH;
+	rc = path_continue(skb, p, d);
+	p->policy = d->policy;
+	if (!d->t) /* as it is only where rc says why; the verifier does not know */
+		return rc == STRAIGHT_ON ? -DOVE_OFF_PATH : rc;
+	return rc == STRAIGHT_ON ? send_plain(skb, p, d) : rc;
+}
+
 /* To where policy lets it go. */
 static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, const struct dove_port *port,
 				   struct decision *d)
@@ -226,11 +439,15 @@ static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, cons
 	TRY(decide(skb, p, d));
 	if (unlikely(qos_id(d) || port->qos))
 		TRY(qos_begin(skb, p, d, port->qos));
-	rc = d->t->local ? send_to_neighbour(skb, p, d) : send_to_host(skb, p, d);
-	report_old(p, d);
-	if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_DELIVERED_LOCAL)
-		count_policy(p, d->t->vnid, d->policy, POLICY_SENT);
-	return rc;
+	if (unlikely(d->path || (d->flags & DOVE_RULE_THROUGH && p->peer))) {
+		rc = path_begin(skb, p, d);
+		report_old(p, d);
+		if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_TO_SERVICE)
+			count_policy(p, d->t->vnid, d->policy, POLICY_SENT);
+		if (rc != STRAIGHT_ON)
+			return rc;
+	}
+	return send_plain(skb, p, d);
 }
 
 /*
@@ -263,6 +480,8 @@ static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet
 static __always_inline int send(struct __sk_buff *skb, struct packet *p, const struct dove_port *port,
 				struct decision *d)
 {
+	if (unlikely(port->kind == DOVE_PORT_SERVICE))
+		return send_from_service(skb, p, port, d);
 	TRY(send_begin(skb, p, port));
 	if (unlikely(p->dmac[0] & 1))
 		return group_copy(skb, p, DOVE_GROUP_SENT);
@@ -278,15 +497,13 @@ static __always_inline int send_finish(struct __sk_buff *skb, struct packet *p, 
 	case DOVE_HELD_MISS:
 	case DOVE_HELD_NEXT_HOP:
 	case DOVE_HELD_FLOW:
+	case DOVE_HELD_PATH:
 		count(DOVE_COUNT_MISSES, p->len);
-		rc = hold(skb, p, rc);
-		if (p->group)
-			group_left(p, !is_drop(-rc));
-		else
-			decision_left(p, d, !is_drop(-rc));
+		rc = hold_in_order(skb, p, d, rc);
 		break;
 	case DOVE_ENCAPSULATED:
 	case DOVE_DELIVERED_LOCAL:
+	case DOVE_TO_SERVICE:
 	case DOVE_DENIED:
 	case DOVE_REJECTED:
 	case DOVE_ARP_ANSWERED:

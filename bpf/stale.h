@@ -23,6 +23,7 @@ enum freshness {
 
 struct judgement {
 	enum freshness fresh;
+	bool through;	/* what passes under its policy must have been through a service */
 	__u64 sequence; /* of the packet, 64 bits */
 	__u64 wanted;	/* least revision that would do */
 };
@@ -47,9 +48,10 @@ static __always_inline enum freshness judge_numbers(const struct dove_network *n
 	struct dove_policy_key key = { .vnid = vnid, .policy = policy };
 	struct dove_policy *numbers;
 
+	numbers = bpf_map_lookup_elem(&dove_policies, &key);
+	j->through = numbers && numbers->through;
 	if (j->sequence > net->revision)
 		return FRESH_NEWER;
-	numbers = bpf_map_lookup_elem(&dove_policies, &key);
 	if (!numbers)
 		return STALE_UNKNOWN;
 	j->wanted = newest(newest(net->floor, numbers->floor), dst_floor);

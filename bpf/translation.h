@@ -19,6 +19,7 @@ struct decision {
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
 	__u8 rule;    /* of t, from 1, that decided; 0: t itself */
+	__u8 path;    /* key of dove_paths; 0: none */
 	struct judgement judged;
 };
 
@@ -77,6 +78,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 	d->verdict = d->t->rules[i].verdict;
 	d->flags = d->t->rules[i].flags;
 	d->rule = i + 1;
+	d->path = d->t->rules[i].path;
 	return 0;
 }
 
@@ -97,6 +99,7 @@ static __always_inline int decide_exactly(struct packet *p, struct dove_cache_ke
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
 	d->flags = d->t->flags;
+	d->path = d->t->path;
 	return 0;
 }
 
@@ -112,6 +115,7 @@ static __always_inline int translation_of_pair(struct packet *p, struct dove_cac
 	d->policy = d->t->policy;
 	d->verdict = d->t->verdict;
 	d->flags = d->t->flags;
+	d->path = d->t->path;
 	return 0;
 }
 

@@ -45,6 +45,8 @@ struct label {
 	__u32 policy;
 	__u32 sequence;
 	bool track;
+	bool reverse;
+	__u8 stage;
 };
 
 /* ---- marks of the header: RFC 6040 for ECN, RFC 2983 for DSCP, RFC 6438 for the flow label ---- */
@@ -111,7 +113,8 @@ static __always_inline int ecn_receive(void *at, void *end, struct packet *p)
 static __always_inline void tunnel_write(struct tunnel *t, const struct packet *p, const struct label *label,
 					 __u32 hash, __u32 udp_len)
 {
-	__u32 flags = label->track ? DOVE_FLAG_TRACK : 0;
+	__u32 flags = label->stage << 4 | (label->track ? DOVE_FLAG_TRACK : 0) |
+		      (label->reverse ? DOVE_FLAG_REVERSE : 0);
 
 	*t = (struct tunnel){
 		.udp = { .source = bpf_htons(SOURCE_PORT_BASE | (hash & 0x3fff)),
@@ -323,18 +326,18 @@ static __always_inline int tunnel_parse(const struct tunnel *t, struct packet *p
 	    t->option.opt_class != bpf_htons(DOVE_OPT_CLASS) || t->option.type != DOVE_OPT_TYPE ||
 	    t->option.words != DOVE_OPT_WORDS)
 		return -DOVE_GENEVE_OPTION;
-	/* Stages belong to service paths; none leads to a host without appliances. */
-	if (bits >> 28)
-		return -DOVE_GENEVE_OPTION;
+	p->stage = bits >> 28;
+	p->reverse = p->stage && bits >> 24 & DOVE_FLAG_REVERSE;
 	p->vnid = bpf_ntohl(t->geneve.vni) >> 8;
 	p->policy = bpf_ntohl(t->option.policy);
 	p->sequence = bpf_ntohl(t->option.sequence);
 	p->source = bpf_ntohl(t->option.source);
 	p->source_vnid = bits & 0xffffff;
 	p->track = bits >> 24 & DOVE_FLAG_TRACK;
-	p->relays = bits >> 24 & DOVE_FLAG_RELAYED;
+	p->relays = p->stage ? 0 : bits >> 24 & DOVE_FLAG_RELAYED;
 	p->returned = bits >> 24 & DOVE_FLAG_RETURNED;
-	return 0;
+	/* What is at a hop of its path is neither for many nor given back. */
+	return p->stage && p->returned ? -DOVE_GENEVE_OPTION : 0;
 }
 
 /*

@@ -101,7 +101,7 @@ __noinline int hold(struct __sk_buff *skb, const struct packet *p, int reason)
 {
 	__u32 len = skb->len;
 
-	if (!p || p->hook == HOOK_TRACE || p->hook == HOOK_DOOR)
+	if (!p || p->hook == HOOK_TRACE || (p->hook == HOOK_DOOR && reason != -DOVE_HELD_PATH))
 		return reason;
 	if (len <= DOVE_HELD_SMALL)
 		return hold_in(skb, p, reason, len, DOVE_HELD_SMALL);

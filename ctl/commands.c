@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "ctl/delegate.h"
+#include "ctl/path.h"
 #include "ctl/pki.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -222,13 +223,15 @@ static cJSON *make_question(const struct options *o)
 	cJSON_AddStringToObject(key, "network", o->network);
 	cJSON_AddStringToObject(key, "from", o->from);
 	cJSON_AddStringToObject(key, "to_endpoint", o->to);
+	cJSON_AddTrueToObject(key, "explain");
 	if (!add_packet(key, o))
 		return question;
 	cJSON_Delete(question);
 	return NULL;
 }
 
-static int print_answer(const struct options *o, cJSON *out)
+/* The answer, the caller's; NULL: there is none, and it has been said. */
+static cJSON *take_answer(const struct options *o, cJSON *out)
 {
 	cJSON *answer = cJSON_DetachItemFromArray(cJSON_GetObjectItem(out, "answers"), 0);
 	const cJSON *item = json_get(answer, "verdict"), *failed = json_get(answer, "error");
@@ -243,18 +246,19 @@ static int print_answer(const struct options *o, cJSON *out)
 	else if (!strcmp(verdict, "no_endpoint"))
 		fprintf(stderr, "dovectl: --to: '%s' is not an endpoint of network %s\n", o->to, o->network);
 	else
-		return print_json(answer);
+		return answer;
 	cJSON_Delete(answer);
-	return EXIT_FAILURE;
+	return NULL;
 }
 
-static int run_resolve(const struct options *options)
+/* 0 and *answer, the caller's; else the exit status. */
+static int ask(const struct options *options, const char *command, cJSON **answer)
 {
 	_free_ char *body = NULL;
 	cJSON *question, *out;
 
 	if (!options->network || !options->from || !options->to) {
-		fprintf(stderr, "dovectl: resolve needs --network, --from and --to\n");
+		fprintf(stderr, "dovectl: %s needs --network, --from and --to\n", command);
 		return EXIT_USAGE;
 	}
 	question = make_question(options);
@@ -264,7 +268,24 @@ static int run_resolve(const struct options *options)
 	cJSON_Delete(question);
 	if (!body || client_call(&options->client, "POST", "/v1/resolve", body, &out))
 		return EXIT_FAILURE;
-	return print_answer(options, out);
+	*answer = take_answer(options, out);
+	return *answer ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static int run_resolve(const struct options *options)
+{
+	cJSON *answer;
+	int rc = ask(options, "resolve", &answer);
+
+	return rc ? rc : print_json(answer);
+}
+
+static int run_path(const struct options *options)
+{
+	cJSON *answer;
+	int rc = ask(options, "path", &answer);
+
+	return rc ? rc : path_show(options, answer);
 }
 
 /* status */
@@ -298,6 +319,8 @@ const struct command commands[] = {
 	{ "delete", "KIND NAME", "remove an object that nothing refers to", 2, 2, 0, run_delete },
 	{ "resolve", "--network N --from VM --to VM", "ask what happens to a packet", 0, 0, TAKES_PAIR,
 	  run_resolve },
+	{ "path", "--network N --from VM --to VM", "the services on a packet's way, and where they are", 0, 0,
+	  TAKES_PAIR, run_path },
 	{ "delegate", "[DOMAIN [--range A-B --server NAME=ADDR:PORT | --withdraw]]",
 	  "give VNIDs to a domain below; without DOMAIN, list", 0, 1, TAKES_DELEGATION, delegate_run },
 	{ "status", "", "what the service says of itself", 0, 0, 0, run_status },

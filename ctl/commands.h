@@ -20,7 +20,7 @@ struct options {
 	bool json;
 	const char *file;
 	const char *network, *from, *to, *proto, *port, *from_port;
-	const char *dir, *domain, *days;
+	const char *dir, *domain, *days, *successor_of;
 	const char *addresses[COMMAND_ADDRESSES_MAX];
 	int n_addresses;
 	const char *ranges[COMMAND_LIST_MAX], *servers[COMMAND_LIST_MAX], *keys[COMMAND_LIST_MAX];

@@ -25,6 +25,7 @@ enum option_key {
 	OPT_FROM_PORT,
 	OPT_DIR,
 	OPT_DAYS,
+	OPT_SUCCESSOR_OF,
 	OPT_ADDRESS,
 	OPT_RANGE,
 	OPT_SERVER,
@@ -63,6 +64,8 @@ static const struct argp_option pki_options[] = {
 	{ "dir", OPT_DIR, "DIR", 0, "where certificates and keys are, and go (" PKI_DIR_DEFAULT ")", 0 },
 	{ "address", OPT_ADDRESS, "ADDRESS", 0,
 	  "an IP address that a certificate is for, too; may be repeated", 0 },
+	{ "successor-of", OPT_SUCCESSOR_OF, "NAME", 0,
+	  "the key of that name says that this new one follows it (the root's: docs/pki.md)", 0 },
 	{ "days", OPT_DAYS, "N", 0, "how long a certificate is good (365; 3650 for the root)", 0 },
 	{ 0 },
 };
@@ -141,6 +144,9 @@ static error_t parse_special(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPT_DIR:
 		o->dir = arg;
+		return 0;
+	case OPT_SUCCESSOR_OF:
+		o->successor_of = arg;
 		return 0;
 	case OPT_DAYS:
 		o->days = arg;

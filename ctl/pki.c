@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "lib/addr.h"
 #include "lib/cleanup.h"
 #include "lib/domain.h"
 #include "lib/sign.h"
+#include "lib/succession.h"
 #include "lib/usage.h"
 
 #define DAY_SECONDS 86400L
@@ -390,6 +392,28 @@ static int make_admin(const struct options *o)
 	return make_leaf(o, WHAT_ADMIN, uri);
 }
 
+/* The old key's word that the new one follows it, beside the new one: "pki/root2.succession". */
+static int write_succession(const struct options *o, const struct sign_key *key)
+{
+	char path[PATH_ROOM];
+	struct sign_key *old = NULL;
+	struct signed_doc doc = { 0 };
+	_fclose_ FILE *file = NULL;
+	_free_ char *text = NULL;
+	struct error err;
+	cJSON *json;
+
+	if (sign_key_load(path_of(o, o->successor_of, ".sign", path), &old, &err))
+		return complain("%s", err.text);
+	json = succession_sign(old, sign_key_public(key), time(NULL), &doc) ? NULL : signed_json(&doc);
+	text = json ? cJSON_Print(json) : NULL;
+	cJSON_Delete(json);
+	signed_free(&doc);
+	sign_key_free(old);
+	file = text ? create(path_of(o, o->args[1], ".succession", path), 0644) : NULL;
+	return file && fprintf(file, "%s\n", text) > 0 && !fflush(file) ? 0 : -1;
+}
+
 /* What an authority signs with: no certificate, its public half goes into the delegation. */
 static int make_key(const struct options *o)
 {
@@ -402,6 +426,11 @@ static int make_key(const struct options *o)
 		return complain("'%s' is not a name for a file", o->args[1]);
 	rc = sign_key_make(&key, &err);
 	rc = rc ? rc : sign_key_save(key, path_of(o, o->args[1], ".sign", path), &err);
+	if (!rc && o->successor_of && write_succession(o, key)) { /* all or nothing */
+		unlink(path);
+		sign_key_free(key);
+		return -1;
+	}
 	if (!rc) {
 		sign_to_text(sign_key_public(key)->b, SIGN_PUBLIC_BYTES, public);
 		say(o, NULL, path, "public", public);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/keyvalq_struct.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,8 @@
 #include "dps/hierarchy.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+
+#define RECORD_BYTES (16 << 10) /* of plain text, at most (RFC 8446, section 5.1) */
 
 /* "*" in a pattern is one part of the path, "**" one or two joined by '/': a name. */
 static const struct route {
@@ -48,12 +51,24 @@ static const struct route {
 	{ EVHTTP_REQ_GET, false, "metrics", api_metrics },
 };
 
+/* Headers and body in one piece are one TLS record and one write; libevent makes one of each piece. */
+static void join_record(struct evhttp_request *req)
+{
+	struct evhttp_connection *conn = evhttp_request_get_connection(req);
+	struct bufferevent *bev = conn ? evhttp_connection_get_bufferevent(conn) : NULL;
+	struct evbuffer *out = bev ? bufferevent_get_output(bev) : NULL;
+
+	if (out && bufferevent_openssl_get_ssl(bev) && evbuffer_get_length(out) <= RECORD_BYTES)
+		evbuffer_pullup(out, -1);
+}
+
 static void send_body(struct api_call *call, int status, const char *type, struct evbuffer *body)
 {
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(call->req);
 
 	evhttp_add_header(headers, "Content-Type", type);
 	evhttp_send_reply(call->req, status, NULL, body);
+	join_record(call->req);
 	evbuffer_free(body);
 }
 

@@ -112,7 +112,16 @@ void api_metrics(struct api_call *call);
 
 void api_watch(struct api_call *call);
 void api_watch_committed(const struct txn *txn, void *arg);
+void api_watch_services(struct api *api); /* instances have come or gone without a commit */
 void api_watch_progress(struct api *api);
 void api_watch_close(struct api *api);
+
+/*
+ * api_watch_inside() - the same frames to a function of this process, from the snapshot on,
+ * which is told before this returns. The host must be registered. Until api_watch_leave().
+ */
+struct api_watcher *api_watch_inside(struct api *api, const char *host,
+				     void (*emit)(const char *line, void *arg), void *arg);
+void api_watch_leave(struct api_watcher *w);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "dps/access.h"
 #include "dps/hierarchy.h"
+#include "dps/pending.h"
 #include "lib/cleanup.h"
 
 bool api_in_hierarchy(struct api_call *call)
@@ -217,35 +218,29 @@ void api_delete_delegation(struct api_call *call)
 
 /* ---- proofs ---- */
 
-void api_get_root(struct api_call *call)
-{
-	struct json_error err = { 0 };
-	const struct root_zone *zone;
+/* Found out where it is not at hand: a local server's hosts know nobody else. */
+struct proving {
+	struct pending pending;
+	struct hierarchy *h;
+	char domain[DOMAIN_ROOM]; /* "": the root zone is wanted */
+	bool gone;
+};
 
-	if (!access_asks(call) || !api_in_hierarchy(call))
-		return;
-	zone = call->api->h->node.root;
-	if (zone) {
-		api_reply(call, HTTP_OK, signed_json(&zone->doc));
-		return;
-	}
-	json_fail(&err, NULL, "no root zone is here");
-	api_refuse(call, -ENOENT, &err);
+static void on_proving_gone(void *arg)
+{
+	((struct proving *)arg)->gone = true;
 }
 
 /* The delegations from the root's child down to the domain: what an agent needs to verify what it has signed. */
-static void reply_chain(struct api_call *call, const char *domain)
+static bool reply_chain(struct api_call *call, const char *domain)
 {
 	struct reference *ref = &call->api->h->node.r.ref;
 	struct reply chain = { 0 };
-	struct json_error err = { 0 };
 	cJSON *out, *list;
 
 	if (!reference_chain(ref, "", domain, time(NULL), &chain)) {
 		reply_free(&chain);
-		json_fail(&err, "domain", "no chain of delegations to '%.80s' is known here", domain);
-		api_refuse(call, -ENOENT, &err);
-		return;
+		return false;
 	}
 	out = cJSON_CreateObject();
 	cJSON_AddStringToObject(out, "domain", domain);
@@ -254,16 +249,88 @@ static void reply_chain(struct api_call *call, const char *domain)
 		cJSON_AddItemToArray(list, signed_json(&chain.chain[i]));
 	reply_free(&chain);
 	api_reply(call, HTTP_OK, out);
+	return true;
+}
+
+static void refuse_proof(struct api_call *call, const char *domain)
+{
+	struct json_error err = { 0 };
+
+	if (*domain)
+		json_fail(&err, "domain", "no chain of delegations to '%.80s' is known here", domain);
+	else
+		json_fail(&err, NULL, "no root zone is here");
+	api_refuse(call, -ENOENT, &err);
+}
+
+static void on_root_found(const struct query_result *result, void *arg)
+{
+	_free_ struct proving *p = arg;
+
+	if (p->gone)
+		return;
+	pending_end(&p->pending);
+	if (result->kind == RESULT_ROOT && result->doc)
+		api_reply(&p->pending.call, HTTP_OK, signed_json(result->doc));
+	else
+		refuse_proof(&p->pending.call, "");
+}
+
+static void on_chain_found(const struct query_result *result, void *arg)
+{
+	_free_ struct proving *p = arg;
+
+	(void)result; /* what was found out is in the reference now */
+	if (p->gone)
+		return;
+	pending_end(&p->pending);
+	if (!reply_chain(&p->pending.call, p->domain))
+		refuse_proof(&p->pending.call, p->domain);
+}
+
+static void find_proof(struct api_call *call, const struct ask *ask, query_done found)
+{
+	struct proving *p = mem_alloc(sizeof(*p));
+	const struct errand errand = { .recursive = true };
+
+	p->h = call->api->h;
+	strcpy(p->domain, ask->name);
+	pending_start(&p->pending, call, on_proving_gone, p);
+	query_ask(&p->h->node.r, ask, &errand, found, p);
+	hierarchy_arm(call->api->h);
+}
+
+void api_get_root(struct api_call *call)
+{
+	static const struct ask ask = { .kind = ASK_ROOT };
+	const struct root_zone *zone;
+
+	if (!access_asks(call) || !api_in_hierarchy(call))
+		return;
+	zone = call->api->h->node.root;
+	if (zone)
+		api_reply(call, HTTP_OK, signed_json(&zone->doc));
+	else if (call->api->h->relay)
+		find_proof(call, &ask, on_root_found);
+	else
+		refuse_proof(call, "");
 }
 
 void api_get_chain(struct api_call *call)
 {
+	struct ask ask = { .kind = ASK_ZONE };
 	struct json_error err = { 0 };
 
 	if (!access_asks(call) || !api_in_hierarchy(call))
 		return;
 	if (domain_check(call->args[0])) {
-		reply_chain(call, call->args[0]);
+		strcpy(ask.name, call->args[0]);
+		if (reply_chain(call, call->args[0]))
+			return;
+		if (call->api->h->relay)
+			find_proof(call, &ask, on_chain_found);
+		else
+			refuse_proof(call, call->args[0]);
 		return;
 	}
 	json_fail(&err, "domain", "'%.80s' is not a domain, like acme or acme/eng", call->args[0]);

@@ -3,13 +3,17 @@
 #include <errno.h>
 #include <openssl/rand.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "dps/access.h"
 #include "dps/api.h"
 #include "dps/feed.h"
+#include "dps/hierarchy.h"
 #include "dps/places.h"
 #include "dps/relay.h"
+#include "dps/sources.h"
 #include "lib/cleanup.h"
+#include "lib/log.h"
 
 static int make_host_spec(const struct api_call *call, const cJSON *json, struct spec **out,
 			  struct json_error *err)
@@ -29,12 +33,34 @@ static int make_host_spec(const struct api_call *call, const cJSON *json, struct
 	return rc;
 }
 
+static int register_host(const struct api_call *call, struct api *api, const cJSON *json,
+			 struct json_error *err)
+{
+	struct commit_context ctx = api_context(api);
+	struct commit_counts counts;
+	struct spec *spec;
+	int rc = make_host_spec(call, json, &spec, err);
+
+	return rc ? rc : commit_apply(&ctx, &spec, 1, ANY_REVISION, &counts, err);
+}
+
+/* A host of a local server may claim of any domain that the same process is an authority of. */
+static void register_everywhere(const struct api_call *call, const cJSON *json)
+{
+	const struct hierarchy *h = call->api->h;
+	_free_ char *domain = api_query(call, "domain");
+	struct json_error err = { 0 };
+
+	for (size_t i = 0; h && h->relay && !domain && i < h->n_domains; i++)
+		if (h->domains[i] != h->writer && h->domains[i]->api != call->api &&
+		    register_host(call, h->domains[i]->api, json, &err))
+			log_warn("host %s is not registered with %s: %s", call->args[0],
+				 h->domains[i]->authority.domain, err.text);
+}
+
 void api_put_host(struct api_call *call)
 {
-	struct commit_context ctx = api_context(call->api);
-	struct commit_counts counts;
 	struct json_error err = { 0 };
-	struct spec *spec;
 	cJSON *json;
 	int rc;
 
@@ -43,27 +69,46 @@ void api_put_host(struct api_call *call)
 	json = api_body(call, BODY_MAX);
 	if (!json)
 		return;
-	rc = make_host_spec(call, json, &spec, &err);
-	cJSON_Delete(json);
-	rc = rc ? rc : commit_apply(&ctx, &spec, 1, ANY_REVISION, &counts, &err);
+	rc = register_host(call, call->api, json, &err);
 	if (rc) {
+		cJSON_Delete(json);
 		api_refuse(call, rc, &err);
 		return;
 	}
+	register_everywhere(call, json);
+	cJSON_Delete(json);
 	relay_registered(call->api->h, call->args[0]);
 	api_reply(call, HTTP_OK,
 		  feed_host_json((struct host *)model_find(&call->api->model, KIND_HOST, call->args[0])));
 }
 
+/* "acme:blue" is acme's network blue, where acme is ours, whichever domain was asked. */
+static struct api *own_api(struct api_call *call)
+{
+	const char *colon = strchr(call->args[0], ':');
+	char domain[DOMAIN_ROOM];
+	const struct domain *d;
+
+	if (!colon || !domain_of_name(call->args[0], domain))
+		return call->api;
+	d = hierarchy_domain(call->api->h, domain);
+	if (!d)
+		return call->api;
+	call->args[0] = colon + 1;
+	call->api = d->api;
+	return d->api;
+}
+
 /* The endpoint that the path names, or a refusal. */
 static struct endpoint *endpoint_of(struct api_call *call)
 {
-	const struct model *m = &call->api->model;
+	const struct model *m;
 	struct json_error err = { 0 };
 	struct object *obj;
 
 	if (relay_place(call)) /* another authority's: it replies */
 		return NULL;
+	m = &own_api(call)->model;
 	obj = model_find_in(m, KIND_ENDPOINT, call->args[0], call->args[1]);
 
 	if (obj)
@@ -136,12 +181,13 @@ struct place_request {
 	struct host *host;
 	const char *claim;
 	uint64_t revision;
+	bool up; /* of a renewal: is anybody behind the device? */
 };
 
 static int read_place(const struct model *m, const cJSON *json, struct place_request *out,
 		      struct json_error *err)
 {
-	static const char *const fields[] = { "host", "claim", "revision", NULL };
+	static const char *const fields[] = { "host", "claim", "revision", "up", NULL };
 	const char *host = NULL;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a place is written {\"host\": ...}");
@@ -150,6 +196,10 @@ static int read_place(const struct model *m, const cJSON *json, struct place_req
 	rc = rc ? rc : json_str(json, "host", &host, err);
 	rc = rc ? rc : json_str_opt(json, "claim", &out->claim, err);
 	rc = rc ? rc : json_uint_opt(json, "revision", 0, JSON_INT_MAX, &out->revision, err);
+	out->up = true;
+	rc = rc ? rc : json_bool_opt(json, "up", &out->up, err);
+	if (!rc && !out->claim && json_get(json, "up"))
+		rc = json_fail(err, "up", "'up' is said of a place that one has, by its claim");
 	if (rc)
 		return rc;
 	out->host = (struct host *)model_find(m, KIND_HOST, host);
@@ -171,6 +221,19 @@ static int claim(struct api *api, struct endpoint *ep, const struct place_reques
 	return -EIO;
 }
 
+/* Whether anybody is behind the device is no part of the place: who watches services is told, and nothing is stored. */
+static int renew(struct api *api, struct endpoint *ep, const struct place_request *want,
+		 struct json_error *err)
+{
+	int rc = places_renew(ep, want->host, want->claim, err);
+
+	if (rc || ep->place.idle == !want->up)
+		return rc;
+	ep->place.idle = !want->up;
+	api_watch_services(api);
+	return 0;
+}
+
 void api_put_place(struct api_call *call)
 {
 	struct endpoint *ep = access_questions(call, call->api->admin) ? endpoint_of(call) : NULL;
@@ -190,10 +253,12 @@ void api_put_place(struct api_call *call)
 		return;
 	}
 	if (!rc)
-		rc = want.claim ? places_renew(ep, want.host, want.claim, &err)
+		rc = want.claim ? renew(call->api, ep, &want, &err)
 				: claim(call->api, ep, &want, &err);
 	cJSON_Delete(json);
 	if (!rc) {
+		if (call->api->h) /* it may ask for what others decide of this endpoint's packets */
+			sources_put(call->api->h->sources, ep->o.id, ep->o.net->o.id, ep->place.host->o.key);
 		api_reply(call, HTTP_OK, place_json(&call->api->model, ep));
 		return;
 	}

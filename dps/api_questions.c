@@ -9,6 +9,7 @@
 
 #include "dps/access.h"
 #include "dps/api.h"
+#include "dps/hierarchy.h"
 #include "dps/members.h"
 #include "dps/relay.h"
 #include "dps/resolve.h"
@@ -102,7 +103,8 @@ int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 {
 	static const char *const fields[] = { "source",	     "network",	    "from",  "to",
 					      "destination", "to_endpoint", "proto", "from_port",
-					      "to_port",     "vnid",	    "least", NULL };
+					      "to_port",     "vnid",	    "least", "explain",
+					      NULL };
 	uint64_t vnid = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a key is an object");
@@ -112,6 +114,7 @@ int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 	rc = rc ? rc : read_source(json, q, err);
 	rc = rc ? rc : read_destination(json, q, err);
 	q->vnid = vnid;
+	rc = rc ? rc : json_bool_opt(json, "explain", &q->explain, err);
 	rc = rc ? rc : read_least(json, q, err);
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
@@ -158,7 +161,7 @@ static int answer_anew(struct api *api, const struct question *q, uint64_t min_r
 	if (!text)
 		return -ENOMEM;
 	add_text(out, text, api->lifetime);
-	if (answer.verdict == VERDICT_NO_SOURCE ||
+	if (answer.verdict == VERDICT_NO_SOURCE || q->explain ||
 	    !prepared_put(&api->prepared, q, text, answer.sequence, now, now + api->lifetime))
 		free(text);
 	return 0;
@@ -171,8 +174,59 @@ static bool is_at(const struct model *m, const struct endpoint *ep, const char *
 	return at && !strcmp(at->o.key, host);
 }
 
+static bool has_instance(const struct model *m, const char *service, const char *host)
+{
+	const struct object *obj = model_find(m, KIND_SERVICE, service);
+	const struct idset *ids = obj ? &obj->spec->u.service.ids : NULL;
+
+	for (uint32_t i = 0; ids && i < ids->n; i++) {
+		const struct endpoint *ep = model_endpoint(m, ids->v[i]);
+
+		if (ep && is_at(m, ep, host))
+			return true;
+	}
+	return false;
+}
+
+static bool has_hop(const struct model *m, const struct outcome *outcome, const char *host)
+{
+	for (size_t i = 0; i < outcome->n_path; i++)
+		if (has_instance(m, outcome->path[i], host))
+			return true;
+	return false;
+}
+
+static bool meets_hop(struct model *m, const struct question *q, const char *host)
+{
+	struct answer answer;
+	bool met;
+
+	resolve(m, q, &answer);
+	met = has_hop(m, &answer.outcome, host);
+	for (size_t i = 0; i < answer.n_rules; i++)
+		met |= has_hop(m, &answer.rules[i].outcome, host);
+	return met;
+}
+
+/* Packets of the pair come by there, or are replies to some that do. */
+static bool is_passed(struct model *m, const struct question *q, const struct endpoint *from,
+		      const struct endpoint *to, const char *host)
+{
+	struct question back = { .packet = q->packet };
+
+	if (meets_hop(m, q, host))
+		return true;
+	if (!to)
+		return false;
+	back.source = to->o.id;
+	back.destination = from->o.id;
+	memcpy(back.packet.from_port, q->packet.to_port, sizeof(back.packet.from_port));
+	memcpy(back.packet.to_port, q->packet.from_port, sizeof(back.packet.to_port));
+	return meets_hop(m, &back, host);
+}
+
 /* A host asks for what it serves: to others it is as if there were none. */
-static bool is_served(const struct api *api, const struct question *q, const char *host)
+static bool is_served(struct api *api, const struct question *q, const char *host)
 {
 	const struct endpoint *from = q->source ? model_party(&api->model, q->source) : NULL;
 	const struct endpoint *to = q->destination ? model_party(&api->model, q->destination) : NULL;
@@ -181,7 +235,8 @@ static bool is_served(const struct api *api, const struct question *q, const cha
 		return true;
 	if (q->by_address)
 		to = model_at(&api->model, from->o.net->o.id, &q->address);
-	return is_at(&api->model, from, host) || (to && is_at(&api->model, to, host));
+	return is_at(&api->model, from, host) || (to && is_at(&api->model, to, host)) ||
+	       is_passed(&api->model, q, from, to, host);
 }
 
 /* What a model says is all of one time: it is behind with all of a network, or with nothing. */
@@ -199,7 +254,9 @@ int api_answer(struct api *api, const struct question *question, const char *hos
 	const struct question *q = is_served(api, question, host) ? question : &nobody;
 	int64_t now = time(NULL), expires;
 	uint64_t sequence;
-	const char *text = prepared_get(&api->prepared, q, api->model.commits, now, &sequence, &expires);
+	const char *text = q->explain ? NULL
+				      : prepared_get(&api->prepared, q, api->model.commits, now, &sequence,
+						     &expires);
 	int rc;
 
 	api->questions++;
@@ -288,6 +345,18 @@ void api_resolve(struct api_call *call)
 	cJSON_Delete(json);
 }
 
+/* Of the domains here that one answers whose network it is about. */
+static void choose_domain(struct api_call *call, const cJSON *json)
+{
+	const struct domain *d = NULL;
+	uint64_t vnid = 0;
+
+	if (call->api->h && json_whole(json_get(json, "vnid"), 1, VNID_LAST, &vnid))
+		d = hierarchy_domain_of_vnid(call->api->h, (uint32_t)vnid);
+	if (d)
+		call->api = d->api;
+}
+
 static int read_check(const cJSON *json, struct question *q, struct check *check, struct json_error *err)
 {
 	static const char *const fields[] = { "vnid",  "policy",    "sequence", "source", "to",
@@ -346,6 +415,7 @@ void api_check(struct api_call *call)
 
 	if (!json || relay_question(call, "/v1/check", json))
 		return;
+	choose_domain(call, json);
 	rc = read_check(json, &q, &check, &err);
 	if (!rc) {
 		call->api->questions++;
@@ -385,6 +455,7 @@ void api_members(struct api_call *call)
 
 	if (!json || relay_question(call, "/v1/members", json))
 		return;
+	choose_domain(call, json);
 	call->api->questions++;
 	rc = read_members(&call->api->model, json, &net, &err);
 	cJSON_Delete(json);

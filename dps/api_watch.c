@@ -17,8 +17,8 @@
 struct api_watcher {
 	struct feed feed;
 	struct api *api;
-	struct evhttp_request *req;
-	bool slow; /* to be dropped */
+	struct evhttp_request *req; /* NULL: of this process, which gets the lines itself */
+	bool slow;		    /* to be dropped */
 	struct api_watcher *prev, *next;
 };
 
@@ -83,6 +83,32 @@ static void drop_slow(struct api *api)
 		drop(w);
 }
 
+static void add(struct api_watcher *w, struct api *api, const char *host,
+		void (*told)(const char *line, void *arg), void *arg)
+{
+	w->api = api;
+	w->feed.emit = told;
+	w->feed.arg = arg;
+	snprintf(w->feed.host, sizeof(w->feed.host), "%s", host);
+	DL_APPEND(api->watchers, w);
+	api->n_watchers++;
+}
+
+struct api_watcher *api_watch_inside(struct api *api, const char *host,
+				     void (*told)(const char *line, void *arg), void *arg)
+{
+	struct api_watcher *w = mem_alloc(sizeof(*w));
+
+	add(w, api, host, told, arg);
+	feed_start(&w->feed, &api->model, api->lifetime);
+	return w;
+}
+
+void api_watch_leave(struct api_watcher *w)
+{
+	forget(w);
+}
+
 void api_watch(struct api_call *call)
 {
 	_free_ char *host = api_query(call, "host");
@@ -97,13 +123,8 @@ void api_watch(struct api_call *call)
 	if (!access_host(call, host) || relay_watch(call, host))
 		return;
 	w = mem_alloc(sizeof(*w));
-	w->api = call->api;
 	w->req = call->req;
-	w->feed.emit = emit;
-	w->feed.arg = w;
-	snprintf(w->feed.host, sizeof(w->feed.host), "%s", host);
-	DL_APPEND(w->api->watchers, w);
-	w->api->n_watchers++;
+	add(w, call->api, host, emit, w);
 	evhttp_connection_set_closecb(evhttp_request_get_connection(call->req), closed, w);
 	evhttp_add_header(evhttp_request_get_output_headers(call->req), "Content-Type",
 			  "application/x-ndjson");
@@ -123,6 +144,14 @@ void api_watch_committed(const struct txn *txn, void *arg)
 	DL_FOREACH (api->watchers, w)
 		feed_tell(&w->feed, news);
 	feed_news_free(news);
+}
+
+void api_watch_services(struct api *api)
+{
+	struct api_watcher *w;
+
+	DL_FOREACH (api->watchers, w)
+		feed_tell_services(&w->feed, &api->model);
 }
 
 void api_watch_progress(struct api *api)

@@ -125,6 +125,13 @@ int config_finish(struct config *config, struct json_error *err)
 	return config_check_roles(config, err) ? -EINVAL : check_tls(config, err);
 }
 
+static void config_free_authority(struct config_authority *a)
+{
+	free(a->sign_key);
+	for (size_t i = 0; i < a->n_succession; i++)
+		signed_free(&a->succession[i]);
+}
+
 void config_free(struct config *config)
 {
 	free(config->data);
@@ -135,7 +142,7 @@ void config_free(struct config *config)
 	free(config->sign_key);
 	free(config->name);
 	for (size_t i = 0; i < config->n_authorities; i++)
-		free(config->authorities[i].sign_key);
+		config_free_authority(&config->authorities[i]);
 	free(config->authorities);
 	free(config->root);
 	memset(config, 0, sizeof(*config));

@@ -8,6 +8,7 @@
 
 #include "lib/delegation.h"
 #include "lib/json.h"
+#include "lib/succession.h"
 
 #define LIFETIME_DEFAULT 3600
 #define LIFETIME_MAX 86400
@@ -25,6 +26,8 @@ struct config_authority {
 	struct server_name servers[ZONE_SERVERS_MAX];
 	size_t n_servers;
 	unsigned int life; /* seconds that its delegations live; 0: AUTHORITY_LIFE, and a day at the root */
+	struct signed_doc succession[SUCCESSIONS_MAX]; /* of the root's keys, for the zone */
+	size_t n_succession;
 };
 
 /* Strings and lists are the configuration's own. NULL, 0: not said. */

@@ -49,9 +49,25 @@ static int take_servers(const cJSON *json, const char *field, struct server_name
 	return rc;
 }
 
+/* How the root's keys have followed one another, as dovectl makes it. */
+static int take_succession(const cJSON *json, struct config_authority *a, struct json_error *err)
+{
+	const cJSON *list = NULL, *item;
+	int rc = json_list_opt(json, "succession", SUCCESSIONS_MAX, &list, err);
+
+	if (!rc && list && *a->domain)
+		return json_fail(err, "succession", "the root's alone: other keys stand in delegations");
+	cJSON_ArrayForEach (item, list) {
+		rc = rc ? rc : signed_parse(item, SIGNED_BODY_MAX, &a->succession[a->n_succession], err);
+		a->n_succession += !rc;
+	}
+	return rc;
+}
+
 static int take_authority(const cJSON *json, struct config_authority *a, struct json_error *err)
 {
-	static const char *const fields[] = { "domain", "sign-key", "ranges", "servers", "life", NULL };
+	static const char *const fields[] = { "domain", "sign-key",   "ranges", "servers",
+					      "life",	"succession", NULL };
 	const char *key = NULL;
 	uint64_t life = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
@@ -61,6 +77,7 @@ static int take_authority(const cJSON *json, struct config_authority *a, struct 
 	rc = rc ? rc : json_str(json, "sign-key", &key, err);
 	rc = rc ? rc : take_ranges(json, a, err);
 	rc = rc ? rc : take_servers(json, "servers", a->servers, &a->n_servers, err);
+	rc = rc ? rc : take_succession(json, a, err);
 	rc = rc ? rc : json_uint_opt(json, "life", LIFE_LEAST, DELEGATION_LIFE_MAX, &life, err);
 	a->life = life;
 	if (!rc)

@@ -19,7 +19,8 @@ struct network_news {
 
 struct feed_news {
 	const struct txn *txn;
-	char *hosts; /* the frame, NULL: none */
+	char *hosts;	/* the frame, NULL: none */
+	char *services; /* JSON list, all */
 	bool moves;  /* a host may begin or end to serve a network */
 	struct network_news *networks;
 };
@@ -27,6 +28,53 @@ struct feed_news {
 static struct host *host_of(const struct model *m, const char *name)
 {
 	return (struct host *)model_find(m, KIND_HOST, name);
+}
+
+static bool has_instance(const struct model *m, const struct host *host, const struct object *service)
+{
+	const struct idset *ids = &service->spec->u.service.ids;
+
+	for (uint32_t i = 0; i < ids->n; i++) {
+		const struct endpoint *ep = model_endpoint(m, ids->v[i]);
+
+		if (ep && ep->place.host == host)
+			return true;
+	}
+	return false;
+}
+
+static bool leads_through(const struct policy_spec *p, const struct object *service)
+{
+	for (size_t i = 0; i < p->path.n; i++)
+		if (!strcmp(p->path.v[i], service->key))
+			return true;
+	return false;
+}
+
+/* What passes under a policy carries the number of the network that it goes to. */
+static void add_destinations(const struct object *policy, struct idset *out)
+{
+	const struct selector *to = &policy->spec->u.policy.to;
+
+	idset_add(out, policy->net->o.id);
+	if (!to->any)
+		idset_add(out, to->net->o.id);
+	for (size_t i = 0; to->any && i < policy->net->n_joints; i++)
+		idset_add(out, policy->net->joints[i].other->o.id);
+}
+
+/* The networks whose packets come through services that the host has instances of: it judges them, too. */
+static void find_passing(const struct model *m, const struct host *host, struct idset *out)
+{
+	const struct object *service, *policy;
+
+	for (service = m->by_key[KIND_SERVICE]; service; service = service->hh.next) {
+		if (!has_instance(m, host, service))
+			continue;
+		for (policy = m->by_key[KIND_POLICY]; policy; policy = policy->hh.next)
+			if (leads_through(&policy->spec->u.policy, service))
+				add_destinations(policy, out);
+	}
 }
 
 /* The networks that it has, or lately had, endpoints of, and those that it is a gateway of. */
@@ -46,6 +94,7 @@ static void find_served(const struct model *m, const struct host *host, struct i
 	DL_FOREACH (m->gone, gone)
 		if (gone->host == host)
 			idset_add(out, gone->vnid);
+	find_passing(m, host, out);
 }
 
 static void emit(struct feed *feed, cJSON *frame)
@@ -75,6 +124,15 @@ static cJSON *hosts_json(const struct model *m)
 	return list;
 }
 
+static char *services_text(const struct model *m)
+{
+	cJSON *list = feed_services_json(m);
+	char *text = cJSON_PrintUnformatted(list);
+
+	cJSON_Delete(list);
+	return text;
+}
+
 void feed_start(struct feed *feed, const struct model *m, unsigned int lifetime)
 {
 	const struct host *host = host_of(m, feed->host);
@@ -82,6 +140,8 @@ void feed_start(struct feed *feed, const struct model *m, unsigned int lifetime)
 
 	cJSON_AddNumberToObject(frame, "lifetime", lifetime);
 	cJSON_AddItemToObject(frame, "hosts", hosts_json(m));
+	feed->services = services_text(m);
+	cJSON_AddRawToObject(frame, "services", feed->services);
 	list = cJSON_AddArrayToObject(frame, "networks");
 	find_served(m, host, &feed->served);
 	for (uint32_t i = 0; i < feed->served.n; i++)
@@ -92,6 +152,8 @@ void feed_start(struct feed *feed, const struct model *m, unsigned int lifetime)
 void feed_stop(struct feed *feed)
 {
 	idset_free(&feed->served);
+	free(feed->services);
+	feed->services = NULL;
 }
 
 void feed_progress(struct feed *feed, const struct model *m)
@@ -261,13 +323,29 @@ static void find_redrawn(struct feed_news *news)
 		entry->redrawn |= has_new_subnets(news, entry->net);
 }
 
+/* Which networks a host's appliances see may be others now. */
+static bool changes_paths(const struct txn *txn)
+{
+	for (size_t i = 0; i < txn->changes.n; i++) {
+		const struct change *change = txn->changes.v[i];
+		enum kind kind = change->obj->kind;
+
+		if (kind == KIND_SERVICE ||
+		    (kind == KIND_POLICY && ((change->before && change->before->u.policy.path.n) ||
+					     (change->after && change->after->u.policy.path.n))))
+			return true;
+	}
+	return false;
+}
+
 struct feed_news *feed_news(const struct txn *txn)
 {
 	struct feed_news *news = mem_alloc(sizeof(*news));
 	struct network_news *entry;
 
 	news->txn = txn;
-	news->moves = txn->gone.n || txn->ended.n;
+	news->moves = txn->gone.n || txn->ended.n || changes_paths(txn);
+	news->services = services_text(txn->m);
 	if (txn->hosts)
 		news->hosts = hosts_frame(txn);
 	add_networks(news);
@@ -298,6 +376,7 @@ void feed_news_free(struct feed_news *news)
 		free(entry);
 	}
 	free(news->hosts);
+	free(news->services);
 	free(news);
 }
 
@@ -374,6 +453,28 @@ static void copy_set(const struct idset *from, struct idset *to)
 		idset_add(to, from->v[i]);
 }
 
+/* Before the policies that lead through them. */
+static void tell_services(struct feed *feed, const char *services)
+{
+	cJSON *frame;
+
+	if (!strcmp(feed->services, services))
+		return;
+	free(feed->services);
+	feed->services = mem_copy(services);
+	frame = new_frame("services");
+	cJSON_AddRawToObject(frame, "services", feed->services);
+	emit(feed, frame);
+}
+
+void feed_tell_services(struct feed *feed, const struct model *m)
+{
+	char *text = services_text(m);
+
+	tell_services(feed, text);
+	free(text);
+}
+
 void feed_tell(struct feed *feed, const struct feed_news *news)
 {
 	const struct host *host = host_of(news->txn->m, feed->host);
@@ -382,6 +483,7 @@ void feed_tell(struct feed *feed, const struct feed_news *news)
 
 	if (news->hosts)
 		feed->emit(news->hosts, feed->arg);
+	tell_services(feed, news->services);
 	copy_set(&feed->served, &before);
 	if (news->moves)
 		tell_served(feed, news, host);

@@ -11,6 +11,7 @@
 struct feed {
 	char host[NAME_MAX_LEN + 1];
 	struct idset served; /* VNIDs of the networks that the host serves, as it was told */
+	char *services;	     /* the services, as it was told */
 	void (*emit)(const char *line, void *arg); /* one frame, no newline */
 	void *arg;
 };
@@ -27,6 +28,9 @@ void feed_news_free(struct feed_news *news);
 /* feed_tell() - what of the news concerns this host. */
 void feed_tell(struct feed *feed, const struct feed_news *news);
 
+/* feed_tell_services() - an instance has come or gone without a commit: its host says so. */
+void feed_tell_services(struct feed *feed, const struct model *m);
+
 void feed_progress(struct feed *feed, const struct model *m);
 
 /* JSON of docs/api.md (feed_json.c); the trees are the caller's. */
@@ -34,6 +38,7 @@ cJSON *feed_host_json(const struct host *host);
 cJSON *feed_policy_json(const struct object *policy); /* or a tombstone */
 cJSON *feed_endpoint_json(const struct model *m, const struct endpoint *ep);
 cJSON *feed_gone_json(const struct model *m, const struct gone *gone);
+cJSON *feed_services_json(const struct model *m); /* all of them, with where their instances are */
 cJSON *feed_network_json(const struct model *m, const struct network *net, const struct host *host);
 
 /* feed_add_addresses() - an endpoint's "addresses" and, one for one, their "gateways". */

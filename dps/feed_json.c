@@ -26,6 +26,8 @@ cJSON *feed_policy_json(const struct object *obj)
 	cJSON_AddNumberToObject(out, "sequence", obj->sequence);
 	cJSON_AddNumberToObject(out, "floor", obj->floor);
 	cJSON_AddBoolToObject(out, "deleted", !obj->spec);
+	if (obj->spec && obj->spec->u.policy.path.n && !obj->spec->u.policy.open)
+		cJSON_AddTrueToObject(out, "through");
 	return out;
 }
 
@@ -150,6 +152,68 @@ void feed_add_map(cJSON *out, const struct network *net, const struct host *host
 	add_subnets(list, net);
 	for (size_t i = 0; i < net->n_joints; i++)
 		add_subnets(list, net->joints[i].other);
+}
+
+static void add_port(cJSON *out, const char *field, const struct model *m, const char *endpoint)
+{
+	const struct object *ep = model_find(m, KIND_ENDPOINT, endpoint);
+
+	if (ep)
+		cJSON_AddNumberToObject(out, field, ep->id);
+}
+
+/* At a device with somebody behind it; an instance with two ports needs both, on one host. */
+static bool is_attached(const struct model *m, const char *endpoint, const struct host *host)
+{
+	const struct endpoint *ep = (struct endpoint *)model_find(m, KIND_ENDPOINT, endpoint);
+
+	return ep && host && ep->place.host == host && !ep->place.idle;
+}
+
+static cJSON *instance_json(const struct model *m, const struct service_spec *service, size_t i)
+{
+	const struct endpoint *ep = (struct endpoint *)model_find(m, KIND_ENDPOINT, service->instances.v[i]);
+	const struct instance *more = &service->more[i];
+	const struct host *host = ep ? ep->place.host : NULL;
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(out, "endpoint", service->instances.v[i]);
+	add_port(out, "id", m, service->instances.v[i]);
+	if (more->out)
+		add_port(out, "out", m, more->out);
+	cJSON_AddNumberToObject(out, "weight", more->weight);
+	cJSON_AddBoolToObject(out, "up",
+			      !more->down && is_attached(m, service->instances.v[i], host) &&
+				      (!more->out || is_attached(m, more->out, host)));
+	cJSON_AddBoolToObject(out, "routed", more->routed);
+	if (host)
+		cJSON_AddStringToObject(out, "host", host->o.key);
+	else
+		cJSON_AddNullToObject(out, "host");
+	cJSON_AddItemToObject(out, "host_addresses",
+			      host ? objects_addresses_json(host->o.spec->u.host.addresses,
+							    host->o.spec->u.host.n_addresses)
+				   : cJSON_CreateArray());
+	return out;
+}
+
+cJSON *feed_services_json(const struct model *m)
+{
+	cJSON *list = cJSON_CreateArray();
+	const struct object *obj;
+
+	for (obj = m->by_key[KIND_SERVICE]; obj; obj = obj->hh.next) {
+		const struct service_spec *service = &obj->spec->u.service;
+		cJSON *out = cJSON_CreateObject(), *instances;
+
+		cJSON_AddNumberToObject(out, "id", obj->id);
+		cJSON_AddStringToObject(out, "name", obj->key);
+		instances = cJSON_AddArrayToObject(out, "instances");
+		for (size_t i = 0; i < service->instances.n; i++)
+			cJSON_AddItemToArray(instances, instance_json(m, service, i));
+		cJSON_AddItemToArray(list, out);
+	}
+	return list;
 }
 
 cJSON *feed_network_json(const struct model *m, const struct network *net, const struct host *host)

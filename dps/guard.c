@@ -168,7 +168,7 @@ void guard_add(struct guard *g, struct bufferevent *bev)
 	static const struct timeval now = { 0 };
 	struct guarded *c;
 
-	if (!bev)
+	if (!g || !bev)
 		return;
 	c = mem_alloc(sizeof(*c));
 	c->g = g;
@@ -214,7 +214,7 @@ static void on_sent(struct evhttp_request *req, void *arg)
 void guard_whole(struct guard *g, struct evhttp_request *req)
 {
 	struct evhttp_connection *conn = evhttp_request_get_connection(req);
-	struct guarded *c = find(g, evhttp_connection_get_bufferevent(conn));
+	struct guarded *c = g ? find(g, evhttp_connection_get_bufferevent(conn)) : NULL;
 
 	if (!c)
 		return;
@@ -294,10 +294,12 @@ void guard_close(struct guard *g)
 
 const struct guard_counters *guard_counters(const struct guard *g)
 {
-	return &g->counters;
+	static const struct guard_counters none;
+
+	return g ? &g->counters : &none;
 }
 
 size_t guard_count(const struct guard *g)
 {
-	return HASH_COUNT(g->all);
+	return g ? HASH_COUNT(g->all) : 0;
 }

@@ -8,6 +8,7 @@
  * requests that are not whole.
  *
  * A connection over its bound is shut down, which evhttp then sees as its end.
+ * All but guard_open() take NULL for a guard: nothing is bounded then, or counted.
  */
 #ifndef DPS_GUARD_H
 #define DPS_GUARD_H

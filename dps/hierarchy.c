@@ -136,8 +136,9 @@ static int publish(struct domain *d)
 {
 	const struct delegation *root = &d->self;
 	struct json_error err = { 0 };
-	struct root_zone *zone = authority_zone(&d->authority, root->keys, root->n_keys, NULL, 0,
-						root->servers, root->n_servers, time(NULL));
+	struct root_zone *zone = authority_zone(&d->authority, root->keys, root->n_keys,
+						d->config->succession, d->config->n_succession, root->servers,
+						root->n_servers, time(NULL));
 	int rc = zone ? domain_save(d) : -ENOMEM; /* its serial is durable before anyone sees it */
 
 	rc = rc ? rc : node_set_root(&d->h->node, &zone->doc, &err);
@@ -359,6 +360,7 @@ static int open_domain(struct hierarchy *h, const struct config_authority *from,
 	int rc;
 
 	d->h = h;
+	d->config = from;
 	h->domains[h->n_domains++] = d;
 	if (!*from->domain)
 		h->writer = d;

@@ -17,6 +17,7 @@ struct domain {
 	struct api *api; /* its networks; of the root zone's writer the service's own, which has none */
 	struct api own;
 	struct sign_key *key;
+	const struct config_authority *config;
 	struct delegation self; /* as we say of ourselves until our parent does */
 	uint64_t saved;		/* the serial that the store has */
 	struct hierarchy *h;

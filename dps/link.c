@@ -332,6 +332,25 @@ static int resolve_path(const struct model *m, const struct object *obj, struct 
 	return 0;
 }
 
+static int resolve_service(struct model *m, const struct object *obj, struct json_error *err)
+{
+	struct service_spec *service = &obj->spec->u.service;
+	int rc = resolve_names(m, obj, NULL, &service->instances, "instances", &service->ids, err);
+
+	for (size_t i = 0; !rc && i < service->instances.n; i++) {
+		const char *out = service->more[i].out;
+		const struct object *ep = out ? model_find(m, KIND_ENDPOINT, out) : NULL;
+
+		if (out && !ep) {
+			name_object(obj, err);
+			return json_fail_item(err, "instances", i, "'%s' is not an endpoint", out);
+		}
+		if (ep)
+			idset_add(&service->ids, ep->id);
+	}
+	return rc;
+}
+
 static bool is_foreign(const struct selector *sel, const struct network *net)
 {
 	return !sel->any && sel->net != net;
@@ -388,8 +407,7 @@ int link_resolve(struct model *m, struct object *obj, struct json_error *err)
 		return resolve_names(m, obj, obj->net, &spec->u.group.endpoints, "endpoints",
 				     &spec->u.group.ids, err);
 	case KIND_SERVICE:
-		return resolve_names(m, obj, NULL, &spec->u.service.instances, "instances",
-				     &spec->u.service.ids, err);
+		return resolve_service(m, obj, err);
 	case KIND_POLICY:
 		return resolve_policy(m, obj, err);
 	case KIND_HOST:

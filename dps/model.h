@@ -43,6 +43,7 @@ struct place {
 	struct host *host; /* NULL: nowhere */
 	char claim[CLAIM_ROOM];
 	uint64_t revision; /* of the last change; 0: never had one */
+	bool idle;	   /* its host says that nobody is behind the device; not stored */
 };
 
 /*

@@ -279,9 +279,56 @@ static bool is_full_name(const char *text)
 	return objects_check_name(network) && objects_check_name(slash + 1);
 }
 
-static int parse_instance(const cJSON *item, size_t i, struct names *out, struct json_error *err)
+static int parse_port(const cJSON *item, const char *field, const char **out, struct json_error *err)
 {
-	static const char *const fields[] = { "endpoint", NULL };
+	int rc = json_str_opt(item, field, out, err);
+
+	if (rc || !*out || is_full_name(*out))
+		return rc;
+	return json_fail(err, field, "'%.140s' is not network/endpoint", *out);
+}
+
+/* A word of two, the first of which need not be said. */
+static int parse_either(const cJSON *item, const char *field, const char *usual, const char *other, bool *out,
+			struct json_error *err)
+{
+	const char *text = NULL;
+	int rc = json_str_opt(item, field, &text, err);
+
+	if (rc || !text)
+		return rc;
+	if (strcmp(text, usual) && strcmp(text, other))
+		return json_fail(err, field, "'%.40s' is neither %s nor %s", text, usual, other);
+	*out = !strcmp(text, other);
+	return 0;
+}
+
+static int parse_instance_fields(const cJSON *item, const char **endpoint, struct instance *out,
+				 struct json_error *err)
+{
+	static const char *const fields[] = { "endpoint", "out", "weight", "state", "mode", NULL };
+	const char *other = NULL;
+	uint64_t weight = 1;
+	int rc = json_only(item, fields, err);
+
+	rc = rc ? rc : parse_port(item, "endpoint", endpoint, err);
+	if (!rc && !*endpoint)
+		rc = json_fail(err, "endpoint", "'endpoint' is missing");
+	rc = rc ? rc : parse_port(item, "out", &other, err);
+	if (!rc && other && !strcmp(other, *endpoint))
+		rc = json_fail(err, "out", "'%.140s' is its 'endpoint' already", other);
+	rc = rc ? rc : json_uint_opt(item, "weight", 1, WEIGHT_MAX, &weight, err);
+	rc = rc ? rc : parse_either(item, "state", "up", "down", &out->down, err);
+	rc = rc ? rc : parse_either(item, "mode", "transparent", "routed", &out->routed, err);
+	if (rc)
+		return rc;
+	out->weight = weight;
+	out->out = other ? mem_copy(other) : NULL;
+	return 0;
+}
+
+static int parse_instance(const cJSON *item, size_t i, struct service_spec *out, struct json_error *err)
+{
 	const char *text = NULL;
 	int rc;
 
@@ -289,27 +336,25 @@ static int parse_instance(const cJSON *item, size_t i, struct names *out, struct
 		return json_fail_item(err, "instances", i,
 				      "an instance is an object like {\"endpoint\": \"blue/fw1\"}");
 	snprintf(err->prefix, sizeof(err->prefix), "instances[%zu].", i);
-	rc = json_only(item, fields, err);
-	rc = rc ? rc : json_str(item, "endpoint", &text, err);
-	if (!rc && !is_full_name(text))
-		rc = json_fail(err, "endpoint", "'%.140s' is not network/endpoint", text);
+	rc = parse_instance_fields(item, &text, &out->more[i], err);
 	err->prefix[0] = '\0';
 	if (!rc)
-		out->v[out->n++] = mem_copy(text);
+		out->instances.v[out->instances.n++] = mem_copy(text);
 	return rc;
 }
 
 static int service_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
-	struct names *instances = &spec->u.service.instances;
+	struct service_spec *service = &spec->u.service;
 	const cJSON *list = NULL, *item;
 	int rc = json_list_opt(json, "instances", INSTANCES_MAX, &list, err);
 
 	if (rc || !list)
 		return rc;
-	instances->v = mem_alloc(cJSON_GetArraySize(list) * sizeof(*instances->v));
+	service->instances.v = mem_alloc(cJSON_GetArraySize(list) * sizeof(*service->instances.v));
+	service->more = mem_alloc(cJSON_GetArraySize(list) * sizeof(*service->more));
 	cJSON_ArrayForEach (item, list) {
-		rc = parse_instance(item, instances->n, instances, err);
+		rc = parse_instance(item, service->instances.n, service, err);
 		if (rc)
 			return rc;
 	}
@@ -322,15 +367,27 @@ static void service_render(const struct spec *spec, cJSON *out)
 	cJSON *list = cJSON_AddArrayToObject(out, "instances");
 
 	for (size_t i = 0; i < instances->n; i++) {
+		const struct instance *more = &spec->u.service.more[i];
 		cJSON *item = cJSON_CreateObject();
 
 		cJSON_AddStringToObject(item, "endpoint", instances->v[i]);
+		if (more->out)
+			cJSON_AddStringToObject(item, "out", more->out);
+		if (more->weight != 1)
+			cJSON_AddNumberToObject(item, "weight", more->weight);
+		if (more->down)
+			cJSON_AddStringToObject(item, "state", "down");
+		if (more->routed)
+			cJSON_AddStringToObject(item, "mode", "routed");
 		cJSON_AddItemToArray(list, item);
 	}
 }
 
 static void service_free(struct spec *spec)
 {
+	for (size_t i = 0; i < spec->u.service.instances.n; i++)
+		free(spec->u.service.more[i].out);
+	free(spec->u.service.more);
 	objects_free_names(&spec->u.service.instances);
 	idset_free(&spec->u.service.ids);
 }
@@ -427,7 +484,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			  policy_spec_render,
 			  policy_spec_free,
 			  { "kind", "network", "name", "priority", "from", "to", "proto", "from_port",
-			    "to_port", "action", "path", "final", "reply", "qos" } },
+			    "to_port", "action", "path", "on_failure", "final", "reply", "qos" } },
 };
 
 static int parse_name(const cJSON *json, const char *field, char **out, struct json_error *err)

@@ -27,6 +27,7 @@
 #define GROUPS_MAX 64	   /* of an endpoint */
 #define MEMBERS_MAX 65536  /* of a group, or endpoints named by one side of a policy */
 #define INSTANCES_MAX 1024
+#define WEIGHT_MAX 100
 #define PATH_MAX_HOPS 15 /* the wire counts hops in four bits */
 #define PRIORITY_MAX 1000000
 #define RATE_MAX_MBPS 10000000
@@ -92,9 +93,18 @@ struct group_spec {
 	struct idset ids; /* linked */
 };
 
+/* One that gives a service: an appliance with one port, or with two. */
+struct instance {
+	char *out;	 /* "network/endpoint" of its other port; NULL: what goes in comes out of the same */
+	uint32_t weight; /* of 1 to WEIGHT_MAX: its share of the flows */
+	bool down;	 /* the administrator has taken it out */
+	bool routed;	 /* it wants packets for its own MAC */
+};
+
 struct service_spec {
 	struct names instances; /* "network/endpoint" */
-	struct idset ids;	/* linked */
+	struct instance *more;	/* one for one */
+	struct idset ids;	/* linked: of all their ports */
 };
 
 /* What the physical network's administrator has laid out for a class: at least one of both. */
@@ -121,6 +131,7 @@ struct policy_spec {
 	bool allow, final, reply;
 	bool reject; /* does not allow, and the sender is told */
 	struct names path;
+	bool open;	    /* where a service of the path has no live instance packets go on without it */
 	int dscp;	    /* -1: unsaid */
 	uint32_t rate_mbps; /* 0: unsaid */
 	char *class;	    /* NULL: unsaid */

@@ -206,6 +206,21 @@ static int parse_qos(const cJSON *json, struct policy_spec *out, struct json_err
 	return leave(err, parse_qos_fields(qos, out, err));
 }
 
+static int parse_on_failure(const cJSON *json, struct policy_spec *out, struct json_error *err)
+{
+	const char *text = NULL;
+	int rc = json_str_opt(json, "on_failure", &text, err);
+
+	if (rc || !text)
+		return rc;
+	if (strcmp(text, "closed") && strcmp(text, "open"))
+		return json_fail(err, "on_failure", "'%.40s' is neither closed nor open", text);
+	if (!out->path.n)
+		return json_fail(err, "on_failure", "a policy without a path has nothing that could fail");
+	out->open = !strcmp(text, "open");
+	return 0;
+}
+
 static int parse_path(const cJSON *json, struct policy_spec *out, struct json_error *err)
 {
 	int rc = objects_names(json, "path", PATH_MAX_HOPS, "a service", &out->path, err);
@@ -219,7 +234,7 @@ static int parse_path(const cJSON *json, struct policy_spec *out, struct json_er
 			if (!strcmp(out->path.v[i], out->path.v[j]))
 				return json_fail_item(err, "path", i, "'%s' is in the path twice",
 						      out->path.v[i]);
-	return 0;
+	return parse_on_failure(json, out, err);
 }
 
 static int parse_flags(const cJSON *json, struct policy_spec *out, struct json_error *err)
@@ -304,6 +319,8 @@ void policy_render(const struct policy_spec *spec, cJSON *out)
 	cJSON_AddStringToObject(out, "action", objects_action_name(spec->allow, spec->reject));
 	if (spec->path.n)
 		cJSON_AddItemToObject(out, "path", objects_names_json(&spec->path));
+	if (spec->open)
+		cJSON_AddStringToObject(out, "on_failure", "open");
 	if (spec->final)
 		cJSON_AddTrueToObject(out, "final");
 	if (!spec->reply)

@@ -25,6 +25,7 @@ struct order {
 	struct mention *mentions; /* by side, id and place */
 	size_t n_mentions, room;
 	struct places wide; /* policies that name nobody on either side */
+	bool paths;	    /* some lead through services */
 };
 
 /* Of one priority: what denies, what rejects, what allows. */
@@ -115,6 +116,8 @@ static struct order *order_make(struct network *net)
 	if (order->n)
 		qsort(order->policies, order->n, sizeof(*order->policies), compare_policies);
 	for (size_t i = 0; i < order->n; i++)
+		order->paths |= order->policies[i]->o.spec->u.policy.path.n;
+	for (size_t i = 0; i < order->n; i++)
 		index_policy(order, &order->policies[i]->o.spec->u.policy, i);
 	if (order->n_mentions)
 		qsort(order->mentions, order->n_mentions, sizeof(*order->mentions), compare_mentions);
@@ -185,16 +188,27 @@ static void merge(const struct order *order, const struct places *named, struct 
 	}
 }
 
+static void order_refresh(struct network *net)
+{
+	if (!net->order_stale)
+		return;
+	order_free(net->order);
+	net->order = order_make(net);
+	net->order_stale = false;
+}
+
+bool order_has_paths(struct network *net)
+{
+	order_refresh(net);
+	return net->order->paths;
+}
+
 void order_candidates(struct network *net, const struct endpoint *from, const struct endpoint *to,
 		      struct ptrs *out)
 {
 	struct places named = { 0 };
 
-	if (net->order_stale) {
-		order_free(net->order);
-		net->order = order_make(net);
-		net->order_stale = false;
-	}
+	order_refresh(net);
 	add_side(net->order, FROM_ENDPOINT, FROM_GROUP, from, &named);
 	add_side(net->order, TO_ENDPOINT, TO_GROUP, to, &named);
 	if (named.n)

@@ -16,6 +16,9 @@ struct order;
  * pair. */
 void order_candidates(struct network *net, const struct endpoint *from, const struct endpoint *to,
 		      struct ptrs *out);
+
+/* order_has_paths() - does any of its policies lead through services? */
+bool order_has_paths(struct network *net);
 void order_free(struct order *order);
 
 #endif

@@ -123,6 +123,24 @@ static bool is_answered(const struct pair *pair)
 	return answered;
 }
 
+/* Is there a policy for the other direction whose replies are to pass its services, too? */
+static bool is_reply_to_path(const struct pair *pair)
+{
+	bool found = false;
+
+	for (int h = 0; !found && h < pair->n_halves; h++) {
+		struct half half = { .net = pair->halves[h].net };
+
+		if (!order_has_paths(half.net))
+			continue;
+		collect(&half, pair->to, pair->from);
+		for (size_t i = 0; i < half.policies.n; i++)
+			found |= spec_of(half.policies.v[i])->path.n && spec_of(half.policies.v[i])->reply;
+		ptrs_free(&half.policies);
+	}
+	return found;
+}
+
 /* May policies let anything pass at all? An external network is its own network's alone. */
 static bool is_decided(const struct endpoint *from, const struct endpoint *to)
 {
@@ -154,6 +172,7 @@ void pair_init(struct pair *pair, const struct endpoint *from, const struct endp
 	pair->closed = !inner || !spec_of(from->o.net->fallback)->allow;
 	pair->answered = decided && pair->closed && (pair->foreign || has_gap(pair)) && is_answered(pair);
 	pair->answerable = pair->answered && has_gap(pair);
+	pair->through = decided && is_reply_to_path(pair);
 	pair->barred = !pair->answerable && !allows_something(&pair->halves[0]);
 	if (pair->barred)
 		pair->halves[1].policies.n = 0;
@@ -210,6 +229,11 @@ static struct outcome qos_of(const struct policy *policy)
 				 .class = p->class };
 }
 
+static void add_open(struct outcome *out, bool open)
+{
+	out->open = open && (out->open || !out->n_path);
+}
+
 static void refuse(struct outcome *out, const struct policy *policy)
 {
 	*out = (struct outcome){ .policy = policy, .dscp = -1 };
@@ -232,6 +256,8 @@ static bool add_policy(struct outcome *out, const struct policy *policy)
 	const struct policy_spec *p = spec_of(policy);
 	struct outcome more = qos_of(policy);
 
+	if (p->path.n)
+		add_open(out, p->open);
 	for (size_t i = 0; i < p->path.n; i++)
 		if (!add_service(out, p->path.v[i])) {
 			refuse(out, out->policy);
@@ -272,6 +298,8 @@ static void add_half(struct outcome *out, const struct outcome *second)
 	}
 	out->reply &= second->reply;
 	out->policy = second->policy;
+	if (second->n_path)
+		add_open(out, second->open);
 	for (size_t i = 0; i < second->n_path; i++)
 		if (!add_service(out, second->path[i])) {
 			refuse(out, second->policy);
@@ -306,7 +334,7 @@ static void settle(const struct pair *pair, const struct outcome *second, struct
 		let_replies(pair, second, out);
 	else if (pair->n_halves == 2 && out->allow)
 		add_half(out, second);
-	out->reply &= pair->closed;
+	out->reply &= pair->closed || out->n_path;
 	if (pair->foreign && out->allow)
 		out->replies = pair->answered; /* the other authority may have a gap here */
 }

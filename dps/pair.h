@@ -24,7 +24,8 @@ struct outcome {
 	const struct policy *policy;	 /* that decided; its network's numbers are those that count */
 	const char *path[PATH_MAX_HOPS]; /* to be passed by what passes, replies too */
 	size_t n_path;
-	int dscp;	      /* -1: unsaid */
+	bool open; /* what has no live instance is left out, by every policy that asks for something */
+	int dscp;  /* -1: unsaid */
 	uint32_t rate_mbps;   /* 0: unsaid */
 	uint32_t rate_policy; /* the policy whose limit that is; 0: none */
 	const char *class;    /* NULL: unsaid */
@@ -52,6 +53,7 @@ struct pair {
 	bool answered;	       /* policies let the other direction pass, and its replies this one */
 	bool answerable;       /* replies to the other direction may pass where no policy decides */
 	bool barred;	       /* the source's network lets nothing out, whatever the packet */
+	bool through; /* the other direction may go through services, and its replies come back through them */
 };
 
 /* pair_init() - find the policies; until pair_free() the model must not change. */

@@ -69,8 +69,8 @@ static bool outcomes_equal(const struct outcome *a, const struct outcome *b)
 {
 	if (a->allow != b->allow || a->reject != b->reject || a->reply != b->reply ||
 	    a->replies != b->replies || a->policy != b->policy || a->n_path != b->n_path ||
-	    a->dscp != b->dscp || a->rate_mbps != b->rate_mbps || a->rate_policy != b->rate_policy ||
-	    !classes_equal(a->class, b->class))
+	    a->open != b->open || a->dscp != b->dscp || a->rate_mbps != b->rate_mbps ||
+	    a->rate_policy != b->rate_policy || !classes_equal(a->class, b->class))
 		return false;
 	for (size_t i = 0; i < a->n_path; i++)
 		if (strcmp(a->path[i], b->path[i]))

@@ -22,7 +22,7 @@ bool relay_place(struct api_call *call);
 /* relay_question() - POST of a body about a VNID (check, members). False: it is ours, or nobody's here. Takes json over if true. */
 bool relay_question(struct api_call *call, const char *path, cJSON *json);
 
-/* relay_watch() - a host's watch over all domains where it has claimed something. False: it is to be served from here. */
+/* relay_watch() - a host's watch over our own domains and all where it has claimed something. False: it is for one domain of ours. */
 bool relay_watch(struct api_call *call, const char *host);
 
 /* relay_registered() - a host has said its addresses here; the domains that know it are told. */

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A host's watch through a local server: one stream to the host, made of one
- * from each domain where it has claimed something. Frames go through as they
+ * from each domain where it has claimed something, and of those of the domains
+ * that this process is an authority of. Frames go through as they
  * are but for hosts, whose ids each domain counts for itself: here they get
  * ours, by their names.
  */
@@ -31,7 +32,8 @@ struct named_host {
 struct branch {
 	struct relay_watcher *w;
 	char domain[DOMAIN_ROOM];
-	struct http_call *call; /* NULL: it is to be tried again */
+	struct http_call *call;	    /* NULL: it is to be tried again */
+	struct api_watcher *inside; /* the domain is ours: no connection, and no end */
 	struct event *retry;
 	struct idset vnids;
 	struct named_host *hosts;
@@ -359,15 +361,24 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	connect_branch(arg);
 }
 
+static void on_inside(const char *line, void *arg)
+{
+	on_line(line, strlen(line), arg);
+}
+
 static void add_branch(struct relay_watcher *w, const char *domain)
 {
+	const struct domain *own = hierarchy_domain(w->r->h, domain);
 	struct branch *b = mem_alloc(sizeof(*b));
 
 	b->w = w;
 	strcpy(b->domain, domain);
 	b->retry = evtimer_new(w->r->h->base->base, on_retry, b);
 	DL_APPEND(w->branches, b);
-	connect_branch(b);
+	if (own)
+		b->inside = api_watch_inside(own->api, w->host, on_inside, b);
+	else
+		connect_branch(b);
 }
 
 void relay_watch_domain(struct relay *r, const struct relay_host *host, const char *domain)
@@ -386,6 +397,8 @@ static void drop_branch(struct relay_watcher *w, struct branch *b)
 	DL_DELETE(w->branches, b);
 	if (b->call)
 		http_cancel(b->call);
+	if (b->inside)
+		api_watch_leave(b->inside);
 	b->dead = true;
 	if (!b->finding)
 		free_branch(b);
@@ -429,13 +442,24 @@ static void greet(struct relay_watcher *w, unsigned int lifetime)
 	emit(w, out);
 }
 
+/* Of our own domains, where the host is registered: with all of them (api_places.c), so now or never. */
+static void add_own_branches(struct relay_watcher *w)
+{
+	const struct hierarchy *h = w->r->h;
+
+	for (size_t i = 0; i < h->n_domains; i++)
+		if (h->domains[i] != h->writer && model_find(&h->domains[i]->api->model, KIND_HOST, w->host))
+			add_branch(w, h->domains[i]->authority.domain);
+}
+
 bool relay_watch(struct api_call *call, const char *host)
 {
 	struct relay *r = call->api->h ? call->api->h->relay : NULL;
+	_free_ char *domain = api_query(call, "domain");
 	const struct relay_host *known;
 	struct relay_watcher *w;
 
-	if (!r || call->api->domain)
+	if (!r || domain) /* another server's, for this domain alone */
 		return false;
 	w = mem_alloc(sizeof(*w));
 	w->r = r;
@@ -448,6 +472,7 @@ bool relay_watch(struct api_call *call, const char *host)
 			  "application/x-ndjson");
 	evhttp_send_reply_start(call->req, HTTP_OK, NULL);
 	greet(w, call->api->lifetime);
+	add_own_branches(w);
 	known = relay_host(r, host);
 	for (size_t i = 0; known && i < known->n_domains; i++)
 		add_branch(w, known->domains[i]);

@@ -87,6 +87,23 @@ static void answer_nobody(const struct model *m, const struct network *net, cons
 	}
 }
 
+static uint64_t max_of(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/* The floors that stand in the way of a packet of the pair: at a hop nobody else knows the destination's. */
+static uint64_t floor_of(const struct network *net, const struct endpoint *to, const struct answer *answer)
+{
+	uint64_t floor = max_of(net->o.floor, to->o.floor);
+
+	if (answer->outcome.policy)
+		floor = max_of(floor, answer->outcome.policy->o.floor);
+	for (size_t i = 0; i < answer->n_rules; i++)
+		floor = max_of(floor, answer->rules[i].outcome.policy->o.floor);
+	return floor;
+}
+
 static void answer_pair(const struct endpoint *from, const struct endpoint *to, const struct question *q,
 			struct answer *out)
 {
@@ -104,6 +121,8 @@ static void answer_pair(const struct endpoint *from, const struct endpoint *to, 
 		net = from->o.net;
 	out->vnid = net->o.id;
 	out->sequence = net->revision;
+	out->through = pair.through;
+	out->floor = net == to->o.net ? floor_of(net, to, out) : out->sequence;
 	pair_free(&pair);
 }
 
@@ -180,11 +199,6 @@ void resolve(struct model *m, const struct question *q, struct answer *out)
 	lay_out(m, &out->outcome);
 	for (size_t i = 0; i < out->n_rules; i++)
 		lay_out(m, &out->rules[i].outcome);
-}
-
-static uint64_t max_of(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
 }
 
 /*

@@ -26,6 +26,7 @@ struct question {
 	struct flow_box packet;
 	uint32_t least_vnid; /* of this network an answer must be at least of that revision; 0: unsaid */
 	uint64_t least_revision;
+	bool explain; /* say which policies were considered */
 };
 
 struct answer {
@@ -41,7 +42,9 @@ struct answer {
 	unsigned int scope;	 /* enum scope, or-ed */
 	struct rule rules[RULES_MAX];
 	size_t n_rules;
+	bool through; /* its packets may be replies to what went through services, and then go that way back */
 	uint64_t sequence;
+	uint64_t floor; /* since that revision the same services are asked for; of the destination's network */
 };
 
 void resolve(struct model *m, const struct question *question, struct answer *out);
@@ -58,6 +61,10 @@ struct check {
 };
 
 void resolve_check(struct model *m, const struct question *question, struct check *check);
+
+/* resolve_considered() - "considered" of docs/api.md: the policies that the answer was made of, in order; the caller's. */
+cJSON *resolve_considered(const struct model *m, const struct question *question,
+			  const struct answer *answer);
 
 /* JSON for docs/api.md; the tree is the caller's. */
 cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime);

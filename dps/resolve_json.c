@@ -103,6 +103,8 @@ static void add_marks(cJSON *out, const struct outcome *outcome)
 		cJSON_AddTrueToObject(out, "reply");
 	if (outcome->replies)
 		cJSON_AddTrueToObject(out, "replies");
+	if (outcome->open && outcome->n_path)
+		cJSON_AddTrueToObject(out, "open");
 }
 
 static cJSON *rule_json(const struct rule *rule)
@@ -148,12 +150,75 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 		cJSON_AddItemToObject(out, "destination", destination_json(answer));
 	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
 	add_marks(out, &answer->outcome);
+	if (answer->through)
+		cJSON_AddTrueToObject(out, "through");
 	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
 	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");
 	add_path(out, &answer->outcome);
 	add_qos(out, &answer->outcome);
 	add_rules(out, answer);
 	cJSON_AddNumberToObject(out, "sequence", answer->sequence);
+	cJSON_AddNumberToObject(out, "floor", answer->floor);
 	cJSON_AddNumberToObject(out, "lifetime", lifetime);
 	return out;
+}
+
+/* ---- why ---- */
+
+/* What a policy has to do with the packet, in words; *over: nothing below says anything any more. */
+static const char *part_of(const struct policy_spec *p, const struct flow_box *packet, bool *decided,
+			   bool *over)
+{
+	bool first = !*decided;
+
+	if (!flow_contains(&p->match, packet))
+		return "its protocol or ports are others";
+	if (*over)
+		return "below one that ends the search";
+	*decided = true;
+	*over = !p->allow ? first : p->final;
+	if (first)
+		return "it matches first, and decides";
+	return p->allow ? "adds its services and quality" : "below one that allows";
+}
+
+static cJSON *considered_json(const struct policy *policy, const char *part)
+{
+	const struct policy_spec *p = &policy->o.spec->u.policy;
+	cJSON *out = cJSON_CreateObject();
+
+	cJSON_AddNumberToObject(out, "policy", policy->o.id);
+	cJSON_AddStringToObject(out, "name", policy->o.key);
+	cJSON_AddNumberToObject(out, "priority", p->priority);
+	cJSON_AddStringToObject(out, "action", objects_action_name(p->allow, p->reject));
+	cJSON_AddItemToObject(out, "path", objects_names_json(&p->path));
+	cJSON_AddStringToObject(out, "why", part);
+	return out;
+}
+
+cJSON *resolve_considered(const struct model *m, const struct question *q, const struct answer *answer)
+{
+	const struct endpoint *from = model_party(m, answer->source), *to = answer->destination;
+	cJSON *list = cJSON_CreateArray();
+	struct pair pair;
+
+	if (!from || !to)
+		return list;
+	pair_init(&pair, from, to);
+	for (int h = 0; h < pair.n_halves; h++) {
+		bool decided = false, over = false;
+
+		for (size_t i = 0; i < pair.halves[h].policies.n; i++) {
+			const struct policy *policy = pair.halves[h].policies.v[i];
+			const struct policy_spec *p = &policy->o.spec->u.policy;
+
+			cJSON_AddItemToArray(
+				list, considered_json(policy, part_of(p, &q->packet, &decided, &over)));
+		}
+		if (!decided)
+			cJSON_AddItemToArray(
+				list, considered_json(pair.halves[h].net->fallback, "no other matches"));
+	}
+	pair_free(&pair);
+	return list;
 }

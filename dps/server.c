@@ -304,6 +304,22 @@ static int restored(struct server *server, struct json_error *err)
 	return rc;
 }
 
+/*
+ * What evhttp changes back and forth while it answers reaches the kernel once a round. (It must not
+ * be used with duplicates of a descriptor; there are none here.)
+ */
+static struct event_base *open_base(void)
+{
+	struct event_config *config = event_config_new();
+	struct event_base *base = NULL;
+
+	if (config && !event_config_set_flag(config, EVENT_BASE_FLAG_EPOLL_USE_CHANGELIST))
+		base = event_base_new_with_config(config);
+	if (config)
+		event_config_free(config);
+	return base;
+}
+
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
 {
 	struct timespec now;
@@ -321,7 +337,7 @@ static int server_open(struct server *server, const struct config *config, struc
 	rc = rc || !config->restored ? rc : restored(server, err);
 	if (rc)
 		return rc;
-	server->api.base = event_base_new();
+	server->api.base = open_base();
 	if (!server->api.base || open_events(server))
 		return json_fail(err, NULL, "cannot make the event loop");
 	server->api.guard = guard_open(server->api.base, config->per_peer);
@@ -337,13 +353,13 @@ static void free_event(struct event *event)
 
 static void server_close(struct server *server)
 {
-	api_watch_close(&server->api);
-	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
-		api_watch_close(server->h->domains[i]->api);
-	if (server->h) {
+	if (server->h) { /* first: it watches our own domains, too */
 		relay_close(server->h->relay);
 		server->h->relay = NULL;
 	}
+	api_watch_close(&server->api);
+	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
+		api_watch_close(server->h->domains[i]->api);
 	if (server->http)
 		evhttp_free(server->http);
 	guard_close(server->api.guard);

@@ -75,7 +75,7 @@ static bool paths_equal(const struct names *a, const struct names *b)
 
 static bool same_requirements(const struct policy_spec *a, const struct policy_spec *b)
 {
-	return a->allow == b->allow && a->final == b->final && a->reply == b->reply &&
+	return a->allow == b->allow && a->final == b->final && a->reply == b->reply && a->open == b->open &&
 	       a->priority == b->priority && flow_equal(&a->match, &b->match) &&
 	       selectors_equal(&a->from, &b->from) && selectors_equal(&a->to, &b->to) &&
 	       paths_equal(&a->path, &b->path);
@@ -102,7 +102,7 @@ static bool means(const struct selector *sel, const struct network *net)
  * In its own network, and in those whose traffic with it the policy may
  * decide. There a network's default lets in replies, and decides nothing else.
  */
-static void mark_overlaps(struct txn *txn, struct network *net, const struct policy_spec *spec)
+static void mark_one_way(struct txn *txn, struct network *net, const struct policy_spec *spec)
 {
 	mark_overlaps_in(txn, net, NULL, spec);
 	for (size_t i = 0; i < net->n_joints; i++) {
@@ -113,6 +113,28 @@ static void mark_overlaps(struct txn *txn, struct network *net, const struct pol
 		else if (means(&spec->from, other))
 			mark_overlaps_in(txn, other, &other->fallback->o, spec);
 	}
+}
+
+/* The packets that answer those which a policy matches, as a policy's text. */
+static struct policy_spec turned(const struct policy_spec *spec)
+{
+	struct policy_spec back = *spec;
+
+	back.from = spec->to;
+	back.to = spec->from;
+	memcpy(back.match.from_port, spec->match.to_port, sizeof(back.match.from_port));
+	memcpy(back.match.to_port, spec->match.from_port, sizeof(back.match.to_port));
+	return back;
+}
+
+/* What leads through services leads the replies back through them, whatever decides these. */
+static void mark_overlaps(struct txn *txn, struct network *net, const struct policy_spec *spec)
+{
+	struct policy_spec back = turned(spec);
+
+	mark_one_way(txn, net, spec);
+	if (spec->path.n && spec->reply)
+		mark_one_way(txn, net, &back);
 }
 
 static void mark_all(struct txn *txn, struct network *net)

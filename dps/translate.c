@@ -18,7 +18,8 @@ static void fill_outcome(const struct outcome *from, enum translation_verdict ve
 {
 	out->verdict = verdict;
 	out->flags = (from->reject ? TRANSLATION_REJECT : 0) | (from->reply ? TRANSLATION_REPLY : 0) |
-		     (from->replies ? TRANSLATION_REPLIES : 0);
+		     (from->replies ? TRANSLATION_REPLIES : 0) |
+		     (from->open && from->n_path ? TRANSLATION_OPEN : 0);
 	out->policy = from->policy ? from->policy->o.id : 0;
 	out->n_path = from->n_path;
 	for (size_t i = 0; i < from->n_path; i++)
@@ -95,6 +96,7 @@ bool translate(const struct model *m, const struct question *q, const struct ans
 	if (answer->destination)
 		fill_destination(answer, &out->destination);
 	fill_outcome(&answer->outcome, (enum translation_verdict)answer->verdict, &out->outcome);
+	out->outcome.flags |= answer->through ? TRANSLATION_THROUGH : 0;
 	if (answer->outcome.policy)
 		snprintf(out->policy_name, sizeof(out->policy_name), "%s",
 			 answer->outcome.policy->o.spec->name);
@@ -130,12 +132,13 @@ cJSON *translate_answer_json(const struct model *m, const struct question *q, co
 			     const struct signer *signer, int64_t now, unsigned int lifetime)
 {
 	cJSON *out = resolve_answer_json(answer, lifetime);
-	cJSON *list = sign(m, q, answer, signer, now, lifetime), *last;
+	cJSON *list = sign(m, q, answer, signer, now, lifetime);
+	cJSON *last = cJSON_DetachItemFromObject(out, "lifetime");
 
-	if (!list)
-		return out;
-	last = cJSON_DetachItemFromObject(out, "lifetime");
-	cJSON_AddItemToObject(out, "signed", list);
+	if (list)
+		cJSON_AddItemToObject(out, "signed", list);
+	if (q->explain)
+		cJSON_AddItemToObject(out, "considered", resolve_considered(m, q, answer));
 	cJSON_AddItemToObject(out, "lifetime", last);
 	return out;
 }

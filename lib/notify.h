@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What systemd wants to hear of a service (sd_notify(3)), without its library. */
 #ifndef DOVE_NOTIFY_H
 #define DOVE_NOTIFY_H
 

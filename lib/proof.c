@@ -6,6 +6,10 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "lib/succession.h"
+
+#define TRUSTED_MAX (ZONE_KEYS_MAX + SUCCESSIONS_MAX)
+
 struct proven {
 	struct delegation d;
 	struct sign_public signer; /* the parent's key that signed it */
@@ -13,7 +17,8 @@ struct proven {
 };
 
 struct proofs {
-	struct delegation root;
+	struct delegation root; /* its keys; all VNIDs */
+	uint64_t root_serial;	/* of the root zone that they are of; 0: they were given to us */
 	struct proven *zones;
 };
 
@@ -137,6 +142,85 @@ int proof_learn(struct proofs *t, const struct signed_doc *chain, size_t n, int6
 	return rc;
 }
 
+/* ---- the root's keys ---- */
+
+struct root_words {
+	struct sign_public keys[ZONE_KEYS_MAX];
+	size_t n_keys;
+	uint64_t serial, issued, expires;
+	struct signed_doc succession[SUCCESSIONS_MAX];
+	size_t n_succession;
+};
+
+static int read_succession(const cJSON *json, struct root_words *out, struct json_error *err)
+{
+	const cJSON *list = json_get(json, "succession"), *item;
+
+	if (!cJSON_IsArray(list) || cJSON_GetArraySize(list) > SUCCESSIONS_MAX)
+		return -EINVAL;
+	cJSON_ArrayForEach (item, list)
+		if (signed_parse(item, SIGNED_BODY_MAX, &out->succession[out->n_succession++], err))
+			return -EINVAL;
+	return 0;
+}
+
+static int read_root(const struct signed_doc *zone, struct root_words *out)
+{
+	struct json_error err = { 0 };
+	cJSON *json = json_parse(zone->body, zone->len, &err);
+	int rc = cJSON_IsObject(json) ? 0 : -EINVAL;
+
+	rc = rc ? rc : keys_parse(json, out->keys, &out->n_keys, &err);
+	rc = rc ? rc : json_uint(json, "serial", 1, JSON_INT_MAX, &out->serial, &err);
+	rc = rc ? rc : json_uint(json, "issued", 0, JSON_INT_MAX, &out->issued, &err);
+	rc = rc ? rc : json_uint(json, "expires", 0, JSON_INT_MAX, &out->expires, &err);
+	rc = rc ? rc : read_succession(json, out, &err);
+	cJSON_Delete(json);
+	return rc;
+}
+
+/* Is it signed by one of its own keys, and is that ours, or reached from one of ours? */
+static bool follows(const struct proofs *t, const struct signed_doc *zone, const struct root_words *words)
+{
+	struct sign_public trusted[TRUSTED_MAX];
+	size_t n = t->root.n_keys;
+	const struct sign_public *signer;
+
+	memcpy(trusted, t->root.keys, n * sizeof(*trusted));
+	succession_follow(words->succession, words->n_succession, trusted, &n, TRUSTED_MAX);
+	signer = signed_by(zone, SIGNED_ROOT_ZONE, trusted, n);
+	for (size_t i = 0; signer && i < words->n_keys; i++)
+		if (sign_public_equal(signer, &words->keys[i]))
+			return true;
+	return false;
+}
+
+static int take_root(struct proofs *t, const struct signed_doc *zone, const struct root_words *words,
+		     int64_t now)
+{
+	int rc = delegation_times((int64_t)words->issued, (int64_t)words->expires, now);
+
+	if (!follows(t, zone, words))
+		return -EKEYREJECTED;
+	if (rc || words->serial < t->root_serial)
+		return rc ? rc : -ESTALE;
+	memcpy(t->root.keys, words->keys, words->n_keys * sizeof(*words->keys));
+	t->root.n_keys = words->n_keys;
+	t->root_serial = words->serial;
+	return 0;
+}
+
+int proof_root(struct proofs *t, const struct signed_doc *zone, int64_t now)
+{
+	struct root_words words = { .n_keys = 0 };
+	int rc = read_root(zone, &words);
+
+	rc = rc ? rc : take_root(t, zone, &words, now);
+	for (size_t i = 0; i < words.n_succession; i++)
+		signed_free(&words.succession[i]);
+	return rc;
+}
+
 /* Has a child of the zone, or one below, been given it? Who delegated it away has no say in it. */
 static bool is_delegated(const struct proofs *t, const char *domain, uint32_t vnid, int64_t now)
 {
@@ -145,6 +229,13 @@ static bool is_delegated(const struct proofs *t, const char *domain, uint32_t vn
 		    ranges_has(&zone->d.ranges, vnid) && believed(t, zone->d.domain, now))
 			return true;
 	return false;
+}
+
+bool proof_speaks(const struct proofs *t, const char *zone, uint32_t vnid, int64_t now)
+{
+	const struct delegation *d = believed(t, zone, now);
+
+	return d && ranges_has(&d->ranges, vnid) && !is_delegated(t, zone, vnid, now);
 }
 
 int proof_translation(const struct proofs *t, const struct translation_doc *doc, int64_t now,
@@ -163,7 +254,5 @@ int proof_translation(const struct proofs *t, const struct translation_doc *doc,
 	rc = translation_open(doc, zone->keys, zone->n_keys, now, out);
 	if (rc)
 		return rc == -EKEYREJECTED && *domain ? -ENOKEY : rc; /* its keys may be others by now */
-	if (!ranges_has(&zone->ranges, out->vnid) || is_delegated(t, domain, out->vnid, now))
-		return -ERANGE;
-	return 0;
+	return proof_speaks(t, domain, out->vnid, now) ? 0 : -ERANGE;
 }

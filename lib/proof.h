@@ -7,6 +7,9 @@
  * Believed is a zone whose delegation is of now, signed by a key that its parent
  * has, and gives no VNID that the parent hasn't; and whose parent is believed.
  * Looked at with each use, so what ends above ends below. Times: unix seconds.
+ *
+ * The root's keys follow one another by successions (lib/succession.h), which the
+ * root zone lists (GET /v1/root); that zone's "keys" are those of today.
  */
 #ifndef DOVE_PROOF_H
 #define DOVE_PROOF_H
@@ -14,6 +17,8 @@
 #include "lib/delegation.h"
 #include "lib/translation.h"
 
+#define PROOF_ROOT_ZONE_MAX                                                                                  \
+	((size_t)64 << 20)   /* bytes of a root zone that are taken: 16,384 delegations are 20 MB */
 #define PROOF_ZONES_MAX 4096 /* 4 kB each; beyond that nothing new is learnt until old ones end */
 
 struct proofs;
@@ -32,6 +37,14 @@ void proof_close(struct proofs *t); /* NULL is fine */
 int proof_learn(struct proofs *t, const struct signed_doc *chain, size_t n, int64_t now);
 
 /*
+ * proof_root() - the root's keys of today, from a root zone: signed by a key that we
+ * have, or by a successor of one. Of the zone nothing else is looked at. 0, or with
+ * nothing changed: -EINVAL (malformed), -EKEYREJECTED, -ETIME, -EAGAIN, -ESTALE (a
+ * newer zone was seen before).
+ */
+int proof_root(struct proofs *t, const struct signed_doc *zone, int64_t now);
+
+/*
  * proof_translation() - 0 and *out, if its zone has signed it, may speak for the
  * VNID, and all is of now. Else as translation_open() says; -ENOKEY with
  * out->zone: that zone's chain is to be fetched, or fetched anew; -ERANGE: the
@@ -39,5 +52,8 @@ int proof_learn(struct proofs *t, const struct signed_doc *chain, size_t n, int6
  */
 int proof_translation(const struct proofs *t, const struct translation_doc *doc, int64_t now,
 		      struct translation *out);
+
+/* proof_speaks() - may the zone speak for that VNID: believed, its own, and not delegated further? */
+bool proof_speaks(const struct proofs *t, const char *zone, uint32_t vnid, int64_t now);
 
 #endif

@@ -46,7 +46,9 @@ enum translation_flag {
 	TRANSLATION_REJECT = 1,
 	TRANSLATION_REPLY = 2,
 	TRANSLATION_REPLIES = 4,
-	TRANSLATION_FLAGS_ALL = 7
+	TRANSLATION_OPEN = 8,	  /* a service without a live instance is left out */
+	TRANSLATION_THROUGH = 16, /* not of a rule: it holds for all packets of the pair */
+	TRANSLATION_FLAGS_ALL = 31
 };
 
 enum translation_scope {

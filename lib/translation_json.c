@@ -118,6 +118,10 @@ static void add_marks(cJSON *out, const struct translation_outcome *outcome)
 		cJSON_AddTrueToObject(out, "reply");
 	if (outcome->flags & TRANSLATION_REPLIES)
 		cJSON_AddTrueToObject(out, "replies");
+	if (outcome->flags & TRANSLATION_OPEN)
+		cJSON_AddTrueToObject(out, "open");
+	if (outcome->flags & TRANSLATION_THROUGH)
+		cJSON_AddTrueToObject(out, "through");
 }
 
 static void add_care(cJSON *out, const struct translation_outcome *outcome)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* What the programs say they are. */
 #ifndef DOVE_VERSION_H
 #define DOVE_VERSION_H
 

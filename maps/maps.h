@@ -54,6 +54,7 @@ enum dove_port_kind {
 	DOVE_PORT_VM = 1,	/* frames are taken at the port and leave by redirect */
 	DOVE_PORT_BRIDGED = 2,	/* member of a Linux bridge: checked at the port, encapsulated at the NIC */
 	DOVE_PORT_EXTERNAL = 3, /* the host's own kernel stands behind it and routes to an external network */
+	DOVE_PORT_SERVICE = 4,	/* an appliance: out comes what went in, and goes on on its path */
 };
 
 enum dove_delivery {
@@ -160,6 +161,7 @@ enum dove_verdict {
 /* What a rule, or an answer without rules, says beside its verdict. */
 #define DOVE_RULE_TRACK 0x1   /* allowed: the destination remembers the flow, for its replies */
 #define DOVE_RULE_REPLIES 0x2 /* denied: but replies to what is remembered pass */
+#define DOVE_RULE_THROUGH 0x4 /* replies to what is remembered go back through its services */
 
 /*
  * dove_translation.gate, dove_group.gate: 0 is open. While packets that came before still wait
@@ -188,8 +190,8 @@ struct dove_rule {
 	__u8 proto;   /* 0: any */
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
-	__u8 pad;
-	__u32 qos; /* key of dove_qos; 0: nothing */
+	__u8 path;    /* key of dove_paths; 0: straight to the destination */
+	__u32 qos;    /* key of dove_qos; 0: nothing */
 };
 
 struct dove_translation {
@@ -197,11 +199,12 @@ struct dove_translation {
 	__u64 revision;	     /* S: destination network's revision it was made at */
 	__u64 expires;
 	__u64 gate;	/* DOVE_GATE_* */
+	__u64 floor;	/* since that revision the same services are asked for */
 	__u32 vnid;	/* the destination's; of a refusal, the network whose policy refuses */
 	__u32 endpoint; /* the destination's */
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
-	__u8 pad;
+	__u8 path;    /* as in a rule */
 	__u8 scope;   /* DOVE_SCOPE_*; 0: decided here, by rules or at once */
 	__u8 n_rules; /* 0: verdict and policy hold for every packet of the key */
 	__u8 mac[6];  /* the destination's */
@@ -290,7 +293,7 @@ struct dove_policy {
 	__u64 sequence; /* seq(P) */
 	__u64 floor;	/* floor(P) */
 	__u32 deleted;
-	__u32 pad;
+	__u32 through; /* what passes under it comes from a host that has instances of services */
 };
 
 /* dove_networks: VNID -> how far this host has watched it. Writer: agent. */
@@ -304,6 +307,7 @@ struct dove_network {
 /* dove_hosts: underlay address -> host and the way to it. Writer: agent. Readers: both. */
 #define DOVE_HOST_SELF 0x1
 #define DOVE_HOST_REACHABLE 0x2
+#define DOVE_HOST_SERVICES 0x4 /* instances of services are there */
 
 struct dove_host {
 	struct dove_ip source; /* our underlay address towards it */
@@ -348,6 +352,77 @@ struct dove_flow {
 #define DOVE_FLOW_TCP_NS (7440ull * 1000000000)
 #define DOVE_FLOW_UDP_NS (300ull * 1000000000)
 #define DOVE_FLOW_ICMP_NS (60ull * 1000000000)
+
+/*
+ * dove_paths: number of a path -> the services that it leads through, in order,
+ * by their ids at the service; 0 is one that nobody told us of. The numbers are
+ * this host's own. Writer: agent.
+ */
+#define DOVE_PATHS 256
+#define DOVE_PATH_HOPS 15 /* the wire counts those ahead in four bits */
+
+struct dove_path {
+	__u64 mask;  /* a bit for each service: what has all of another's bits has all of its services */
+	__u32 n;     /* 0: no such path */
+	__u32 flags; /* DOVE_PATH_* */
+	__u32 services[DOVE_PATH_HOPS];
+	__u32 pad;
+};
+
+#define DOVE_PATH_OPEN 0x1 /* a service without a live instance is left out */
+#define DOVE_PATH_MANY 0x2 /* of some of its services the mask says nothing */
+
+/*
+ * dove_hops: which instance of a service has a flow, by the flow's hash, the
+ * same for both directions and at all hosts that know of the same instances.
+ * Dead ones are in no slot; no entry: none is alive. Writer: agent.
+ */
+#define DOVE_SLOTS 128
+
+struct dove_hop_key {
+	__u32 service;
+	__u32 slot;
+};
+
+struct dove_hop {
+	struct dove_ip host; /* where it is: key of dove_hosts; all zero: here */
+	__u32 endpoint;
+	__u32 in;      /* of one that is here: the port for what goes the path's way ... */
+	__u32 out;     /* ... and for what comes back; the same where it has one only */
+	__u8 delivery; /* enum dove_delivery, of both */
+	__u8 routed;   /* packets must be for its own MAC */
+	__u8 in_mac[6];
+	__u8 out_mac[6];
+	__u8 pad[2];
+};
+
+/*
+ * dove_contexts: what went into an appliance, as it is to come out: by the port
+ * that it comes out of, and its flow in that direction. Writers, readers: programs.
+ */
+struct dove_context_key {
+	struct dove_ip src;
+	struct dove_ip dst;
+	__u32 ifindex;
+	__u16 from_port; /* of fragments 0; ICMP echo: both ports are its identifier */
+	__u16 to_port;
+	__u8 proto;
+	__u8 pad[3];
+};
+
+struct dove_context {
+	__u64 seen;	/* as in dove_flow */
+	__u64 revision; /* S that it came with, and its network and policy */
+	__u32 vnid;
+	__u32 policy;
+	__u32 source; /* endpoint id of who began the flow */
+	__u32 source_vnid;
+	__u8 stage; /* services ahead when it came: this one is among them */
+	__u8 reverse;
+	__u8 smac[6]; /* as it came */
+	__u8 dmac[6];
+	__u8 pad[2];
+};
 
 /* dove_fragments: the ports of a fragmented packet, for its later fragments. Writer, reader: egress. */
 struct dove_fragment_key {
@@ -555,7 +630,9 @@ struct dove_traced {
 	__u8 fresh;   /* enum freshness of bpf/stale.h: 0 is fresh */
 	__u8 local;
 	__u8 to_gateway;
-	__u8 pad[2];
+	__u8 path;	     /* key of dove_paths; 0: none */
+	__u8 reverse;	     /* it takes that path backwards, being a reply */
+	struct dove_hop hop; /* its first stop on it; endpoint 0: none */
 };
 
 _Static_assert(sizeof(struct dove_cache_key) == 28, "no hidden padding in a key");
@@ -563,10 +640,14 @@ _Static_assert(sizeof(struct dove_addr_key) == 24, "no hidden padding in a key")
 _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_rule) == 20, "no hidden padding");
-_Static_assert(sizeof(struct dove_translation) == 72 + 20 * DOVE_RULES_MAX, "no hidden padding");
+_Static_assert(sizeof(struct dove_translation) == 80 + 20 * DOVE_RULES_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_qos) == 32 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
+_Static_assert(sizeof(struct dove_context_key) == 44, "no hidden padding in a key");
+_Static_assert(sizeof(struct dove_context) == 48, "no hidden padding");
+_Static_assert(sizeof(struct dove_path) == 80, "no hidden padding");
+_Static_assert(sizeof(struct dove_hop) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_fragment_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_group_key) == 16, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_group) == 32 + 24 * DOVE_TARGETS_MAX, "no hidden padding");

@@ -32,8 +32,9 @@
 	X(REPLICATED,           replicated,           SENT,    "to many: a copy sent to each that may have it")              \
 	X(SEGMENTING,           segmenting,           SENT,    "super-packet of a tunnel inside a VM, to be cut first")      \
 	X(TUNNELED,             tunneled,             SENT,    "accepted, left to the tunnel device for its port")           \
-	X(RELAYED,              relayed,              SENT,    "its VM has moved: sent on to where it is now")                \
+	X(RELAYED,              relayed,              SENT,    "its VM has moved: sent on to where it is now")               \
 	X(RETURNED,             returned,             SENT,    "refused, given back to the host that it came from")          \
+	X(TO_SERVICE,           to_service,           SENT,    "delivered to an instance of a service on its path")          \
 	X(HELD_MISS,            held_miss,            HELD,    "no translation yet: the agent asks")                         \
 	X(HELD_NEXT_HOP,        held_next_hop,        HELD,    "next hop not resolved yet: the agent asks")                  \
 	X(HELD_UNKNOWN,         held_unknown,         HELD,    "policy of the packet not known: the agent asks")             \
@@ -41,6 +42,8 @@
 	X(HELD_MOVED,           held_moved,           HELD,    "its VM has just left: the agent waits to hear where to")     \
 	X(HELD_REFUSED,         held_refused,         HELD,    "refused: the agent asks whether it may pass now")            \
 	X(HELD_RETURNED,        held_returned,        HELD,    "given back to us: the agent asks anew and sends it again")   \
+	X(HELD_HOP,             held_hop,             HELD,    "at a hop of its path: the agent asks which path it is")      \
+	X(HELD_PATH,            held_path,            HELD,    "a reply: the agent asks for the path that it goes back")     \
 	X(PASSED,               passed,               PASSED,  "no overlay traffic")                                         \
 	X(TRUNCATED,            truncated,            DROPPED, "shorter than its headers say")                               \
 	X(TAGGED,               tagged,               DROPPED, "802.1Q or 802.1ad tag, from a VM or around it")              \
@@ -84,6 +87,9 @@
 	X(NOT_CURRENT,          not_current,          DROPPED, "the service says: not current any more")                     \
 	X(CONGESTED,            congested,            DROPPED, "congestion marked on a packet that knows no ECN (RFC 6040)") \
 	X(NOT_ACCEPTED,         not_accepted,         DROPPED, "reached the tunnel device without being accepted")           \
+	X(OFF_PATH,             off_path,             DROPPED, "out of an appliance came what had not gone in")              \
+	X(BYPASSED,             bypassed,             DROPPED, "its policy leads through services, and it comes past them")  \
+	X(TAKEN,                taken,                DROPPED, "its flow is another's in that appliance")                    \
 	X(DECAP_FAILED,         decap_failed,         DROPPED, "kernel refused to take the headers off")
 /* clang-format on */
 

@@ -41,6 +41,7 @@ struct dove_option {
 
 /* Flags of stage_vnid. */
 #define DOVE_FLAG_RELAYED 0x3  /* a count: how often an old host sent it on, at most 2 */
+#define DOVE_FLAG_REVERSE 0x1  /* in its place above stage 0: a reply, on the path back */
 #define DOVE_FLAG_RETURNED 0x4 /* given back to its origin */
 #define DOVE_FLAG_TRACK 0x8    /* remember the flow: replies to it pass */
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# check.sh [includes|format|lint]...: all of them without an argument. One line
+# check.sh [includes|names|dead|format|lint]...: all of them without an argument. One line
 # each, "ok" or "FAIL" with what was found; ends with "N passed, N failed, 0 skipped".
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -30,6 +30,7 @@ allowed() {
 	dps) echo "dps lib" ;;
 	ctl) echo "ctl lib" ;;
 	selftests) echo "selftests maps lib loader agent dps ctl" ;;
+	bench) echo "bench bpf maps lib" ;;
 	*) echo "" ;;
 	esac
 }
@@ -41,7 +42,7 @@ includes() {
 		from=${file%%/*}
 		while read -r name; do
 			case $name in
-			vmlinux.h | dove.skel.h) continue ;;
+			vmlinux.h | dove.skel.h | programs.skel.h) continue ;;
 			esac
 			if [ -e "$(dirname "$file")/$name" ]; then
 				room=$(realpath --relative-to=. "$(dirname "$file")/$name")
@@ -55,6 +56,34 @@ includes() {
 	result "includes point one way" "${found%$'\n'}"
 }
 
+names() {
+	result "names, and what headers are for" "$(sources | grep -E '^(lib|loader|agent|dps|ctl)/.*\.h$' | xargs awk -f scripts/names.awk)"
+}
+
+# Functions that no program can reach, as the linker sees it. Those that are there for the tests, and why:
+for_tests() {
+	case $1 in
+	*_close | *_free) echo "what was opened is closed: a program that never does it just ends" ;;
+	upstream_look) echo "the scenarios say what a server thinks of another" ;;
+	*_kind_name | *_status_name | *_verdict_name) echo "a test that fails says it in words" ;;
+	cache_drop | authority_rekey) echo "what happens of itself in time, a scenario makes happen" ;;
+	dove__assert) echo "bpftool writes it" ;;
+	_curl_*) echo "libcurl's checks of types" ;;
+	esac
+}
+dead() {
+	local dir=build/dead found= file name times
+	rm -f $dir/dove-agent $dir/dove-dps $dir/dovectl
+	make --no-print-directory -j2 B=$dir CFLAGS='-O0 -ffunction-sections -Wl,--gc-sections,--print-gc-sections' \
+		$dir/dove-agent $dir/dove-dps $dir/dovectl >$dir.log 2>&1 || found="does not build: see $dir.log"$'\n'
+	# All three programs have what is in lib/, the rest is in one.
+	while read -r times name file; do
+		[ "$times" = "$([[ $file == lib/* ]] && echo 3 || echo 1)" ] && [ -z "$(for_tests "$name")" ] || continue
+		found+="$file: $name() is reached by no program"$'\n'
+	done < <(sed -n "s/.*removing unused section '\.text\.\([^']*\)' in file '${dir//\//\\/}\/\([^']*\)\.o'.*/\1 \2.c/p" $dir.log | sort | uniq -c)
+	result "no dead code (ld --gc-sections)" "${found%$'\n'}"
+}
+
 format() {
 	result "format (clang-format)" "$(sources | xargs clang-format --dry-run 2>&1 | grep warning:)"
 }
@@ -66,7 +95,7 @@ lint() {
 	result "lint (clang-tidy)" "$(xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p . <<<"$files" 2>/dev/null | grep -E 'warning:|error:' | sort -u)"
 }
 
-for what in "${@:-includes format lint}"; do
+for what in "${@:-includes names dead format lint}"; do
 	for one in $what; do $one; done
 done
 echo "$passed passed, $failed failed, 0 skipped"

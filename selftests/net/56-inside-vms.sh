@@ -62,7 +62,7 @@ vxlan() { # NAME LOCAL REMOTE INNER MTU
 	on "$1" ip link add vx0 mtu "$5" type vxlan id 7 local "$2" remote "$3" dstport 4789 dev eth0 &&
 		on "$1" ip addr add "$4/24" dev vx0 && on "$1" ip link set vx0 up
 }
-same_file() { on "$1" curl -gsS -m 8 -o "$W/got" "http://$2/file" && cmp "$W/got" "$W/www/file"; } # FROM URL-HOST
+same_file() { on "$1" curl -gsS -m $((8 * ${DOVE_TEST_SLOW:-1})) -o "$W/got" "http://$2/file" && cmp "$W/got" "$W/www/file"; } # FROM URL-HOST
 inside() { # FROM ADDR [URL-HOST]: ping, data and TCP both ways
 	ping_all "$1" "$2" && same_file "$1" "${3:-$2}" && tcp "$1" "$2" && tcp "$1" "$2" -R
 }

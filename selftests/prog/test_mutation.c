@@ -183,18 +183,23 @@ static bool acceptable(const struct frame *f, enum family outer)
 static uint32_t as_xdp_counts(uint32_t tc, const struct frame *f, enum family outer)
 {
 	bool many = f->b[outer_len(outer)] & 1;
+	bool at_hop = f->b[outer_at(outer, OUTER_AT(option.stage_vnid))] >> 4;
 
 	switch (tc) {
 	case DOVE_DELIVERED:
 		return DOVE_STRIPPED;
 	case DOVE_PASSED:
 	case DOVE_HELD_UNKNOWN:
+	case DOVE_HELD_HOP:
 	case DOVE_HELD_MISS:
 	case DOVE_MISS_LIMITED:
 	case DOVE_RING_FULL:
 		return DOVE_REASON_COUNT;
 	case DOVE_FRAGMENT:
-		return many ? DOVE_REASON_COUNT : tc;
+		return many || at_hop ? DOVE_REASON_COUNT : tc;
+	case DOVE_REFUSED:
+	case DOVE_UNKNOWN_NETWORK:
+		return at_hop ? DOVE_REASON_COUNT : tc;
 	}
 	return tc;
 }

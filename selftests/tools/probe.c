@@ -30,7 +30,7 @@
 
 #define SECOND 1000000000ull
 #define PROBES_MAX (4u << 20)
-#define WINDOWS_MAX 64
+#define WINDOWS_MAX 4096
 #define NEAR (SECOND * 3 / 4)
 /* Clocks of one machine; but what is said to be detached was told a little before, or after. */
 #define SLACK (SECOND / 500)

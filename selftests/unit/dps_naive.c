@@ -147,7 +147,7 @@ struct decision naive_decide(struct world *w, const struct endpoint *from, const
 	if (externals == 2 || !are_joined(source, destination))
 		return none;
 	judge(w, source, from, to, packet, &first);
-	first.remember = first.reply && (externals || !source->o.spec->u.network.allow);
+	first.remember = first.reply && (externals || !source->o.spec->u.network.allow || *first.path);
 	if (source == destination)
 		return first;
 	both = first;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "lib/proof.h"
+#include "lib/succession.h"
 
 #define NOW 1700000000
 
@@ -144,4 +145,54 @@ Test(proof, an_old_word_changes_nothing)
 	cr_assert_eq(believe("acme", 256, acme, NOW), 0);
 	cr_assert_eq(believe("acme", 256, other, NOW), -ENOKEY);
 	cr_assert_eq(believe("acme", 400, acme, NOW), -ERANGE);
+}
+
+/* A root zone as far as a host looks at it: `by` signs it, and `keys` are those of today. */
+static struct signed_doc root_zone(uint64_t number, const struct sign_key *by, const struct sign_key *key,
+				   const struct signed_doc *succession, int64_t issued)
+{
+	cJSON *json = cJSON_CreateObject(), *list;
+	struct signed_doc doc;
+
+	cJSON_AddNumberToObject(json, "serial", (double)number);
+	cJSON_AddNumberToObject(json, "issued", (double)issued);
+	cJSON_AddNumberToObject(json, "expires", (double)issued + 3600);
+	cJSON_AddItemToObject(json, "keys", keys_json(sign_key_public(key), 1));
+	list = cJSON_AddArrayToObject(json, "succession");
+	if (succession)
+		cJSON_AddItemToArray(list, signed_json(succession));
+	cr_assert_eq(signed_make(by, SIGNED_ROOT_ZONE, cJSON_PrintUnformatted(json), &doc), 0);
+	cJSON_Delete(json);
+	return doc;
+}
+
+static int take(struct signed_doc zone, int64_t now)
+{
+	int rc = proof_root(proofs, &zone, now);
+
+	signed_free(&zone);
+	return rc;
+}
+
+Test(proof, the_root_key_is_followed)
+{
+	struct signed_doc next, forged;
+
+	cr_assert_eq(succession_sign(root, sign_key_public(acme), NOW, &next), 0);
+	cr_assert_eq(succession_sign(other, sign_key_public(eng), NOW, &forged), 0);
+	cr_assert_eq(take(root_zone(5, acme, acme, NULL, NOW), NOW), -EKEYREJECTED, "nobody said so");
+	cr_assert_eq(take(root_zone(5, eng, eng, &forged, NOW), NOW), -EKEYREJECTED, "nobody of ours did");
+	cr_assert_eq(take(root_zone(5, root, acme, &next, NOW), NOW), -EKEYREJECTED, "none of its own keys");
+	cr_assert_eq(take(root_zone(5, acme, acme, &next, NOW), NOW + 3600), -ETIME);
+	cr_assert_eq(take(root_zone(5, acme, acme, &next, NOW + 3600), NOW), -EAGAIN);
+	cr_assert_eq(learn(delegate("globex", 600, 699, other, acme, 3600), nothing, NOW), -EKEYREJECTED);
+	cr_assert_eq(take(root_zone(5, acme, acme, &next, NOW), NOW), 0);
+	cr_assert_eq(learn(delegate("globex", 600, 699, other, acme, 3600), nothing, NOW), 0);
+	cr_assert_eq(believe("globex", 600, other, NOW), 0);
+	cr_assert_eq(learn(delegate("initech", 700, 799, other, root, 3600), nothing, NOW), -EKEYREJECTED,
+		     "the old key is none of today's");
+	cr_assert_eq(take(root_zone(4, acme, acme, &next, NOW), NOW), -ESTALE);
+	cr_assert_eq(take(root_zone(9, root, root, NULL, NOW), NOW), -EKEYREJECTED, "nor does it come back");
+	signed_free(&next);
+	signed_free(&forged);
 }

@@ -103,6 +103,7 @@ Test(translation, says_what_the_answer_says)
 		cr_assert_eq(translation_decode(buf, len, &again), 0);
 		said = translation_answer(&again, NOW);
 		meant = resolve_answer_json(&a, LIFETIME);
+		cJSON_DeleteItemFromObject(meant, "floor"); /* who was handed it on takes the sequence */
 		cr_assert(cJSON_Compare(said, meant, true), "%s\n%s", cJSON_Print(said), cJSON_Print(meant));
 		cJSON_Delete(said);
 		cJSON_Delete(meant);

@@ -103,6 +103,16 @@ Test(trust, R25_no_other)
 	cr_assert_eq(opened(&t, acme), -EACCES, "of another's network");
 }
 
+Test(trust, R8_half_an_answer_is_none)
+{
+	struct translation t = said("acme", 300);
+
+	t.from_vnid = 1000;
+	cr_assert_eq(opened(&t, acme), -EXDEV, "what may enter, without what may leave");
+	t.from_vnid = 301;
+	cr_assert_eq(opened(&t, acme), 0, "both networks are acme's");
+}
+
 Test(trust, R16_of_now)
 {
 	struct translation t = said("acme", 300);
@@ -126,6 +136,24 @@ Test(trust, R16_without_keys_nobody_is_believed)
 	cr_assert_eq(opened(&t, acme), -EKEYREJECTED);
 }
 
+Test(trust, R24_the_root_alone)
+{
+	cJSON *list = cJSON_CreateArray(), *one = cJSON_CreateObject();
+	struct translation t = said("acme", 300);
+	struct json_error err = {};
+
+	trust_free(trust);
+	cJSON_AddStringToObject(one, "root", public_text(root));
+	cJSON_AddItemToArray(list, one);
+	cr_assert_eq(trust_parse(list, &trust, &err), 0, "%s: %s", err.field, err.text);
+	cJSON_Delete(list);
+	cr_assert(trust_any(trust) && trust_proofs(trust));
+	cr_assert_eq(opened(&t, acme), -ENOKEY, "its chain is missing (test_proof.c goes on)");
+	t = said("", 300);
+	cr_assert_eq(opened(&t, root), 0);
+	cr_assert_eq(opened(&t, other), -EKEYREJECTED);
+}
+
 Test(trust, R16_a_wrong_list_is_refused)
 {
 	static const struct {
@@ -133,6 +161,8 @@ Test(trust, R16_a_wrong_list_is_refused)
 	} cases[] = {
 		{ "{}", "trust" },
 		{ "[1]", "trust" },
+		{ "[{\"root\": \"AAAA\"}]", "trust.root" },
+		{ "[{\"root\": []}]", "root" },
 		{ "[{\"zone\": \"a\", \"vnids\": [\"1\"], \"keys\": []}]", "trust.keys" },
 		{ "[{\"zone\": \"a\", \"vnids\": [\"1\"], \"keys\": [\"AAAA\"]}]", "trust.keys" },
 		{ "[{\"zone\": \"a\", \"vnids\": [\"9-3\"], \"keys\": []}]", "trust.vnids" },

@@ -1,0 +1,499 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "paths.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <uthash.h>
+
+#include "lib/cleanup.h"
+#include "lib/json.h"
+#include "lib/log.h"
+#include "ports.h"
+#include "underlay.h"
+
+#define WEIGHT_MAX 100
+#define MASK_BITS 64
+#define SERVING_MAX 4096 /* addresses of hosts that have instances */
+
+struct instance {
+	char name[160]; /* "network/endpoint" */
+	uint32_t id, out;
+	uint32_t weight;
+	bool up; /* as the service says */
+	bool routed;
+	bool alive; /* as it is in use */
+	bool far;   /* on another host */
+	uint32_t slots;
+	struct ip_addr addr; /* of its host, where far */
+};
+
+struct service {
+	uint32_t id;
+	char name[64];
+	struct instance *instances;
+	int n;
+	bool seen;
+	UT_hash_handle hh;
+};
+
+struct paths {
+	struct agent *agent;
+	struct service *services;
+	struct dove_path rows[DOVE_PATHS]; /* from 1 */
+	uint32_t n_rows;
+	uint32_t bits[MASK_BITS]; /* which service a bit of a mask stands for */
+	int n_bits;
+	struct ip_addr serving[SERVING_MAX];
+	int n_serving;
+	bool known; /* the watch has said it */
+};
+
+static struct service *service_by_name(const struct paths *p, const char *name)
+{
+	for (struct service *s = p->services; s; s = s->hh.next)
+		if (!strcmp(s->name, name))
+			return s;
+	return NULL;
+}
+
+static struct service *service_by_id(const struct paths *p, uint32_t id)
+{
+	struct service *s;
+
+	HASH_FIND(hh, p->services, &id, sizeof(id), s);
+	return s;
+}
+
+static const struct instance *instance_find(const struct paths *p, uint32_t endpoint)
+{
+	for (struct service *s = p->services; s; s = s->hh.next)
+		for (int i = 0; i < s->n; i++)
+			if (s->instances[i].id == endpoint || s->instances[i].out == endpoint)
+				return &s->instances[i];
+	return NULL;
+}
+
+bool paths_have(const struct paths *p, uint32_t endpoint)
+{
+	return instance_find(p, endpoint);
+}
+
+bool paths_known(const struct paths *p)
+{
+	return p->known;
+}
+
+const char *paths_instance(const struct paths *p, uint32_t endpoint)
+{
+	const struct instance *i = instance_find(p, endpoint);
+
+	return i ? i->name : "?";
+}
+
+/* ---- numbers of paths ---- */
+
+static void row_store(struct paths *p, uint32_t number)
+{
+	if (bpf_map_update_elem(p->agent->maps->paths, &number, &p->rows[number], BPF_ANY))
+		log_error("dove_paths: %s", strerror(errno));
+}
+
+static void mask_add(struct paths *p, struct dove_path *row, uint32_t service)
+{
+	int bit = 0;
+
+	while (bit < p->n_bits && p->bits[bit] != service)
+		bit++;
+	if (bit == MASK_BITS) {
+		row->flags |= DOVE_PATH_MANY;
+		return;
+	}
+	p->bits[bit] = service;
+	p->n_bits = bit < p->n_bits ? p->n_bits : bit + 1;
+	row->mask |= 1ull << bit;
+}
+
+static void rows_forget(struct paths *p)
+{
+	log_warn("%d paths are too many to remember: all translations are asked for anew", DOVE_PATHS - 1);
+	agent_forget_translations(p->agent);
+	memset(p->rows, 0, sizeof(p->rows));
+	for (uint32_t i = 1; i < DOVE_PATHS; i++)
+		row_store(p, i);
+	p->n_rows = p->n_bits = 0;
+}
+
+/* A service that nobody told us of is 0, which has no instance. */
+static struct dove_path row_of(struct paths *p, const cJSON *services, bool open)
+{
+	struct dove_path row = { .flags = open ? DOVE_PATH_OPEN : 0 };
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, services) {
+		const char *name = cJSON_GetStringValue(one);
+		const struct service *s = name ? service_by_name(p, name) : NULL;
+
+		if (row.n == DOVE_PATH_HOPS)
+			break;
+		row.services[row.n++] = s ? s->id : 0;
+		mask_add(p, &row, s ? s->id : 0);
+	}
+	return row;
+}
+
+uint8_t paths_number(struct paths *p, const cJSON *services, bool open)
+{
+	struct dove_path row;
+
+	if (!cJSON_GetArraySize(services))
+		return 0;
+	row = row_of(p, services, open);
+	for (uint32_t i = 1; i <= p->n_rows; i++)
+		if (!memcmp(&p->rows[i], &row, sizeof(row)))
+			return i;
+	if (p->n_rows == DOVE_PATHS - 1) {
+		rows_forget(p);
+		row = row_of(p, services, open);
+	}
+	p->rows[++p->n_rows] = row;
+	row_store(p, p->n_rows);
+	return p->n_rows;
+}
+
+/* An earlier process's numbers stand in translations that are still in use. */
+static void rows_adopt(struct paths *p)
+{
+	for (uint32_t i = 1; i < DOVE_PATHS; i++) {
+		struct dove_path *row = &p->rows[i];
+
+		if (bpf_map_lookup_elem(p->agent->maps->paths, &i, row) || !row->n || row->n > DOVE_PATH_HOPS)
+			return;
+		row->mask = 0;
+		row->flags &= ~DOVE_PATH_MANY;
+		for (uint32_t j = 0; j < row->n; j++)
+			mask_add(p, row, row->services[j]);
+		row_store(p, i);
+		p->n_rows = i;
+	}
+}
+
+/* ---- which instance has which flows ---- */
+
+/* The finaliser of MurmurHash3, 64 bits. */
+static uint64_t mix(uint64_t h)
+{
+	h = (h ^ h >> 33) * 0xff51afd7ed558ccdull;
+	h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53ull;
+	return h ^ h >> 33;
+}
+
+/*
+ * Highest random weight (Thaler and Ravishankar, 1998): every host comes to the
+ * same, and when an instance goes only its own flows go elsewhere. A weight is
+ * so many draws.
+ */
+static struct instance *choose(struct service *s, uint32_t slot)
+{
+	struct instance *best = NULL;
+	uint64_t most = 0;
+
+	for (int i = 0; i < s->n; i++) {
+		struct instance *one = &s->instances[i];
+
+		for (uint32_t w = 0; one->alive && w < one->weight; w++) {
+			uint64_t draw = mix((uint64_t)one->id << 32 | slot << 8 | w);
+
+			if (best && draw <= most)
+				continue;
+			most = draw;
+			best = one;
+		}
+	}
+	return best;
+}
+
+static void hop_here(const struct paths *p, const struct instance *i, struct dove_hop *hop)
+{
+	struct port_place in, out;
+
+	ports_place(p->agent->ports, i->id, &in);
+	out = in;
+	if (i->out)
+		ports_place(p->agent->ports, i->out, &out);
+	hop->in = in.ifindex;
+	hop->out = out.ifindex;
+	hop->delivery = in.delivery;
+	memcpy(hop->in_mac, in.mac.b, sizeof(hop->in_mac));
+	memcpy(hop->out_mac, out.mac.b, sizeof(hop->out_mac));
+}
+
+static void slot_store(struct paths *p, const struct service *s, uint32_t slot, const struct instance *i)
+{
+	struct dove_hop_key key = { .service = s->id, .slot = slot };
+	struct dove_hop hop = {};
+
+	if (!i) {
+		bpf_map_delete_elem(p->agent->maps->hops, &key);
+		return;
+	}
+	hop.endpoint = i->id;
+	hop.routed = i->routed;
+	if (i->far)
+		hop.host = to_dove_ip(&i->addr);
+	else
+		hop_here(p, i, &hop);
+	if (bpf_map_update_elem(p->agent->maps->hops, &key, &hop, BPF_ANY))
+		log_error("dove_hops: %s: %s", s->name, strerror(errno));
+}
+
+/* At this host, with somebody behind each of its ports. */
+static bool is_here(const struct paths *p, const struct instance *i)
+{
+	struct port_place place;
+
+	return !ports_place(p->agent->ports, i->id, &place) &&
+	       (!i->out || !ports_place(p->agent->ports, i->out, &place));
+}
+
+static void service_refresh(struct paths *p, struct service *s)
+{
+	for (int i = 0; i < s->n; i++) {
+		struct instance *one = &s->instances[i];
+
+		one->alive = one->up && (one->far || is_here(p, one));
+		one->slots = 0;
+		if (one->alive && one->far)
+			underlay_need(p->agent->underlay, &one->addr);
+	}
+	for (uint32_t slot = 0; slot < DOVE_SLOTS; slot++) {
+		struct instance *i = choose(s, slot);
+
+		slot_store(p, s, slot, i);
+		if (i)
+			i->slots++;
+	}
+}
+
+void paths_refresh(struct paths *p)
+{
+	if (!p || !p->known)
+		return;
+	underlay_serving(p->agent->underlay, p->serving, p->n_serving);
+	for (struct service *s = p->services; s; s = s->hh.next)
+		service_refresh(p, s);
+}
+
+/* ---- what the watch says ---- */
+
+static void serving_add(struct paths *p, const cJSON *addresses)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, addresses)
+		if (p->n_serving < SERVING_MAX &&
+		    !ip_parse(cJSON_GetStringValue(one), &p->serving[p->n_serving]))
+			p->n_serving++;
+}
+
+static void instance_parse(struct paths *p, const cJSON *json, struct instance *out)
+{
+	const char *name = cJSON_GetStringValue(json_get(json, "endpoint"));
+	const char *host = cJSON_GetStringValue(json_get(json, "host"));
+	const cJSON *addresses = json_get(json, "host_addresses");
+	uint64_t id = 0, other = 0, weight = 1;
+
+	json_whole(json_get(json, "id"), 1, UINT32_MAX, &id);
+	json_whole(json_get(json, "out"), 1, UINT32_MAX, &other);
+	json_whole(json_get(json, "weight"), 1, WEIGHT_MAX, &weight);
+	*out = (struct instance){ .id = id,
+				  .out = other,
+				  .weight = weight,
+				  .up = cJSON_IsTrue(json_get(json, "up")),
+				  .routed = cJSON_IsTrue(json_get(json, "routed")),
+				  .far = host && strcmp(host, p->agent->config.host) };
+	snprintf(out->name, sizeof(out->name), "%s", name ? name : "?");
+	serving_add(p, addresses);
+	if (out->far && underlay_choose(p->agent->underlay, addresses, &out->addr))
+		out->up = false;
+}
+
+static void service_parse(struct paths *p, const cJSON *json)
+{
+	const cJSON *instances = json_get(json, "instances"), *one;
+	const char *name = cJSON_GetStringValue(json_get(json, "name"));
+	struct service *s;
+	uint64_t whole;
+	uint32_t id;
+
+	if (!name || !json_whole(json_get(json, "id"), 1, UINT32_MAX, &whole))
+		return;
+	id = whole;
+	s = service_by_id(p, id);
+	if (!s) {
+		s = calloc(1, sizeof(*s));
+		if (!s)
+			abort();
+		s->id = id;
+		HASH_ADD(hh, p->services, id, sizeof(s->id), s);
+	}
+	s->seen = true;
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	free(s->instances);
+	s->n = 0;
+	s->instances = calloc(cJSON_GetArraySize(instances) + 1, sizeof(*s->instances));
+	if (!s->instances)
+		abort();
+	cJSON_ArrayForEach (one, instances)
+		instance_parse(p, one, &s->instances[s->n++]);
+}
+
+static void service_drop(struct paths *p, struct service *s)
+{
+	for (uint32_t slot = 0; slot < DOVE_SLOTS; slot++)
+		slot_store(p, s, slot, NULL);
+	HASH_DEL(p->services, s);
+	free(s->instances);
+	free(s);
+}
+
+static bool hop_is_listed(const void *key, void *arg)
+{
+	const struct dove_hop_key *k = key;
+
+	return service_by_id(arg, k->service);
+}
+
+void paths_services(struct paths *p, const cJSON *services)
+{
+	struct service *s, *tmp;
+	const cJSON *one;
+
+	p->known = true;
+	p->n_serving = 0;
+	for (s = p->services; s; s = s->hh.next)
+		s->seen = false;
+	cJSON_ArrayForEach (one, services)
+		service_parse(p, one);
+	HASH_ITER (hh, p->services, s, tmp)
+		if (!s->seen)
+			service_drop(p, s);
+	map_clear(p->agent->maps->hops, sizeof(struct dove_hop_key), hop_is_listed, p);
+	ports_services(p->agent->ports);
+	paths_refresh(p);
+}
+
+/* ---- ports ---- */
+
+static bool is_other_port(const void *key, void *arg)
+{
+	const struct dove_context_key *k = key;
+
+	return k->ifindex != *(uint32_t *)arg;
+}
+
+void paths_forget_port(struct paths *p, int ifindex)
+{
+	uint32_t port = ifindex;
+
+	map_clear(p->agent->maps->contexts, sizeof(struct dove_context_key), is_other_port, &port);
+	paths_refresh(p);
+}
+
+/* ---- showing ---- */
+
+cJSON *paths_json(const struct paths *p, uint8_t number)
+{
+	cJSON *list = cJSON_CreateArray();
+	const struct dove_path *row = &p->rows[number];
+
+	for (uint32_t i = 0; i < row->n; i++) {
+		const struct service *s = service_by_id(p, row->services[i]);
+
+		cJSON_AddItemToArray(list, cJSON_CreateString(s ? s->name : "?"));
+	}
+	return list;
+}
+
+cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t slot)
+{
+	cJSON *list = cJSON_CreateArray();
+	const struct dove_path *row = &p->rows[number];
+
+	for (uint32_t i = 0; i < row->n; i++) {
+		const struct service *s = service_by_id(p, row->services[reverse ? row->n - 1 - i : i]);
+		struct dove_hop_key key = { .service = s ? s->id : 0, .slot = slot };
+		cJSON *one = cJSON_CreateObject();
+		struct ip_addr host;
+		struct dove_hop hop;
+
+		cJSON_AddNumberToObject(one, "stage", row->n - i);
+		cJSON_AddStringToObject(one, "service", s ? s->name : "?");
+		cJSON_AddItemToArray(list, one);
+		if (bpf_map_lookup_elem(p->agent->maps->hops, &key, &hop))
+			continue;
+		host = from_dove_ip(&hop.host);
+		cJSON_AddStringToObject(one, "instance", paths_instance(p, hop.endpoint));
+		cJSON_AddStringToObject(one, "host",
+					hop.in ? p->agent->config.host
+					       : underlay_name(p->agent->underlay, &host));
+	}
+	return list;
+}
+
+static cJSON *instance_json(const struct paths *p, const struct instance *i)
+{
+	cJSON *one = cJSON_CreateObject();
+
+	cJSON_AddStringToObject(one, "endpoint", i->name);
+	cJSON_AddStringToObject(one, "host",
+				i->far ? underlay_name(p->agent->underlay, &i->addr) : p->agent->config.host);
+	cJSON_AddBoolToObject(one, "alive", i->alive);
+	cJSON_AddNumberToObject(one, "weight", i->weight);
+	cJSON_AddNumberToObject(one, "share", (double)i->slots / DOVE_SLOTS);
+	return one;
+}
+
+cJSON *paths_show(const struct paths *p)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (const struct service *s = p->services; s; s = s->hh.next) {
+		cJSON *one = cJSON_CreateObject(), *instances;
+
+		cJSON_AddStringToObject(one, "name", s->name);
+		instances = cJSON_AddArrayToObject(one, "instances");
+		for (int i = 0; i < s->n; i++)
+			cJSON_AddItemToArray(instances, instance_json(p, &s->instances[i]));
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
+int paths_open(struct agent *a, struct paths **out, struct error *err)
+{
+	struct paths *p = calloc(1, sizeof(*p));
+
+	if (!p)
+		return error_set(err, -ENOMEM, "out of memory");
+	p->agent = a;
+	rows_adopt(p);
+	*out = p;
+	return 0;
+}
+
+void paths_close(struct paths *p)
+{
+	struct service *s, *tmp;
+
+	if (!p)
+		return;
+	HASH_ITER (hh, p->services, s, tmp) {
+		HASH_DEL(p->services, s);
+		free(s->instances);
+		free(s);
+	}
+	free(p);
+}

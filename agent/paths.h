@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Service paths: dove_paths, the lists of services that this host's
+ * translations lead through, and dove_hops, which live instance of a service
+ * has which flows. What instances there are, and where, the watch says; of
+ * those at ports of this host also whether anybody is behind the port.
+ */
+#ifndef DOVE_PATHS_H
+#define DOVE_PATHS_H
+
+#include "agent.h"
+
+int paths_open(struct agent *a, struct paths **out, struct error *err);
+void paths_close(struct paths *p);
+
+/* paths_services() - all services there are, as the watch says (docs/api.md, SERVICE). */
+void paths_services(struct paths *p, const cJSON *services);
+
+/* paths_refresh() - ports, or ways to other hosts, have changed: choose anew. */
+void paths_refresh(struct paths *p);
+
+/*
+ * paths_number() - the number of a path, new or known. services: their names in
+ * order; none is 0. `open`: those without a live instance are left out. When all
+ * numbers are taken every translation is forgotten, and they begin anew.
+ */
+uint8_t paths_number(struct paths *p, const cJSON *services, bool open);
+
+/* paths_have() - is the endpoint a port of an instance? Before paths_known() nobody knows. */
+bool paths_have(const struct paths *p, uint32_t endpoint);
+bool paths_known(const struct paths *p);
+
+/* paths_forget_port() - nothing that went in comes out of that device any more. */
+void paths_forget_port(struct paths *p, int ifindex);
+
+/* paths_json() - the services of a path, by name; the caller's. */
+cJSON *paths_json(const struct paths *p, uint8_t number);
+
+/*
+ * paths_hops() - the stops of a path for the flows of a slot, in the order in
+ * which they are met: "stage" (services ahead), "service", and where it has a
+ * live instance "instance" and "host"; the caller's.
+ */
+cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t slot);
+
+/* paths_instance() - an instance by its endpoint's id: "network/endpoint"; "?": there is none. */
+const char *paths_instance(const struct paths *p, uint32_t endpoint);
+
+/* paths_show() - services and instances, with the share of flows that each has; the caller's. */
+cJSON *paths_show(const struct paths *p);
+
+#endif

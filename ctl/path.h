@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * `dovectl path`: the stops of a packet's path, hop by hop, with the instances
+ * that each may have and where they are; last of all the destination.
+ */
+#ifndef CTL_PATH_H
+#define CTL_PATH_H
+
+#include "ctl/commands.h"
+
+/* path_show() - of an ANSWER (docs/api.md), which it takes over. The exit status. */
+int path_show(const struct options *options, cJSON *answer);
+
+#endif
