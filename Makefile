@@ -29,6 +29,7 @@ LIBS_AGENT := -lbpf -lelf -lz -levent -lcurl -lcjson -lmnl -lcbor -lnftables -lc
 LIBS_DPS   := -lcurl -lcbor -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcrypto
 LIBS_CTL   := -lcurl -lcjson -lcbor -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
+LIBS_untag    := -lbpf -lelf -lz
 LIBS_programs := -lbpf -lelf -lz
 
 SRC_lib    := $(wildcard lib/*.c)

@@ -181,6 +181,10 @@ struct icmphdr {
 	} un;
 };
 
+struct bpf_spin_lock {
+	__u32 val;
+};
+
 enum bpf_map_type {
 	BPF_MAP_TYPE_UNSPEC = 0,
 	BPF_MAP_TYPE_HASH = 1,

@@ -16,6 +16,7 @@
  *   gateway.c   external networks whose gateway this host is
  *   flows.c     flows that replies rest on: ask again, move with their VM
  *   install.c   an answer of the service -> entries of dove_cache and dove_denied
+ *   qos.c       ... and what it asks for beside its verdict -> rows of dove_qos
  *   events.c    stale, refused, moved ...: log them, and act on them
  *   trust.c     whose signed translations are believed
  *   chains.c    proofs that zones are who they say, fetched when needed
@@ -37,7 +38,7 @@
 #include "lib/addr.h"
 #include "lib/error.h"
 #include "loader/loader.h"
-#include <linux/types.h>
+#include <linux/bpf.h>
 
 #include "maps/maps.h"
 
@@ -63,7 +64,8 @@ struct agent_config {
 	uint32_t hold_burst;	/* bytes at once */
 	uint32_t answer_rate;	/* ICMP errors and resets a second that a port may cause */
 	uint32_t copy_rate;	/* copies of its broadcasts and multicasts a second */
-	int outer_dscp;		/* of what is sent; -1: the VM's own */
+	const cJSON *classes; /* classes of policies -> priority of packets, "1:10" or a number; NULL: none */
+	int outer_dscp;	      /* of what is sent; -1: the VM's own */
 };
 
 struct agent {

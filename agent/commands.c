@@ -21,6 +21,7 @@
 #include "nics.h"
 #include "paths.h"
 #include "ports.h"
+#include "qos.h"
 #include "trace.h"
 #include "underlay.h"
 #include "watch.h"
@@ -152,6 +153,7 @@ static cJSON *policy_stats(struct agent *a)
 			sum.packets += values[i].packets;
 			sum.bytes += values[i].bytes;
 			sum.denied += values[i].denied;
+			sum.limited += values[i].limited;
 		}
 		one = cJSON_CreateObject();
 		cJSON_AddStringToObject(one, "network", watch_network_name(a->watch, key.vnid));
@@ -161,6 +163,7 @@ static cJSON *policy_stats(struct agent *a)
 		cJSON_AddNumberToObject(one, "packets", sum.packets);
 		cJSON_AddNumberToObject(one, "bytes", sum.bytes);
 		cJSON_AddNumberToObject(one, "denied", sum.denied);
+		cJSON_AddNumberToObject(one, "limited", sum.limited);
 		cJSON_AddItemToArray(list, one);
 	}
 	return list;
@@ -263,6 +266,15 @@ static cJSON *range_json(uint16_t lo, uint16_t hi)
 	return cJSON_CreateIntArray(range, 2);
 }
 
+/* Where something is asked for beside the verdict. */
+static void qos_add(struct agent *a, cJSON *one, uint32_t id)
+{
+	cJSON *qos = qos_json(a, id);
+
+	if (qos)
+		cJSON_AddItemToObject(one, "qos", qos);
+}
+
 static void rules_json(struct agent *a, cJSON *one, const struct dove_translation *t)
 {
 	cJSON *list;
@@ -279,6 +291,7 @@ static void rules_json(struct agent *a, cJSON *one, const struct dove_translatio
 		cJSON_AddItemToObject(rule, "to_port", range_json(r->to_lo, r->to_hi));
 		cJSON_AddStringToObject(rule, "verdict", verdict_name(r->verdict));
 		cJSON_AddNumberToObject(rule, "policy", r->policy);
+		qos_add(a, rule, r->qos);
 		if (r->path)
 			cJSON_AddItemToObject(rule, "path", paths_json(a->paths, r->path));
 		cJSON_AddItemToArray(list, rule);
@@ -319,6 +332,7 @@ static cJSON *entry_json(struct agent *a, const struct dove_cache_key *key, cons
 	if (t->local || memcmp(&t->host, &(struct dove_ip){}, sizeof(t->host)))
 		cJSON_AddStringToObject(one, "host",
 					t->local ? a->config.host : underlay_name(a->underlay, &host));
+	qos_add(a, one, t->qos);
 	if (t->path)
 		cJSON_AddItemToObject(one, "path", paths_json(a->paths, t->path));
 	rules_json(a, one, t);

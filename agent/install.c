@@ -9,6 +9,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "paths.h"
+#include "qos.h"
 #include "underlay.h"
 
 static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err)
@@ -98,7 +99,8 @@ static int rule_parse(struct agent *a, const cJSON *json, struct dove_rule *out,
 	    json_uint(json, "policy", 1, UINT32_MAX, &policy, err) ||
 	    verdict_parse(json, &out->verdict, err) ||
 	    range_parse(json, "from_port", &out->from_lo, &out->from_hi, err) ||
-	    range_parse(json, "to_port", &out->to_lo, &out->to_hi, err))
+	    range_parse(json, "to_port", &out->to_lo, &out->to_hi, err) ||
+	    qos_install(a, json_get(json, "qos"), &out->qos, err))
 		return -EINVAL;
 	out->proto = proto;
 	out->policy = policy;
@@ -192,7 +194,7 @@ static int translation_parse(struct agent *a, const cJSON *json, struct dove_tra
 		return -EINVAL;
 	t->flags = flags_parse(json);
 	t->path = path_parse(a, json);
-	if (rules_parse(a, json, t, err))
+	if (rules_parse(a, json, t, err) || qos_install(a, json_get(json, "qos"), &t->qos, err))
 		return -EINVAL;
 	t->vnid = vnid;
 	t->policy = policy;

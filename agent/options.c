@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/usage.h"
+#include "qos.h"
 #include "trust.h"
 
 /* What a port may give to the agent: some thousand packets at once, and again every second. */
@@ -302,18 +303,21 @@ static int config_refused(const cJSON *json, struct agent_config *c, struct json
 	return name ? json_fail(err, "refused", "'%s' is none of drop, return, forward", name) : 0;
 }
 
-static const char *const config_fields[] = {
-	"host",		"dps",		"run_dir",    "pin_dir", "tls_cert",	  "tls_key",   "tls_ca",
-	"origin_check", "refuse_stale", "tcx",	      "hints",	 "cache_entries", "hold_rate", "hold_burst",
-	"answer_rate",	"copy_rate",	"outer_dscp", "refused", "attach",	  "trust",     NULL
-};
+static const char *const config_fields[] = { "host",	     "dps",	   "run_dir",	  "pin_dir",
+					     "tls_cert",     "tls_key",	   "tls_ca",	  "origin_check",
+					     "refuse_stale", "tcx",	   "hints",	  "cache_entries",
+					     "hold_rate",    "hold_burst", "answer_rate", "copy_rate",
+					     "outer_dscp",   "refused",	   "attach",	  "trust",
+					     "classes",	     NULL };
 
 int options_config(const cJSON *json, struct agent_config *c, struct json_error *err)
 {
 	if (!cJSON_IsObject(json))
 		return json_fail(err, NULL, "not a JSON object");
-	return json_only(json, config_fields, err) || config_texts(json, c, err) ||
-			       config_numbers(json, c, err) || config_refused(json, c, err) ||
+	c->classes = json_get(json, "classes");
+	return json_only(json, config_fields, err) || qos_classes_check(c->classes, err) ||
+			       config_texts(json, c, err) || config_numbers(json, c, err) ||
+			       config_refused(json, c, err) ||
 			       trust_parse(json_get(json, "trust"), &c->trust, err)
 		       ? -EINVAL
 		       : 0;

@@ -19,6 +19,7 @@
 #include "moved.h"
 #include "nics.h"
 #include "paths.h"
+#include "qos.h"
 #include "state.h"
 #include "watch.h"
 
@@ -54,6 +55,9 @@ struct port {
 	int n_addrs;
 	uint8_t kind, delivery;
 	uint32_t mtu;	       /* the device's */
+	uint32_t qos;	       /* row of its own limit; 0: none */
+	uint32_t rate_mbps;    /* that limit */
+	bool heard;	       /* the watch has said what its limit is */
 	uint64_t held_until;   /* the device has nobody behind it; else 0 */
 	uint64_t place_before; /* revision of the place before our claim */
 	char host_before[64];  /* and whose it was; "": nobody's */
@@ -167,6 +171,7 @@ static void port_row_store(struct port *port)
 {
 	const struct agent *a = port->ports->agent;
 	uint32_t key = port->ifindex;
+	struct dove_port before;
 	struct dove_port row = {
 		.vnid = port->vnid,
 		.endpoint = port->id,
@@ -174,6 +179,11 @@ static void port_row_store(struct port *port)
 		.delivery = port->delivery,
 	};
 
+	/* Before the watch speaks again, what an agent before us has entered holds. */
+	if (!port->heard && !bpf_map_lookup_elem(a->maps->ports, &key, &before) &&
+	    before.endpoint == port->id)
+		port->qos = before.qos;
+	row.qos = port->qos;
 	memcpy(row.mac, port->mac.b, sizeof(row.mac));
 	agent_set_budget(a, key, 1);
 	if (bpf_map_update_elem(a->maps->ports, &key, &row, BPF_ANY))
@@ -244,6 +254,17 @@ static void port_silence(struct port *port)
 	port->n_addrs = 0;
 }
 
+/* What it may send in all. No room for the row: nothing, which is closed, and said. */
+static void port_limit(struct port *port, uint32_t rate_mbps)
+{
+	if (port->heard && port->rate_mbps == rate_mbps)
+		return;
+	port->heard = true;
+	port->rate_mbps = rate_mbps;
+	port->qos = qos_port(port->ports->agent, rate_mbps);
+	port_row_store(port);
+}
+
 /* Enter what the watch says of the port's endpoint: addresses, MAC, numbers. True where state.json is old now. */
 static bool port_speak(struct port *port, const struct watch_endpoint *e)
 {
@@ -263,6 +284,7 @@ static bool port_speak(struct port *port, const struct watch_endpoint *e)
 		port->mac = e->mac;
 		port_row_store(port);
 	}
+	port_limit(port, e->rate_mbps);
 	for (int i = 0; i < n; i++)
 		addr_store(port, &now[i], i < e->n_addrs ? &e->gateways[i] : &none, e);
 	for (int i = 0; i < port->n_addrs; i++) {
@@ -391,6 +413,8 @@ static cJSON *port_json(const struct port *port)
 	cJSON_AddStringToObject(one, "network", port->network);
 	cJSON_AddNumberToObject(one, "vnid", port->vnid);
 	cJSON_AddStringToObject(one, "endpoint", port->endpoint);
+	if (port->rate_mbps)
+		cJSON_AddNumberToObject(one, "rate_mbps", port->rate_mbps);
 	cJSON_AddNumberToObject(one, "id", port->id);
 	cJSON_AddStringToObject(one, "mac", mac_format(&port->mac, mac));
 	list = cJSON_AddArrayToObject(one, "addresses");

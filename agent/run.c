@@ -31,6 +31,7 @@
 #include "paths.h"
 #include "pmtu.h"
 #include "ports.h"
+#include "qos.h"
 #include "state.h"
 #include "underlay.h"
 #include "watch.h"
@@ -242,19 +243,28 @@ static void adopt(struct agent *a)
 			 ports_count(a->ports));
 }
 
+static void on_idle(evutil_socket_t fd, short what, void *arg)
+{
+	qos_forget_idle(arg);
+}
+
 static void serve(struct agent *a, int rtnl_fd)
 {
+	static const struct timeval often = { .tv_sec = QOS_IDLE_S };
 	struct event *term = evsignal_new(a->base, SIGTERM, on_stop, a->base);
 	struct event *intr = evsignal_new(a->base, SIGINT, on_stop, a->base);
 	struct event *rtnl = event_new(a->base, rtnl_fd, EV_READ | EV_PERSIST, on_rtnl, a);
+	struct event *idle = event_new(a->base, -1, EV_PERSIST, on_idle, a);
 
 	event_add(term, NULL);
 	event_add(intr, NULL);
 	event_add(rtnl, NULL);
+	event_add(idle, &often);
 	adopt(a);
 	log_info("host %s, policy service %s: ready", a->config.host, a->config.dps);
 	notify_ready();
 	event_base_dispatch(a->base);
+	event_free(idle);
 	event_free(rtnl);
 	event_free(intr);
 	event_free(term);

@@ -179,8 +179,9 @@ void show_stats(const cJSON *result, const struct options *o)
 	printf("stale packets delivered: %.0f, from newer revisions: %.0f, events lost: %.0f\n",
 	       num(result, "stale"), num(result, "newer"), num(result, "events_lost"));
 	cJSON_ArrayForEach (one, json_get(result, "policies"))
-		printf("policy %s/%s: %.0f packets, %.0f bytes, %.0f denied\n", str(one, "network"),
-		       str(one, "name"), num(one, "packets"), num(one, "bytes"), num(one, "denied"));
+		printf("policy %s/%s: %.0f packets, %.0f bytes, %.0f denied, %.0f limited\n",
+		       str(one, "network"), str(one, "name"), num(one, "packets"), num(one, "bytes"),
+		       num(one, "denied"), num(one, "limited"));
 }
 
 void show_cache(const cJSON *result, const struct options *o)

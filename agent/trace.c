@@ -16,10 +16,11 @@
 #include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
-#include "ports.h"
-#include "underlay.h"
 #include "maps/slot.h"
 #include "paths.h"
+#include "ports.h"
+#include "qos.h"
+#include "underlay.h"
 #include "watch.h"
 
 /* An IP header of either family, and as much of TCP as its parser reads. */
@@ -223,6 +224,14 @@ static void steps_decision(struct trace *t, const struct dove_traced *d)
 		step(t, "sequence", "%s", freshness[d->fresh & 7]);
 }
 
+static void steps_qos(struct trace *t, const struct dove_traced *d)
+{
+	char text[200];
+
+	if (d->qos)
+		step(t, "quality", "%s", qos_words(t->agent, d->qos, text, sizeof(text)));
+}
+
 static void steps_way(struct trace *t, const struct dove_traced *d)
 {
 	struct ip_addr host = from_dove_ip(&d->host);
@@ -295,6 +304,7 @@ static cJSON *trace_json(struct trace *t, const struct dove_traced *d)
 		step(t, "sender", "%s may speak here", ip_format(&t->from, text));
 	steps_decision(t, d);
 	steps_path(t, d, json);
+	steps_qos(t, d);
 	steps_way(t, d);
 	cJSON_AddStringToObject(json, "device", t->port.device);
 	cJSON_AddStringToObject(json, "network", t->port.network);

@@ -276,7 +276,7 @@ static struct ip_addr *gateways_item(const cJSON *json, int n)
 
 static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, struct json_error *err)
 {
-	uint64_t id, sequence, floor;
+	uint64_t id, sequence, floor, rate = 0;
 	const char *mac;
 	struct endpoint *e;
 	struct mac_addr parsed;
@@ -286,7 +286,8 @@ static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, 
 
 	if (json_uint(json, "id", 1, UINT32_MAX, &id, err) || json_str(json, "mac", &mac, err) ||
 	    json_uint(json, "sequence", 0, JSON_INT_MAX, &sequence, err) ||
-	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err) || mac_parse(mac, &parsed) ||
+	    json_uint(json, "floor", 0, JSON_INT_MAX, &floor, err) ||
+	    json_uint_opt(json, "rate_mbps", 1, UINT32_MAX, &rate, err) || mac_parse(mac, &parsed) ||
 	    addrs_item(json, &addrs, &n_addrs, err))
 		return -EINVAL;
 	id32 = id;
@@ -304,7 +305,8 @@ static int endpoint_item(struct watch *w, struct network *n, const cJSON *json, 
 					.mac = parsed,
 					.addrs = addrs,
 					.gateways = gateways_item(json, n_addrs),
-					.n_addrs = n_addrs };
+					.n_addrs = n_addrs,
+					.rate_mbps = rate };
 	return 0;
 }
 

@@ -17,6 +17,7 @@ struct watch_endpoint {
 	struct ip_addr *addrs;
 	struct ip_addr *gateways; /* of each address; all zero: none */
 	int n_addrs;
+	uint32_t rate_mbps; /* of all that it sends; 0: no limit */
 };
 
 int watch_open(struct agent *a, struct watch **out, struct error *err);

@@ -16,27 +16,32 @@ static __always_inline void count(__u32 index, __u64 bytes)
 	stats->bytes += bytes;
 }
 
-/* Per policy: what this host sent, or refused to send, under it. */
-static __noinline void count_policy(const struct packet *p, __u32 vnid, __u32 policy, bool denied)
+/* Per policy: what this host sent, or refused to send, under it, or dropped above a rate. */
+enum policy_count { POLICY_SENT, POLICY_DENIED, POLICY_LIMITED };
+
+static __noinline void count_policy(const struct packet *p, __u32 vnid, __u32 policy, enum policy_count what)
 {
 	__u32 bytes = p->len;
 	struct dove_policy_key key = { .vnid = vnid, .policy = policy };
-	struct dove_policy_stats *stats,
-		first = { .packets = !denied, .bytes = denied ? 0 : bytes, .denied = denied };
+	struct dove_policy_stats *stats, none = {};
 
 	if (!cfg_policy_stats || !policy || p->hook == HOOK_TRACE)
 		return;
 	stats = bpf_map_lookup_elem(&dove_policy_stats, &key);
 	if (!stats) {
-		bpf_map_update_elem(&dove_policy_stats, &key, &first, BPF_NOEXIST);
-		return;
+		bpf_map_update_elem(&dove_policy_stats, &key, &none, BPF_NOEXIST);
+		stats = bpf_map_lookup_elem(&dove_policy_stats, &key);
 	}
-	if (denied) {
+	if (!stats)
+		return;
+	if (what == POLICY_DENIED) {
 		stats->denied++;
-		return;
+	} else if (what == POLICY_LIMITED) {
+		stats->limited++;
+	} else {
+		stats->packets++;
+		stats->bytes += bytes;
 	}
-	stats->packets++;
-	stats->bytes += bytes;
 }
 
 /* The first of the reasons for which a packet is dropped: maps/reasons.h has them in the order of their classes. */

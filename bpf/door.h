@@ -5,6 +5,7 @@
 
 #include "maps.bpf.h"
 #include "packet.h"
+#include "qos.h"
 #include "translation.h"
 
 /* Take off what the agent put before the frame: whose it is, and which way it goes. */
@@ -44,6 +45,7 @@ static __always_inline void trace_note(const struct packet *p, const struct deci
 		.proto = p->l4_proto,
 		.verdict = d->verdict,
 		.flags = d->flags,
+		.qos = qos_id(d),
 		.fresh = d->judged.fresh,
 		.to_gateway = p->to_gateway,
 	};

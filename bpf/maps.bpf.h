@@ -24,7 +24,7 @@ struct leg {
 	__u8 pad;
 	__u8 dmac[6]; /* of the frame */
 	__u8 pad2[2];
-	struct dove_hop hop; /* where it leads */
+	struct dove_hop hop;	     /* where it leads */
 	struct dove_context_key key; /* room for what goes into an appliance */
 	struct dove_context context;
 };
@@ -45,6 +45,8 @@ MAP(dove_cache, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_transl
 MAP(dove_denied, BPF_MAP_TYPE_LRU_HASH, struct dove_cache_key, struct dove_translation, 16384, 0);
 MAP(dove_prefixes, BPF_MAP_TYPE_LPM_TRIE, struct dove_prefix_key, struct dove_prefix, 65536,
     BPF_F_NO_PREALLOC);
+MAP(dove_qos, BPF_MAP_TYPE_HASH, __u32, struct dove_qos, 16384, BPF_F_NO_PREALLOC);
+MAP(dove_meters, BPF_MAP_TYPE_HASH, struct dove_meter_key, struct dove_meter, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_local, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_local, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_moved, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_moved, 16384, BPF_F_NO_PREALLOC);
 MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576, BPF_F_NO_PREALLOC);

@@ -70,6 +70,7 @@ struct packet {
 
 	/* the VM's frame */
 	__u8 dmac[6] __attribute__((aligned(8))); /* compared by words */
+	__u16 vlan;				  /* the tag that it leaves with; 0: none */
 	__u8 smac[6] __attribute__((aligned(8)));
 	__be16 eth_proto;
 	__u32 ip_len; /* of the IP packet: Ethernet pads short ones */
@@ -98,12 +99,13 @@ struct packet {
 	__u32 policy;
 	__u32 sequence;	       /* as on the wire */
 	struct dove_ip origin; /* underlay address of the sending host; zero: this one */
-	__u16 outer_len;       /* of the headers that it came in */
+	__u8 outer_len;	       /* of the headers that it came in */
 	__u8 outer_tos;
 	__u8 group;    /* to many: DOVE_GROUP_* of this side, plus 1 */
 	bool track;    /* its flow is to be remembered, for the replies */
 	bool returned; /* it was ours, and is given back */
 	bool follows;  /* it met a shut gate and was counted there: it goes where those before it went */
+	__u8 marked;   /* the outer header's DSCP that policy wants, plus 1; 0: none */
 	__u8 relays;   /* how many hosts have sent it on, because its VM had moved */
 	__u8 stage;    /* services ahead of it as it came; 0: none, or it comes from a VM */
 	bool reverse;  /* a reply, on the path of what it answers: its label is that one's */

@@ -11,25 +11,12 @@
 #include "icmp.h"
 #include "packet.h"
 #include "path.h"
+#include "qos.h"
 #include "route.h"
 #include "sender.h"
 #include "translation.h"
 #include "tunnel.h"
 #include "upcall.h"
-
-/* The largest IP packet that this one becomes on the wire, before encapsulation. */
-static __always_inline __u32 wire_size(struct __sk_buff *skb, const struct packet *p)
-{
-	__u8 data_offset = 0;
-
-	if (!skb->gso_size)
-		return skb->len - (__u32)sizeof(struct ethhdr);
-	if (p->l4_proto != IPPROTO_TCP)
-		return skb->gso_size + p->l3_len + (__u32)sizeof(struct udphdr);
-	/* The upper four bits of byte 12 count the TCP header's words. */
-	bpf_skb_load_bytes(skb, sizeof(struct ethhdr) + p->l3_len + 12, &data_offset, 1);
-	return skb->gso_size + p->l3_len + (data_offset >> 4) * 4;
-}
 
 /*
  * A super-packet that is encapsulated already, by a tunnel inside the VM, can
@@ -92,6 +79,9 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
  */
 static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, const struct dove_host *host)
 {
+	/* The tag of the path stays beside the packet until a device that can't do that writes it. */
+	if (unlikely(p->vlan) && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), p->vlan))
+		return -DOVE_ENCAP_FAILED;
 	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
 		p->action = TC_ACT_UNSPEC;
 		return -DOVE_ENCAPSULATED;
@@ -219,10 +209,23 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 			rc = reply;
 	}
 	if (rc == -DOVE_DENIED || rc == -DOVE_REJECTED)
-		count_policy(p, p->vnid, d->policy, true);
+		count_policy(p, p->vnid, d->policy, POLICY_DENIED);
 	return rc == -DOVE_HELD_MISS || rc == -DOVE_HELD_FLOW || (!rc && !route_ends(p))
 		       ? rc
 		       : refuse(skb, p, d, rc);
+}
+
+/* What the answer asks for beside its verdict, before anything is done to the packet. */
+static __noinline int qos_begin(struct __sk_buff *skb, struct packet *p, const struct decision *d, __u32 port)
+{
+	__u32 id = qos_id(d);
+	int rc = id ? qos_apply(skb, p, id) : 0;
+
+	if (!rc && port)
+		rc = qos_port(skb, p, port);
+	if (rc == -DOVE_RATE_LIMITED)
+		count_policy(p, d->t->vnid, d->policy, POLICY_LIMITED);
+	return rc;
 }
 
 /* ---- through services ---- */
@@ -380,6 +383,9 @@ static __noinline int path_continue(struct __sk_buff *skb, struct packet *p, str
 		fragment_ports(p);
 	TRY(path_find(p, d));
 	TRY(path_holds(d, leg->vnid, leg->sequence));
+	/* The class holds on each leg; its rate was the origin's to hold. */
+	if (unlikely(qos_id(d)) && !p->reverse)
+		qos_mark(skb, p, qos_id(d));
 	n = path_length(d->path);
 	if (p->stage > n)
 		return -DOVE_REFUSED;
@@ -398,7 +404,7 @@ static __always_inline int send_plain(struct __sk_buff *skb, struct packet *p, s
 
 	report_old(p, d);
 	if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_DELIVERED_LOCAL)
-		count_policy(p, d->t->vnid, d->policy, false);
+		count_policy(p, d->t->vnid, d->policy, POLICY_SENT);
 	return rc;
 }
 
@@ -425,16 +431,19 @@ static __always_inline int send_from_service(struct __sk_buff *skb, struct packe
 }
 
 /* To where policy lets it go. */
-static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, struct decision *d)
+static __always_inline int send_on(struct __sk_buff *skb, struct packet *p, const struct dove_port *port,
+				   struct decision *d)
 {
 	int rc;
 
 	TRY(decide(skb, p, d));
+	if (unlikely(qos_id(d) || port->qos))
+		TRY(qos_begin(skb, p, d, port->qos));
 	if (unlikely(d->path || (d->flags & DOVE_RULE_THROUGH && p->peer))) {
 		rc = path_begin(skb, p, d);
 		report_old(p, d);
 		if (rc == -DOVE_ENCAPSULATED || rc == -DOVE_TO_SERVICE)
-			count_policy(p, d->t->vnid, d->policy, false);
+			count_policy(p, d->t->vnid, d->policy, POLICY_SENT);
 		if (rc != STRAIGHT_ON)
 			return rc;
 	}
@@ -478,7 +487,7 @@ static __always_inline int send(struct __sk_buff *skb, struct packet *p, const s
 		return group_copy(skb, p, DOVE_GROUP_SENT);
 	if (port->kind == DOVE_PORT_BRIDGED && p->hook == HOOK_PORT)
 		return send_over_bridge(skb, p, d);
-	return send_on(skb, p, d);
+	return send_on(skb, p, port, d);
 }
 
 /* What can't be decided yet goes to the agent; what was looked up is a hit or a miss. */

@@ -18,6 +18,7 @@ struct decision {
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
+	__u8 rule;    /* of t, from 1, that decided; 0: t itself */
 	__u8 path;    /* key of dove_paths; 0: none */
 	struct judgement judged;
 };
@@ -76,6 +77,7 @@ static __always_inline int decide_by_rules(const struct packet *p, struct decisi
 	d->policy = d->t->rules[i].policy;
 	d->verdict = d->t->rules[i].verdict;
 	d->flags = d->t->rules[i].flags;
+	d->rule = i + 1;
 	d->path = d->t->rules[i].path;
 	return 0;
 }

@@ -56,9 +56,15 @@ struct label {
 #define ECN_ECT0 0x2
 #define ECN_CE 0x3
 
-/* ECN as the packet has it; DSCP too, unless this host sets one of its own. */
+/*
+ * ECN as the packet has it; DSCP too, unless a policy, or else this host, sets
+ * another one. That is the outer header's alone, the VM's own arrives: the
+ * pipe model of RFC 2983.
+ */
 static __always_inline __u8 outer_tos(const struct packet *p)
 {
+	if (p->marked)
+		return (__u8)((p->marked - 1) << 2) | (p->tos & ECN_MASK);
 	return cfg_outer_dscp < 0 ? p->tos : (__u8)(cfg_outer_dscp << 2) | (p->tos & ECN_MASK);
 }
 

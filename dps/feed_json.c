@@ -60,6 +60,8 @@ cJSON *feed_endpoint_json(const struct model *m, const struct endpoint *ep)
 	cJSON_AddNumberToObject(out, "sequence", ep->o.sequence);
 	cJSON_AddNumberToObject(out, "floor", ep->o.floor);
 	cJSON_AddNumberToObject(out, "place_revision", ep->place.revision);
+	if (spec->rate_mbps)
+		cJSON_AddNumberToObject(out, "rate_mbps", spec->rate_mbps);
 	return out;
 }
 

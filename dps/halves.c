@@ -48,6 +48,16 @@ static void refuse(struct translation_outcome *out, uint32_t policy, unsigned in
 	};
 }
 
+/* A class comes with its path, and the path's DSCP went before the policies' already. */
+static void join_class(const struct translation_outcome *a, const struct translation_outcome *b,
+		       struct translation_outcome *out)
+{
+	const struct translation_outcome *from = *a->class ? a : b;
+
+	strcpy(out->class, from->class);
+	out->vlan = from->vlan;
+}
+
 static void pass(const char *zones[2], const struct translation_outcome *a,
 		 const struct translation_outcome *b, struct translation_outcome *out)
 {
@@ -55,6 +65,8 @@ static void pass(const char *zones[2], const struct translation_outcome *a,
 	out->flags = a->flags & b->flags & TRANSLATION_REPLY;
 	out->dscp = a->dscp >= 0 ? a->dscp : b->dscp;
 	out->rate_mbps = a->rate_mbps ? a->rate_mbps : b->rate_mbps;
+	out->rate_policy = a->rate_mbps ? a->rate_policy : b->rate_policy;
+	join_class(a, b, out);
 	if (!add_services(out, zones[0], a) || !add_services(out, zones[1], b))
 		refuse(out, b->policy, 0);
 }

@@ -411,6 +411,7 @@ int link_resolve(struct model *m, struct object *obj, struct json_error *err)
 	case KIND_POLICY:
 		return resolve_policy(m, obj, err);
 	case KIND_HOST:
+	case KIND_UNDERLAY_PATH:
 	case KIND_COUNT:
 		break;
 	}
@@ -452,6 +453,7 @@ static bool policy_names(const struct policy_spec *p, const struct object *obj)
 	case KIND_GROUP:
 	case KIND_HOST:
 	case KIND_POLICY:
+	case KIND_UNDERLAY_PATH:
 	case KIND_COUNT:
 		break;
 	}
@@ -477,6 +479,7 @@ static bool refers(const struct object *from, const struct object *obj)
 		       (const struct object *)((const struct endpoint *)from)->place.host == obj;
 	case KIND_NETWORK:
 	case KIND_HOST:
+	case KIND_UNDERLAY_PATH:
 	case KIND_COUNT:
 		break;
 	}

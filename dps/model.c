@@ -29,7 +29,7 @@ static const size_t sizes[KIND_COUNT] = {
 	[KIND_NETWORK] = sizeof(struct network),   [KIND_HOST] = sizeof(struct host),
 	[KIND_ENDPOINT] = sizeof(struct endpoint), [KIND_EXTERNAL] = sizeof(struct endpoint),
 	[KIND_GROUP] = sizeof(struct object),	   [KIND_SERVICE] = sizeof(struct object),
-	[KIND_POLICY] = sizeof(struct policy),
+	[KIND_POLICY] = sizeof(struct policy),	   [KIND_UNDERLAY_PATH] = sizeof(struct object),
 };
 
 void model_init(struct model *m)
@@ -248,6 +248,7 @@ static struct object **list_of(struct object *obj)
 	case KIND_NETWORK:
 	case KIND_HOST:
 	case KIND_SERVICE:
+	case KIND_UNDERLAY_PATH:
 	case KIND_COUNT:
 		break;
 	}

@@ -192,6 +192,25 @@ static void host_free(struct spec *spec)
 
 /* Endpoints */
 
+static int parse_port_qos(const cJSON *json, uint32_t *rate_mbps, struct json_error *err)
+{
+	static const char *const fields[] = { "rate_mbps", NULL };
+	const cJSON *qos = json_get(json, "qos");
+	uint64_t rate = 0;
+	int rc;
+
+	if (!qos)
+		return 0;
+	if (!cJSON_IsObject(qos))
+		return json_fail(err, "qos", "'qos' is an object like {\"rate_mbps\": 100}");
+	snprintf(err->prefix, sizeof(err->prefix), "qos.");
+	rc = json_only(qos, fields, err);
+	rc = rc ? rc : json_uint_opt(qos, "rate_mbps", 1, RATE_MAX_MBPS, &rate, err);
+	err->prefix[0] = '\0';
+	*rate_mbps = rate;
+	return rc;
+}
+
 static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 {
 	struct endpoint_spec *ep = &spec->u.endpoint;
@@ -206,7 +225,8 @@ static int endpoint_parse(const cJSON *json, struct spec *spec, struct json_erro
 	if (!memcmp(&ep->mac, &gateway_mac, sizeof(gateway_mac)))
 		return json_fail(err, "mac", "%s is the MAC address of every network's gateway", mac);
 	rc = parse_addresses(json, ADDRESSES_MAX, &ep->addresses, &ep->n_addresses, err);
-	return rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
+	rc = rc ? rc : objects_names(json, "groups", GROUPS_MAX, "a group", &ep->groups, err);
+	return rc ? rc : parse_port_qos(json, &ep->rate_mbps, err);
 }
 
 static void endpoint_render(const struct spec *spec, cJSON *out)
@@ -217,6 +237,8 @@ static void endpoint_render(const struct spec *spec, cJSON *out)
 	cJSON_AddStringToObject(out, "mac", mac_format(&ep->mac, mac));
 	cJSON_AddItemToObject(out, "addresses", objects_addresses_json(ep->addresses, ep->n_addresses));
 	cJSON_AddItemToObject(out, "groups", objects_names_json(&ep->groups));
+	if (ep->rate_mbps)
+		cJSON_AddNumberToObject(cJSON_AddObjectToObject(out, "qos"), "rate_mbps", ep->rate_mbps);
 }
 
 static void endpoint_free(struct spec *spec)
@@ -370,6 +392,33 @@ static void service_free(struct spec *spec)
 	idset_free(&spec->u.service.ids);
 }
 
+/* Underlay paths: the name is the class that policies name */
+
+static int underlay_parse(const cJSON *json, struct spec *spec, struct json_error *err)
+{
+	uint64_t dscp = 64, vlan = 0;
+	int rc = json_uint_opt(json, "dscp", 0, 63, &dscp, err);
+
+	rc = rc ? rc : json_uint_opt(json, "vlan", 1, VLAN_MAX, &vlan, err);
+	if (!rc && dscp == 64 && !vlan)
+		rc = json_fail(err, "vlan", "a path is told from others by a 'vlan', a 'dscp', or both");
+	spec->u.underlay = (struct underlay_spec){ .dscp = dscp == 64 ? -1 : (int)dscp, .vlan = vlan };
+	return rc;
+}
+
+static void underlay_render(const struct spec *spec, cJSON *out)
+{
+	if (spec->u.underlay.dscp >= 0)
+		cJSON_AddNumberToObject(out, "dscp", spec->u.underlay.dscp);
+	if (spec->u.underlay.vlan)
+		cJSON_AddNumberToObject(out, "vlan", spec->u.underlay.vlan);
+}
+
+static void underlay_free(struct spec *spec)
+{
+	(void)spec;
+}
+
 /* Policies: their own file does the work */
 
 static int policy_spec_parse(const cJSON *json, struct spec *spec, struct json_error *err)
@@ -404,7 +453,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			    endpoint_parse,
 			    endpoint_render,
 			    endpoint_free,
-			    { "kind", "network", "name", "mac", "addresses", "groups" } },
+			    { "kind", "network", "name", "mac", "addresses", "groups", "qos" } },
 	[KIND_EXTERNAL] = { "external",
 			    true,
 			    external_parse,
@@ -423,6 +472,12 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			   service_render,
 			   service_free,
 			   { "kind", "name", "instances" } },
+	[KIND_UNDERLAY_PATH] = { "underlay_path",
+				 false,
+				 underlay_parse,
+				 underlay_render,
+				 underlay_free,
+				 { "kind", "name", "vlan", "dscp" } },
 	[KIND_POLICY] = { "policy",
 			  true,
 			  policy_spec_parse,

@@ -31,6 +31,7 @@
 #define PATH_MAX_HOPS 15 /* the wire counts hops in four bits */
 #define PRIORITY_MAX 1000000
 #define RATE_MAX_MBPS 10000000
+#define VLAN_MAX 4094		 /* IEEE 802.1Q: 0 is no VLAN, 4095 reserved */
 #define DEFAULT_POLICY "default" /* the name that each network's own default policy has */
 
 /* The order is that in which a file's objects are put in place. */
@@ -41,6 +42,7 @@ enum kind {
 	KIND_EXTERNAL,
 	KIND_GROUP,
 	KIND_SERVICE,
+	KIND_UNDERLAY_PATH,
 	KIND_POLICY,
 	KIND_COUNT
 };
@@ -76,6 +78,7 @@ struct endpoint_spec {
 	struct ip_addr *addresses;
 	size_t n_addresses;
 	struct names groups;
+	uint32_t rate_mbps; /* of all that it sends; 0: no limit */
 };
 
 /* What lies beyond a network's edge. */
@@ -104,6 +107,12 @@ struct service_spec {
 	struct idset ids;	/* linked: of all their ports */
 };
 
+/* What the physical network's administrator has laid out for a class: at least one of both. */
+struct underlay_spec {
+	int dscp;      /* -1: none; goes before what policies say */
+	uint16_t vlan; /* 0: none */
+};
+
 /* One side of a policy. With neither ids nor groups it means all endpoints of the network. */
 struct selector {
 	bool any;
@@ -122,9 +131,10 @@ struct policy_spec {
 	bool allow, final, reply;
 	bool reject; /* does not allow, and the sender is told */
 	struct names path;
-	bool open; /* where a service of the path has no live instance packets go on without it */
+	bool open;	    /* where a service of the path has no live instance packets go on without it */
 	int dscp;	    /* -1: unsaid */
 	uint32_t rate_mbps; /* 0: unsaid */
+	char *class;	    /* NULL: unsaid */
 };
 
 struct spec {
@@ -140,6 +150,7 @@ struct spec {
 		struct external_spec external;
 		struct group_spec group;
 		struct service_spec service;
+		struct underlay_spec underlay;
 		struct policy_spec policy;
 	} u;
 };

@@ -172,16 +172,22 @@ static int parse_port(const cJSON *json, const char *field, const struct flow_bo
 
 static int parse_qos_fields(const cJSON *qos, struct policy_spec *out, struct json_error *err)
 {
-	static const char *const fields[] = { "dscp", "rate_mbps", NULL };
+	static const char *const fields[] = { "dscp", "rate_mbps", "class", NULL };
+	const char *class = NULL;
 	uint64_t dscp = 64, rate = 0;
 	int rc = json_only(qos, fields, err);
 
 	rc = rc ? rc : json_uint_opt(qos, "dscp", 0, 63, &dscp, err);
 	rc = rc ? rc : json_uint_opt(qos, "rate_mbps", 1, RATE_MAX_MBPS, &rate, err);
+	rc = rc ? rc : json_str_opt(qos, "class", &class, err);
+	if (!rc && class && !objects_check_name(class))
+		rc = json_fail(err, "class", "'%.80s': policies are logical: this is not the name of a class",
+			       class);
 	if (rc)
 		return rc;
 	out->dscp = dscp == 64 ? -1 : (int)dscp;
 	out->rate_mbps = rate;
+	out->class = class ? mem_copy(class) : NULL;
 	return 0;
 }
 
@@ -194,6 +200,8 @@ static int parse_qos(const cJSON *json, struct policy_spec *out, struct json_err
 		return 0;
 	if (!cJSON_IsObject(qos))
 		return json_fail(err, "qos", "'qos' is an object like {\"dscp\": 46}");
+	if (!out->allow)
+		return json_fail(err, "qos", "a policy that denies or rejects has no quality of service");
 	enter(err, "qos");
 	return leave(err, parse_qos_fields(qos, out, err));
 }
@@ -317,13 +325,15 @@ void policy_render(const struct policy_spec *spec, cJSON *out)
 		cJSON_AddTrueToObject(out, "final");
 	if (!spec->reply)
 		cJSON_AddFalseToObject(out, "reply");
-	if (spec->dscp >= 0 || spec->rate_mbps) {
+	if (spec->dscp >= 0 || spec->rate_mbps || spec->class) {
 		cJSON *qos = cJSON_AddObjectToObject(out, "qos");
 
 		if (spec->dscp >= 0)
 			cJSON_AddNumberToObject(qos, "dscp", spec->dscp);
 		if (spec->rate_mbps)
 			cJSON_AddNumberToObject(qos, "rate_mbps", spec->rate_mbps);
+		if (spec->class)
+			cJSON_AddStringToObject(qos, "class", spec->class);
 	}
 }
 
@@ -342,4 +352,5 @@ void policy_free(struct policy_spec *spec)
 	free_selector(&spec->from);
 	free_selector(&spec->to);
 	objects_free_names(&spec->path);
+	free(spec->class);
 }

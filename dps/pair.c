@@ -25,7 +25,7 @@ static bool selects(const struct selector *sel, const struct endpoint *ep)
 
 bool pair_adds(const struct policy_spec *p)
 {
-	return p->allow && (p->path.n || p->final || p->dscp >= 0 || p->rate_mbps);
+	return p->allow && (p->path.n || p->final || p->dscp >= 0 || p->rate_mbps || p->class);
 }
 
 /*
@@ -205,12 +205,28 @@ static bool add_service(struct outcome *out, const char *service)
 	return true;
 }
 
-static void add_qos(struct outcome *out, int dscp, uint32_t rate_mbps)
+/* Each part of it is said by the first policy that says anything of it. */
+static void add_qos(struct outcome *out, const struct outcome *more)
 {
 	if (out->dscp < 0)
-		out->dscp = dscp;
-	if (!out->rate_mbps)
-		out->rate_mbps = rate_mbps;
+		out->dscp = more->dscp;
+	if (!out->rate_mbps) {
+		out->rate_mbps = more->rate_mbps;
+		out->rate_policy = more->rate_policy;
+	}
+	if (!out->class)
+		out->class = more->class;
+}
+
+/* What one policy asks for. */
+static struct outcome qos_of(const struct policy *policy)
+{
+	const struct policy_spec *p = spec_of(policy);
+
+	return (struct outcome){ .dscp = p->dscp,
+				 .rate_mbps = p->rate_mbps,
+				 .rate_policy = p->rate_mbps ? policy->o.id : 0,
+				 .class = p->class };
 }
 
 static void add_open(struct outcome *out, bool open)
@@ -235,8 +251,11 @@ static void begin(struct outcome *out, const struct policy *policy)
 }
 
 /* false: it is refused now. */
-static bool add_policy(struct outcome *out, const struct policy_spec *p)
+static bool add_policy(struct outcome *out, const struct policy *policy)
 {
+	const struct policy_spec *p = spec_of(policy);
+	struct outcome more = qos_of(policy);
+
 	if (p->path.n)
 		add_open(out, p->open);
 	for (size_t i = 0; i < p->path.n; i++)
@@ -244,7 +263,7 @@ static bool add_policy(struct outcome *out, const struct policy_spec *p)
 			refuse(out, out->policy);
 			return false;
 		}
-	add_qos(out, p->dscp, p->rate_mbps);
+	add_qos(out, &more);
 	return true;
 }
 
@@ -265,7 +284,7 @@ static void decide_half(const struct half *half, const struct flow_box *box, str
 		if (!decided)
 			begin(out, policy);
 		decided = true;
-		if (!out->allow || (p->allow && (!add_policy(out, p) || p->final)))
+		if (!out->allow || (p->allow && (!add_policy(out, policy) || p->final)))
 			return;
 	}
 }
@@ -286,7 +305,7 @@ static void add_half(struct outcome *out, const struct outcome *second)
 			refuse(out, second->policy);
 			return;
 		}
-	add_qos(out, second->dscp, second->rate_mbps);
+	add_qos(out, second);
 }
 
 /* Does a policy say so, not the lack of one? */
@@ -335,7 +354,7 @@ void pair_decide_alone(const struct pair *pair, const struct policy *policy, str
 
 	begin(out, policy);
 	if (out->allow)
-		add_policy(out, spec_of(policy));
+		add_policy(out, policy);
 	second = *out;
 	settle(pair, &second, out);
 }

@@ -60,11 +60,17 @@ static void sort_boxes(struct boxes *boxes)
 	}
 }
 
+static bool classes_equal(const char *a, const char *b)
+{
+	return a && b ? !strcmp(a, b) : a == b;
+}
+
 static bool outcomes_equal(const struct outcome *a, const struct outcome *b)
 {
 	if (a->allow != b->allow || a->reject != b->reject || a->reply != b->reply ||
 	    a->replies != b->replies || a->policy != b->policy || a->n_path != b->n_path ||
-	    a->open != b->open || a->dscp != b->dscp || a->rate_mbps != b->rate_mbps)
+	    a->open != b->open || a->dscp != b->dscp || a->rate_mbps != b->rate_mbps ||
+	    a->rate_policy != b->rate_policy || !classes_equal(a->class, b->class))
 		return false;
 	for (size_t i = 0; i < a->n_path; i++)
 		if (strcmp(a->path[i], b->path[i]))

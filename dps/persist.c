@@ -19,8 +19,10 @@
 /* Where an object's content belongs: what is defined, or where it is. */
 static enum store_table table_of(enum kind kind)
 {
-	return kind == KIND_HOST || kind == KIND_SERVICE || kind == KIND_EXTERNAL ? STORE_PHYSICAL
-										  : STORE_LOGICAL;
+	return kind == KIND_HOST || kind == KIND_SERVICE || kind == KIND_UNDERLAY_PATH ||
+			       kind == KIND_EXTERNAL
+		       ? STORE_PHYSICAL
+		       : STORE_LOGICAL;
 }
 
 static int put_object(struct store *store, const struct object *obj)

@@ -143,7 +143,7 @@ static void resolve_stranger(struct model *m, const struct question *q, struct a
 	answer_pair(&from->stranger, to, q, out);
 }
 
-void resolve(struct model *m, const struct question *q, struct answer *out)
+static void resolve_key(struct model *m, const struct question *q, struct answer *out)
 {
 	const struct endpoint *from, *to;
 
@@ -179,6 +179,26 @@ void resolve(struct model *m, const struct question *q, struct answer *out)
 		out->address = to->o.spec->u.endpoint.addresses[0];
 	}
 	answer_pair(from, to, q, out);
+}
+
+/* From the class to the path that is laid out for it: the physical network's word goes first. */
+static void lay_out(const struct model *m, struct outcome *out)
+{
+	const struct object *path = out->class ? model_find(m, KIND_UNDERLAY_PATH, out->class) : NULL;
+
+	if (!path)
+		return;
+	out->vlan = path->spec->u.underlay.vlan;
+	if (path->spec->u.underlay.dscp >= 0)
+		out->dscp = path->spec->u.underlay.dscp;
+}
+
+void resolve(struct model *m, const struct question *q, struct answer *out)
+{
+	resolve_key(m, q, out);
+	lay_out(m, &out->outcome);
+	for (size_t i = 0; i < out->n_rules; i++)
+		lay_out(m, &out->rules[i].outcome);
 }
 
 /*

@@ -76,8 +76,14 @@ static void add_qos(cJSON *out, const struct outcome *outcome)
 
 	if (outcome->dscp >= 0)
 		cJSON_AddNumberToObject(qos, "dscp", outcome->dscp);
-	if (outcome->rate_mbps)
+	if (outcome->rate_mbps) {
 		cJSON_AddNumberToObject(qos, "rate_mbps", outcome->rate_mbps);
+		cJSON_AddNumberToObject(qos, "rate_policy", outcome->rate_policy);
+	}
+	if (outcome->class)
+		cJSON_AddStringToObject(qos, "class", outcome->class);
+	if (outcome->vlan)
+		cJSON_AddNumberToObject(qos, "vlan", outcome->vlan);
 }
 
 static void add_range(cJSON *out, const char *field, const uint16_t range[2])
@@ -160,7 +166,8 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 /* ---- why ---- */
 
 /* What a policy has to do with the packet, in words; *over: nothing below says anything any more. */
-static const char *part_of(const struct policy_spec *p, const struct flow_box *packet, bool *decided, bool *over)
+static const char *part_of(const struct policy_spec *p, const struct flow_box *packet, bool *decided,
+			   bool *over)
 {
 	bool first = !*decided;
 
@@ -209,8 +216,8 @@ cJSON *resolve_considered(const struct model *m, const struct question *q, const
 				list, considered_json(policy, part_of(p, &q->packet, &decided, &over)));
 		}
 		if (!decided)
-			cJSON_AddItemToArray(list, considered_json(pair.halves[h].net->fallback,
-								   "no other matches"));
+			cJSON_AddItemToArray(
+				list, considered_json(pair.halves[h].net->fallback, "no other matches"));
 	}
 	pair_free(&pair);
 	return list;

@@ -374,6 +374,21 @@ static void mark_widely(struct txn *txn)
 	}
 }
 
+/* All packets of the class take another path; what may pass does not change. */
+static void underlay_changed(struct txn *txn, const char *class)
+{
+	struct object *obj;
+
+	for (obj = txn->m->by_key[KIND_POLICY]; obj; obj = obj->hh.next) {
+		const struct policy_spec *spec = &obj->spec->u.policy;
+
+		if (!spec->class || strcmp(spec->class, class) != 0)
+			continue;
+		staleness_sequence(txn, obj);
+		mark_overlaps(txn, obj->net, spec);
+	}
+}
+
 static void one_changed(struct txn *txn, struct change *change, bool many)
 {
 	struct object *obj = change->obj;
@@ -393,6 +408,9 @@ static void one_changed(struct txn *txn, struct change *change, bool many)
 		break;
 	case KIND_SERVICE:
 		staleness_service(txn, obj->key);
+		break;
+	case KIND_UNDERLAY_PATH:
+		underlay_changed(txn, obj->key);
 		break;
 	case KIND_HOST:
 		staleness_host(txn, (struct host *)obj);

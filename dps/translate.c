@@ -26,6 +26,9 @@ static void fill_outcome(const struct outcome *from, enum translation_verdict ve
 		snprintf(out->path[i], sizeof(out->path[i]), "%s", from->path[i]);
 	out->dscp = from->dscp;
 	out->rate_mbps = from->rate_mbps;
+	out->rate_policy = from->rate_policy;
+	snprintf(out->class, sizeof(out->class), "%s", from->class ? from->class : "");
+	out->vlan = from->vlan;
 }
 
 static void fill_host(const struct answer *answer, struct translation_destination *out)

@@ -66,6 +66,9 @@ static void put_outcome_fields(struct writer *w, const struct translation_outcom
 		put_text(w, out->path[i]);
 	put_uint(w, out->dscp < 0 ? DSCP_UNSAID : (uint64_t)out->dscp);
 	put_uint(w, out->rate_mbps);
+	put_uint(w, out->rate_policy);
+	put_text(w, out->class);
+	put_uint(w, out->vlan);
 }
 
 static void put_destination(struct writer *w, const struct translation_destination *d)

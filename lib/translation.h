@@ -21,11 +21,12 @@
 
 #define SIGNED_TRANSLATION "translation"
 
-#define TRANSLATION_VERSION 1
+#define TRANSLATION_VERSION 2
 #define TRANSLATION_MAX 16384 /* bytes that are taken; 8 rules without services take 300 */
 #define TRANSLATION_RULES_MAX 8
 #define TRANSLATION_PATH_MAX 15
-#define TRANSLATION_NAME_ROOM 64      /* a label and the NUL */
+#define TRANSLATION_NAME_ROOM 64 /* a label and the NUL */
+#define TRANSLATION_VLAN_MAX 4094
 #define TRANSLATION_KEY_ROOM 128      /* "network/endpoint" and the NUL */
 #define TRANSLATION_HOST_ADDRESSES 16 /* of the destination's host */
 #define TRANSLATION_LIFE_MAX 86400    /* seconds from issued to expires */
@@ -64,8 +65,11 @@ struct translation_outcome {
 	uint32_t policy;					/* 0: none decided */
 	char path[TRANSLATION_PATH_MAX][TRANSLATION_NAME_ROOM]; /* services, in order */
 	size_t n_path;
-	int dscp;	    /* -1: unsaid */
-	uint32_t rate_mbps; /* 0: unsaid */
+	int dscp;			   /* -1: unsaid */
+	uint32_t rate_mbps;		   /* 0: unsaid */
+	uint32_t rate_policy;		   /* the policy whose limit that is; 0: none */
+	char class[TRANSLATION_NAME_ROOM]; /* "": unsaid */
+	uint16_t vlan;			   /* of the class's path on the underlay; 0: none */
 };
 
 struct translation_rule {

@@ -132,8 +132,14 @@ static void add_care(cJSON *out, const struct translation_outcome *outcome)
 		cJSON_AddItemToArray(path, cJSON_CreateString(outcome->path[i]));
 	if (outcome->dscp >= 0)
 		cJSON_AddNumberToObject(qos, "dscp", outcome->dscp);
-	if (outcome->rate_mbps)
+	if (outcome->rate_mbps) {
 		cJSON_AddNumberToObject(qos, "rate_mbps", outcome->rate_mbps);
+		cJSON_AddNumberToObject(qos, "rate_policy", outcome->rate_policy);
+	}
+	if (*outcome->class)
+		cJSON_AddStringToObject(qos, "class", outcome->class);
+	if (outcome->vlan)
+		cJSON_AddNumberToObject(qos, "vlan", outcome->vlan);
 }
 
 static void add_range(cJSON *out, const char *field, const uint16_t range[2])

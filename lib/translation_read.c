@@ -149,6 +149,9 @@ static void get_outcome_fields(struct reader *r, enum translation_verdict last,
 	dscp = get_uint(r, DSCP_UNSAID);
 	out->dscp = dscp == DSCP_UNSAID ? -1 : (int)dscp;
 	out->rate_mbps = get_uint(r, UINT32_MAX);
+	out->rate_policy = get_uint(r, UINT32_MAX);
+	get_text(r, out->class, sizeof(out->class));
+	out->vlan = get_uint(r, TRANSLATION_VLAN_MAX);
 }
 
 static void get_destination(struct reader *r, struct translation_destination *d)

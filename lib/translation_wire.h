@@ -26,7 +26,7 @@ enum translation_field {
 
 #define FIELDS_ALWAYS 11 /* all but the five that may be missing */
 #define DESTINATION_ITEMS 7
-#define OUTCOME_ITEMS 6
+#define OUTCOME_ITEMS 9
 #define PACKET_ITEMS 3
 #define RULE_ITEMS (5 + OUTCOME_ITEMS)
 #define DSCP_UNSAID 64

@@ -15,7 +15,7 @@
 
 #include "lib/cleanup.h"
 #include "rtnl.h"
-#include <linux/types.h>
+#include <linux/bpf.h>
 
 #include "maps/maps.h"
 #include "maps/wire.h"

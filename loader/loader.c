@@ -17,7 +17,7 @@
 #include "lib/log.h"
 #include "pins.h"
 #include "tunnel.h"
-#include <linux/types.h>
+#include <linux/bpf.h>
 
 #include "maps/maps.h"
 /* Has variables of types of ours. */
@@ -130,6 +130,8 @@ static void maps_find(struct loader *l)
 		.prefixes = bpf_map__fd(s->maps.dove_prefixes),
 		.cache = bpf_map__fd(s->maps.dove_cache),
 		.denied = bpf_map__fd(s->maps.dove_denied),
+		.qos = bpf_map__fd(s->maps.dove_qos),
+		.meters = bpf_map__fd(s->maps.dove_meters),
 		.local = bpf_map__fd(s->maps.dove_local),
 		.moved = bpf_map__fd(s->maps.dove_moved),
 		.policies = bpf_map__fd(s->maps.dove_policies),

@@ -9,7 +9,7 @@
  * zero, for keys are compared whole.
  * The maps' sizes and types stand in bpf/maps.bpf.h.
  *
- * Include after <linux/types.h> or vmlinux.h.
+ * Include after <linux/bpf.h> or vmlinux.h.
  */
 #ifndef DOVE_MAPS_H
 #define DOVE_MAPS_H
@@ -20,8 +20,8 @@
  * Layout version, part of the pin path (PIN_DIR/vN) and of the XDP metadata's
  * magic. Raise it with every change of a key, value, event or map type.
  */
-#define DOVE_LAYOUT 3
-#define DOVE_LAYOUT_DIR "v3"
+#define DOVE_LAYOUT 4
+#define DOVE_LAYOUT_DIR "v4"
 
 #define DOVE_DEFAULT_PIN_DIR "/sys/fs/bpf/dove"
 
@@ -70,6 +70,7 @@ struct dove_port {
 	__u8 kind;     /* enum dove_port_kind */
 	__u8 delivery; /* enum dove_delivery */
 	__u8 mac[6];   /* what it must send from */
+	__u32 qos;     /* key of dove_qos: its limit for all that it sends; 0: none */
 };
 
 /*
@@ -190,6 +191,7 @@ struct dove_rule {
 	__u8 verdict; /* enum dove_verdict */
 	__u8 flags;   /* DOVE_RULE_* */
 	__u8 path;    /* key of dove_paths; 0: straight to the destination */
+	__u32 qos;    /* key of dove_qos; 0: nothing */
 };
 
 struct dove_translation {
@@ -208,7 +210,45 @@ struct dove_translation {
 	__u8 mac[6];  /* the destination's */
 	__u8 local;   /* destination is on this host */
 	__u8 flags;   /* DOVE_RULE_* */
+	__u32 qos;    /* key of dove_qos; 0: nothing */
+	__u32 pad2;
 	struct dove_rule rules[DOVE_RULES_MAX];
+};
+
+/*
+ * dove_qos: what answers ask for beside their verdict. A row is named by what
+ * it says, and never changes: another rate is another row. Writer: agent.
+ * Reader: egress; where there is no row the service is asked again.
+ */
+#define DOVE_DSCP_UNSAID 64
+#define DOVE_CLASS_ROOM 64 /* a class's name, the rest zero */
+
+struct dove_qos {
+	__u64 ns_per_mib; /* what 2^20 bytes cost; 0: no limit */
+	__u64 burst_ns;	  /* how far ahead of its rate a sender may run */
+	__u32 policy;	  /* whose limit that is */
+	__u32 priority;	  /* of the skb, by which a qdisc classifies; 0: none. This host's for `class` */
+	__u16 vlan;	  /* the tag of the class's path on the underlay; 0: none */
+	__u8 dscp;	  /* of the outer header; DOVE_DSCP_UNSAID */
+	__u8 pad[5];
+	char class[DOVE_CLASS_ROOM]; /* the name that policies have for it; for people */
+};
+
+/*
+ * dove_meters: how much of a limit is used. A policy's limit is each sender's
+ * own: what it gets does not depend on who else is on its host. Bytes are
+ * those of the sender's frames, from Ethernet on, each segment of a
+ * super-packet with its headers. Writer: programs; the agent deletes.
+ */
+struct dove_meter_key {
+	__u32 policy; /* id; ids are unique over all networks. 0: the port's own limit */
+	__u32 source; /* endpoint id */
+};
+
+struct dove_meter {
+	__u64 used_until;
+	struct bpf_spin_lock lock;
+	__u32 pad;
 };
 
 /* dove_local: VMs of this host by network and address. Writer: agent. Readers: ingress, egress. */
@@ -347,8 +387,8 @@ struct dove_hop_key {
 struct dove_hop {
 	struct dove_ip host; /* where it is: key of dove_hosts; all zero: here */
 	__u32 endpoint;
-	__u32 in;  /* of one that is here: the port for what goes the path's way ... */
-	__u32 out; /* ... and for what comes back; the same where it has one only */
+	__u32 in;      /* of one that is here: the port for what goes the path's way ... */
+	__u32 out;     /* ... and for what comes back; the same where it has one only */
 	__u8 delivery; /* enum dove_delivery, of both */
 	__u8 routed;   /* packets must be for its own MAC */
 	__u8 in_mac[6];
@@ -458,6 +498,7 @@ struct dove_policy_stats {
 	__u64 packets;
 	__u64 bytes;
 	__u64 denied;
+	__u64 limited; /* above its rate, or another's that applies too */
 };
 
 /* dove_stats: per CPU, index enum dove_reason, then enum dove_counter. */
@@ -581,6 +622,7 @@ struct dove_traced {
 	__u32 external;
 	__u32 ifindex; /* of the NIC or port that it would leave by */
 	__u32 mtu;
+	__u32 qos; /* key of dove_qos */
 	__u16 from_port, to_port;
 	__u8 proto;
 	__u8 verdict; /* enum dove_verdict */
@@ -588,8 +630,8 @@ struct dove_traced {
 	__u8 fresh;   /* enum freshness of bpf/stale.h: 0 is fresh */
 	__u8 local;
 	__u8 to_gateway;
-	__u8 path;    /* key of dove_paths; 0: none */
-	__u8 reverse; /* it takes that path backwards, being a reply */
+	__u8 path;	     /* key of dove_paths; 0: none */
+	__u8 reverse;	     /* it takes that path backwards, being a reply */
 	struct dove_hop hop; /* its first stop on it; endpoint 0: none */
 };
 
@@ -597,8 +639,9 @@ _Static_assert(sizeof(struct dove_cache_key) == 28, "no hidden padding in a key"
 _Static_assert(sizeof(struct dove_addr_key) == 24, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
-_Static_assert(sizeof(struct dove_rule) == 16, "no hidden padding");
-_Static_assert(sizeof(struct dove_translation) == 72 + 16 * DOVE_RULES_MAX, "no hidden padding");
+_Static_assert(sizeof(struct dove_rule) == 20, "no hidden padding");
+_Static_assert(sizeof(struct dove_translation) == 80 + 20 * DOVE_RULES_MAX, "no hidden padding");
+_Static_assert(sizeof(struct dove_qos) == 32 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_context_key) == 44, "no hidden padding in a key");

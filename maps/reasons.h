@@ -68,6 +68,7 @@
 	X(TOO_BIG,              too_big,              DROPPED, "larger than the path, sender can't be told")                 \
 	X(MISS_LIMITED,         miss_limited,         DROPPED, "port has too many open questions")                           \
 	X(GROUP_LIMITED,        group_limited,        DROPPED, "port sends too much to many")                                \
+	X(RATE_LIMITED,         rate_limited,         DROPPED, "above the rate of a policy, or of its port")                  \
 	X(RING_FULL,            ring_full,            DROPPED, "ring buffer to the agent is full")                           \
 	X(ENCAP_FAILED,         encap_failed,         DROPPED, "kernel refused to make room for the headers")                \
 	X(OUTER_MALFORMED,      outer_malformed,      DROPPED, "outer IP or UDP header is wrong")                            \

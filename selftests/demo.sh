@@ -182,9 +182,9 @@ step "the stream of 350 pings was cut in its midst" "$(sed -n 's/.* \([0-9]*\) r
 step "and h1 denies by itself now" "dropped, denied" counted h1 denied ping_ok blue4 10.1.0.16 1
 
 bold "7. A look into the kernel's maps"
-show bpftool map dump pinned .../v2/dove_local "  (on h2, one entry)"
-on h2 bpftool -j map dump pinned "$W/bpf-h2/v2/dove_local" | jq -c '.[0].formatted' | sed 's/^/   /'
-readable() { on h2 bpftool -j map dump pinned "$W/bpf-h2/v2/dove_local" | jq -e '.[0].formatted.value | .endpoint and .ifindex and (.mac | length == 6)'; }
+show bpftool map dump pinned .../v4/dove_local "  (on h2, one entry)"
+on h2 bpftool -j map dump pinned "$W/bpf-h2/v4/dove_local" | jq -c '.[0].formatted' | sed 's/^/   /'
+readable() { on h2 bpftool -j map dump pinned "$W/bpf-h2/v4/dove_local" | jq -e '.[0].formatted.value | .endpoint and .ifindex and (.mac | length == 6)'; }
 step "bpftool shows the pinned maps" "with field names" readable
 say
 show dove-agent stats "  (on h2)"

@@ -114,6 +114,7 @@ struct dove_policy_stats stats_of_policy(uint32_t vnid, uint32_t policy)
 		sum.packets += each[i].packets;
 		sum.bytes += each[i].bytes;
 		sum.denied += each[i].denied;
+		sum.limited += each[i].limited;
 	}
 	return sum;
 }

@@ -11,10 +11,10 @@
 #ifndef DOVE_TEST_FRAME_H
 #define DOVE_TEST_FRAME_H
 
+#include <linux/bpf.h>
 #include <linux/if_ether.h>
 #include <linux/ip.h>
 #include <linux/ipv6.h>
-#include <linux/types.h>
 #include <linux/udp.h>
 #include <stdbool.h>
 #include <stddef.h>

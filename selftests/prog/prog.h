@@ -17,7 +17,6 @@
 #include <criterion/criterion.h>
 #include <linux/bpf.h>
 #include <linux/pkt_cls.h>
-#include <linux/types.h>
 
 #include "frame.h"
 #include "lib/cleanup.h"

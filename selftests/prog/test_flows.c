@@ -57,8 +57,8 @@ Test(flows, R9_a_rules_flag_counts_and_not_the_pairs)
 	t.flags = DOVE_RULE_TRACK;
 	t.n_rules = 2;
 	t.rules[0] =
-		(struct dove_rule){ POLICY, 0, 0xffff, 53, 53, 0, DOVE_VERDICT_ALLOW, DOVE_RULE_TRACK, 0 };
-	t.rules[1] = (struct dove_rule){ POLICY, 0, 0xffff, 0, 0xffff, 0, DOVE_VERDICT_ALLOW, 0, 0 };
+		(struct dove_rule){ POLICY, 0, 0xffff, 53, 53, 0, DOVE_VERDICT_ALLOW, DOVE_RULE_TRACK, 0, 0 };
+	t.rules[1] = (struct dove_rule){ POLICY, 0, 0xffff, 0, 0xffff, 0, DOVE_VERDICT_ALLOW, 0, 0, 0 };
 	begin("the first rule tracks");
 	cache_put(&vm2, &t);
 	r = run_vm(&v);

@@ -49,9 +49,9 @@ static void begin_by_port(const char *name)
 
 	t.scope = DOVE_SCOPE_TO_PORT;
 	t.n_rules = 3;
-	t.rules[0] = (struct dove_rule){ POLICY, 0, 0xffff, 53, 53, 0, DOVE_VERDICT_DENY, 0, 0 };
-	t.rules[1] = (struct dove_rule){ POLICY, 0, 0xffff, 80, 80, 0, DOVE_VERDICT_REJECT, 0, 0 };
-	t.rules[2] = (struct dove_rule){ POLICY, 0, 0xffff, 0, 0xffff, 0, DOVE_VERDICT_ALLOW, 0, 0 };
+	t.rules[0] = (struct dove_rule){ POLICY, 0, 0xffff, 53, 53, 0, DOVE_VERDICT_DENY, 0, 0, 0 };
+	t.rules[1] = (struct dove_rule){ POLICY, 0, 0xffff, 80, 80, 0, DOVE_VERDICT_REJECT, 0, 0, 0 };
+	t.rules[2] = (struct dove_rule){ POLICY, 0, 0xffff, 0, 0xffff, 0, DOVE_VERDICT_ALLOW, 0, 0, 0 };
 	begin(name);
 	cache_put(&vm2, &t);
 }

@@ -251,8 +251,8 @@ Test(reject, R9_one_rule_rejects_and_the_next_does_not)
 
 	t.scope = DOVE_SCOPE_PROTO | DOVE_SCOPE_TO_PORT;
 	t.n_rules = 2;
-	t.rules[0] = (struct dove_rule){ 0x51, 0, 0xffff, 53, 53, 6, DOVE_VERDICT_REJECT, 0, 0 };
-	t.rules[1] = (struct dove_rule){ 0x52, 0, 0xffff, 0, 0xffff, 0, DOVE_VERDICT_ALLOW, 0, 0 };
+	t.rules[0] = (struct dove_rule){ 0x51, 0, 0xffff, 53, 53, 6, DOVE_VERDICT_REJECT, 0, 0, 0 };
+	t.rules[1] = (struct dove_rule){ 0x52, 0, 0xffff, 0, 0xffff, 0, DOVE_VERDICT_ALLOW, 0, 0, 0 };
 	begin("rejected");
 	policy_put(BLUE, 0x51, 1, 1);
 	policy_put(BLUE, 0x52, 1, 1);

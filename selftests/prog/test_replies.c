@@ -120,9 +120,9 @@ Test(replies, R9_a_rules_flag_counts)
 
 	t.scope = DOVE_SCOPE_FROM_PORT;
 	t.n_rules = 1;
-	t.rules[0] = (struct dove_rule){
-		POLICY, 4000, 4000, 0, 0xffff, 0, DOVE_VERDICT_DENY, DOVE_RULE_REPLIES, 0
-	};
+	t.rules[0] =
+		(struct dove_rule){ POLICY, 4000, 4000, 0, 0xffff, 0, DOVE_VERDICT_DENY, DOVE_RULE_REPLIES,
+				    0,	    0 };
 	for (int flag = 0; flag < 2; flag++) {
 		begin(flag ? "with the flag" : "without");
 		t.rules[0].flags = flag ? DOVE_RULE_REPLIES : 0;

@@ -202,10 +202,10 @@ static void rules_put(const struct dove_rule *rules, uint8_t n)
 Test(translation, R9_rules_decide_by_protocol_ports_and_order)
 {
 	static const struct dove_rule rules[] = {
-		{ R_DENY, ANY_PORT, 22, 22, 6, DOVE_VERDICT_DENY, 0, 0 },
-		{ R_ALLOW, 1024, 2047, 20, 80, 6, DOVE_VERDICT_ALLOW, 0, 0 },
-		{ R_DENY, ANY_PORT, 53, 53, 0, DOVE_VERDICT_DENY, 0, 0 },
-		{ R_LAST, ANY_PORT, ANY_PORT, 17, DOVE_VERDICT_ALLOW, 0, 0 },
+		{ R_DENY, ANY_PORT, 22, 22, 6, DOVE_VERDICT_DENY, 0, 0, 0 },
+		{ R_ALLOW, 1024, 2047, 20, 80, 6, DOVE_VERDICT_ALLOW, 0, 0, 0 },
+		{ R_DENY, ANY_PORT, 53, 53, 0, DOVE_VERDICT_DENY, 0, 0, 0 },
+		{ R_LAST, ANY_PORT, ANY_PORT, 17, DOVE_VERDICT_ALLOW, 0, 0, 0 },
 	};
 	static const struct {
 		const char *name;
@@ -256,8 +256,8 @@ Test(translation, R9_all_eight_rules_are_looked_at_and_no_ninth)
 	struct run r;
 
 	for (int i = 0; i < DOVE_RULES_MAX; i++)
-		rules[i] =
-			(struct dove_rule){ R_DENY, ANY_PORT, 100 + i, 100 + i, 17, DOVE_VERDICT_DENY, 0, 0 };
+		rules[i] = (struct dove_rule){ R_DENY, ANY_PORT, 100 + i, 100 + i, 17, DOVE_VERDICT_DENY,
+					       0,      0,	 0 };
 	rules[DOVE_RULES_MAX - 1].verdict = DOVE_VERDICT_ALLOW;
 	rules[DOVE_RULES_MAX - 1].policy = R_LAST;
 
@@ -277,8 +277,8 @@ Test(translation, R9_all_eight_rules_are_looked_at_and_no_ninth)
 Test(translation, R15_a_rule_is_judged_by_its_policy)
 {
 	static const struct dove_rule rules[] = {
-		{ R_ALLOW, ANY_PORT, 80, 80, 6, DOVE_VERDICT_ALLOW, 0, 0 },
-		{ R_LAST, ANY_PORT, ANY_PORT, 0, DOVE_VERDICT_ALLOW, 0, 0 },
+		{ R_ALLOW, ANY_PORT, 80, 80, 6, DOVE_VERDICT_ALLOW, 0, 0, 0 },
+		{ R_LAST, ANY_PORT, ANY_PORT, 0, DOVE_VERDICT_ALLOW, 0, 0, 0 },
 	};
 	struct run r;
 

@@ -139,12 +139,13 @@ OBJECTS = [
     {"kind": "network", "name": "blue", "subnets": ["10.1.0.0/24", {"prefix": "10.3.0.0/24", "gateway": "10.3.0.9"}], "hosts": ["h1"]},
     {"kind": "network", "name": "green", "foreign": "globex:green", "vnid": 600, "subnets": ["10.2.0.0/24"]},
     {"kind": "endpoint", "network": "blue", "name": "vm1", "mac": "02:00:00:00:01:01", "addresses": ["10.1.0.11"], "groups": ["web"]},
-    {"kind": "endpoint", "network": "blue", "name": "vm2", "mac": "02:00:00:00:01:02", "addresses": ["10.1.0.12"]},
+    {"kind": "endpoint", "network": "blue", "name": "vm2", "mac": "02:00:00:00:01:02", "addresses": ["10.1.0.12"], "qos": {"rate_mbps": 100}},
     {"kind": "external", "network": "blue", "name": "internet", "prefixes": ["0.0.0.0/0"], "gateway": {"host": "h1"}},
     {"kind": "group", "network": "blue", "name": "all", "endpoints": ["vm1", "vm2"]},
     {"kind": "service", "name": "firewall", "instances": [{"endpoint": "blue/vm2"}]},
     {"kind": "policy", "network": "blue", "name": "tls", "priority": 5, "from": "any", "to": {"endpoints": ["vm2"]},
-     "proto": "tcp", "to_port": 443, "action": "allow", "path": ["firewall"], "qos": {"dscp": 46, "rate_mbps": 10}},
+     "proto": "tcp", "to_port": 443, "action": "allow", "path": ["firewall"], "qos": {"dscp": 46, "rate_mbps": 10, "class": "gold"}},
+    {"kind": "underlay_path", "name": "gold", "vlan": 100, "dscp": 34},
     {"kind": "policy", "network": "blue", "name": "web", "priority": 7, "from": {"groups": ["web"]}, "to": {"external": "internet"},
      "action": "allow"},
 ]
@@ -154,7 +155,7 @@ place = "/v1/endpoints/{network}/{name}/place"
 
 call("post", "/v1/apply", "/v1/apply", OBJECTS, 200)
 call("post", "/v1/apply", "/v1/apply", [{"kind": "nothing"}], 400)
-for kind in ("network", "endpoint", "external", "group", "service", "policy", "host"):
+for kind in ("network", "endpoint", "external", "group", "service", "underlay_path", "policy", "host"):
     call("get", "/v1/objects/{kind}", "/v1/objects/" + kind, None, 200)
 call("get", "/v1/objects/{kind}", "/v1/objects/nothing", None, 404)
 call("get", "/v1/objects/{kind}/{name}", "/v1/objects/endpoint/blue/vm1", None, 200)

@@ -114,7 +114,7 @@ static void change_policy(struct world *w)
 {
 	unsigned int net = random_any(NETWORKS), side = random_any(3);
 	char from[128], to[128], path[64] = "";
-	bool allow = random_any(3);
+	bool allow = random_any(3), marked = !random_any(4);
 
 	if (allow && random_any(2))
 		snprintf(path, sizeof(path), "'path':['%s'],", services[random_any(3)]);
@@ -123,7 +123,7 @@ static void change_policy(struct world *w)
 		    "'to':%s,%s%s%s%s%s'action':'%s'}]",
 		    networks[net], random_any(POLICIES), random_any(4), selector(from, net, side == 1),
 		    selector(to, net, side == 2), matches[random_any(ARRAY_SIZE(matches))], path,
-		    random_any(5) ? "" : "'final':true,", random_any(4) ? "" : "'qos':{'dscp':46},",
+		    random_any(5) ? "" : "'final':true,", allow && marked ? "'qos':{'dscp':46}," : "",
 		    random_any(4) ? "" : "'reply':false,", action(allow));
 }
 
@@ -156,11 +156,14 @@ static void tweak_policy(struct world *w)
 	case 2:
 		set_item(json, "action", cJSON_CreateString(action(random_any(2))));
 		cJSON_DeleteItemFromObject(json, "path");
+		cJSON_DeleteItemFromObject(json, "qos");
 		break;
 	case 3:
 		set_item(json, "reply", cJSON_CreateBool(random_any(2)));
 		break;
 	default:
+		if (!p->o.spec->u.policy.allow)
+			break;
 		set_item(json, "qos", cJSON_CreateObject());
 		cJSON_AddNumberToObject(cJSON_GetObjectItem(json, "qos"), "dscp", random_any(4));
 	}

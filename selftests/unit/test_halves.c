@@ -50,6 +50,7 @@ Test(halves, both_allow)
 	first.outcome.flags = second.outcome.flags = TRANSLATION_REPLY;
 	second.outcome.dscp = 46;
 	first.outcome.rate_mbps = 100;
+	first.outcome.rate_policy = 301;
 	halves_join(&first, &second, &both);
 	cr_assert_eq(both.outcome.verdict, TRANSLATION_ALLOW);
 	cr_assert_eq(both.outcome.n_path, 2);
@@ -58,6 +59,7 @@ Test(halves, both_allow)
 	cr_assert_eq(both.outcome.flags, TRANSLATION_REPLY);
 	cr_assert_eq(both.outcome.dscp, 46);
 	cr_assert_eq(both.outcome.rate_mbps, 100);
+	cr_assert_eq(both.outcome.rate_policy, 301);
 	cr_assert_eq(both.vnid, 600, "it travels under the destination's");
 	cr_assert_eq(both.sequence, 600);
 	cr_assert_eq(both.outcome.policy, 601);

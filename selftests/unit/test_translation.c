@@ -61,11 +61,13 @@ static struct translation translated(const struct question *q)
 	return t;
 }
 
-static const char *rich = "[{'kind':'policy','network':'blue','name':'in','priority':10,'from':'any',"
-			  "'to':{'endpoints':['vm3']},'proto':'tcp','to_port':'443-500','action':'allow',"
-			  "'path':['firewall','ssl-accelerator'],'qos':{'dscp':46,'rate_mbps':100}},"
-			  "{'kind':'policy','network':'blue','name':'out','priority':20,'from':'any',"
-			  "'to':{'endpoints':['vm3']},'proto':'udp','action':'reject'}]";
+static const char *rich =
+	"[{'kind':'policy','network':'blue','name':'in','priority':10,'from':'any',"
+	"'to':{'endpoints':['vm3']},'proto':'tcp','to_port':'443-500','action':'allow',"
+	"'path':['firewall','ssl-accelerator'],'qos':{'dscp':46,'rate_mbps':100,'class':'gold'}},"
+	"{'kind':'underlay_path','name':'gold','vlan':100},"
+	"{'kind':'policy','network':'blue','name':'out','priority':20,'from':'any',"
+	"'to':{'endpoints':['vm3']},'proto':'udp','action':'reject'}]";
 
 static size_t encode_rich(uint8_t *buf, struct translation *t)
 {
@@ -117,14 +119,14 @@ Test(translation, has_the_documented_bytes)
 {
 	/* docs/translations.md has these as its example */
 	static const char want[] = "ac"
-				   "0101"
+				   "0102"
 				   "026461636d65"
 				   "03190100"
 				   "04190100"
 				   "0505"
 				   "065000000000000000000000ffff0a01000c"
-				   "0886010003801840"
-				   "00"
+				   "0889010003801840"
+				   "00006000"
 				   "096764656661756c74"
 				   "0a00"
 				   "0e182a"

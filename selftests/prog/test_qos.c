@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What answers ask for beside their verdict: marks of the outer header, rates. */
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <string.h>
+
+#include "prog.h"
+
+static void load(void)
+{
+	prog_load((struct prog_config){ .programs = PROG_PORT | PROG_TRACE });
+}
+
+TestSuite(qos, .init = load);
+
+#define ROW 0x7005u
+#define GOLD 0x00070009u
+#define SEGMENT 1000u
+
+/* So dear that nothing comes back while a test runs: a byte takes a second. */
+#define NS_PER_BYTE SECOND
+
+static struct dove_qos row_of(uint8_t dscp, uint64_t burst_bytes)
+{
+	return (struct dove_qos){ .dscp = dscp,
+				  .policy = burst_bytes ? GOLD : 0,
+				  .ns_per_mib = burst_bytes ? NS_PER_BYTE << 20 : 0,
+				  .burst_ns = burst_bytes * NS_PER_BYTE };
+}
+
+static void row_put(struct dove_qos row)
+{
+	uint32_t id = ROW;
+
+	map_put(dove_qos, &id, &row);
+}
+
+static void answer_with_row(const struct vm *to)
+{
+	struct dove_translation t = allow_to(to);
+
+	t.qos = ROW;
+	cache_put(to, &t);
+}
+
+/* Bytes that have been let through for the sender, by its meter; only right while it is above zero. */
+static uint64_t metered(uint32_t source, uint64_t since)
+{
+	struct dove_meter_key key = { .policy = GOLD, .source = source };
+	struct dove_meter meter;
+
+	if (!map_get(dove_meters, &key, &meter))
+		return 0;
+	return (meter.used_until - since + NS_PER_BYTE / 2) / NS_PER_BYTE;
+}
+
+Test(qos, R8_a_mark_is_the_outer_headers_alone_and_ecn_stays)
+{
+	static const uint8_t dscps[] = { 0, 10, 46, 63 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(dscps); i++) {
+		for (unsigned mix = 0; mix < 16; mix++) {
+			enum family inner = mix & 1, outer = mix >> 1 & 1;
+			struct vm_frame v = udp_in(inner, &vm2);
+			struct dove_translation t = allow_to(&vm2);
+			struct outer_frame o;
+			struct frame want;
+			struct run r;
+
+			begin(case_text("DSCP %u, IPv%u in IPv%u, ECN %u", dscps[i], inner ? 6 : 4,
+					outer ? 6 : 4, mix >> 2));
+			v.tos = 8 << 2 | mix >> 2;
+			t.host = ip_in(outer, HOST2);
+			t.qos = ROW;
+			cache_put(&vm2, &t);
+			row_put(row_of(dscps[i], 0));
+			r = run_vm(&v);
+			expect_sent(&r, DOVE_ENCAPSULATED);
+			o = outer_to_host2(outer, &r.out);
+			o.tos = dscps[i] << 2 | mix >> 2;
+			memcpy(r.in.b, vm2.mac, 6);
+			want = frame_encapsulated(&o, &r.in);
+			expect_bytes(&r.out, &want);
+		}
+	}
+}
+
+Test(qos, R8_rules_have_rows_of_their_own)
+{
+	for (int i = 0; i < DOVE_RULES_MAX; i++) {
+		struct dove_translation t = allow_to(&vm2);
+		struct vm_frame v = udp_to(&vm2);
+		struct run r;
+
+		begin(case_text("rule %d", i));
+		t.scope = DOVE_SCOPE_TO_PORT;
+		for (int j = 0; j < DOVE_RULES_MAX; j++) {
+			uint32_t id = ROW + j;
+			struct dove_qos row = row_of(j + 1, 0);
+
+			map_put(dove_qos, &id, &row);
+			t.rules[t.n_rules++] = (struct dove_rule){
+				POLICY, 0, 0xffff, 4000 + j, 4000 + j, 17, DOVE_VERDICT_ALLOW, 0, 0, id
+			};
+		}
+		cache_put(&vm2, &t);
+		v.to_port = 4000 + i;
+		r = run_vm(&v);
+		expect_sent(&r, DOVE_ENCAPSULATED);
+		check(r.out.b[15] >> 2 == i + 1, "DSCP %u", r.out.b[15] >> 2);
+	}
+}
+
+Test(qos, R8_a_row_that_is_gone_is_a_miss)
+{
+	struct vm_frame v = udp_to(&vm2);
+	struct run r;
+
+	begin("no row");
+	answer_with_row(&vm2);
+	r = run_vm(&v);
+	expect_held(&r, DOVE_HELD_MISS);
+}
+
+/* To VM 2 elsewhere and to VM 3 here alike. */
+Test(qos, R8_frames_are_paid_for_until_the_burst_is_used)
+{
+	const struct vm *const to[] = { &vm2, &vm3 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(to); i++) {
+		struct vm_frame v = udp_to(to[i]);
+		uint32_t len = frame_vm(&v).len;
+		enum dove_reason sent = to[i] == &vm2 ? DOVE_ENCAPSULATED : DOVE_DELIVERED_LOCAL;
+		uint64_t since = now_ns();
+		struct run r;
+
+		begin(to[i] == &vm2 ? "to another host" : "on this host");
+		answer_with_row(to[i]);
+		/* Room for two and a half: the third still begins below the burst. */
+		row_put(row_of(DOVE_DSCP_UNSAID, 2 * len + len / 2));
+		for (int n = 1; n <= 3; n++) {
+			counters_clear();
+			r = run_vm(&v);
+			expect_sent(&r, sent);
+			check(metered(vm1.endpoint, since) == (uint64_t)n * len, "%llu bytes after %d of %u",
+			      (unsigned long long)metered(vm1.endpoint, since), n, len);
+		}
+		counters_clear();
+		r = run_vm(&v);
+		expect_dropped(&r, DOVE_RATE_LIMITED);
+		check(metered(vm1.endpoint, since) == 3ull * len, "a dropped one was paid for");
+		check(stats_of_policy(BLUE, POLICY).limited == 1, "not counted for the policy");
+		check(stats_of_policy(BLUE, POLICY).packets == 3, "counted for the policy");
+	}
+}
+
+Test(qos, R8_each_sender_and_each_policy_has_its_own_meter)
+{
+	struct dove_meter full = { .used_until = now_ns() + 100 * SECOND };
+	struct vm_frame v = udp_to(&vm2);
+	struct run r;
+
+	begin("others are over their limit");
+	answer_with_row(&vm2);
+	row_put(row_of(DOVE_DSCP_UNSAID, 1));
+	map_put(dove_meters, &((struct dove_meter_key){ .policy = GOLD, .source = vm3.endpoint }), &full);
+	map_put(dove_meters, &((struct dove_meter_key){ .policy = GOLD + 1, .source = vm1.endpoint }), &full);
+	r = run_vm(&v);
+	expect_sent(&r, DOVE_ENCAPSULATED);
+
+	begin("this one is");
+	answer_with_row(&vm2);
+	row_put(row_of(DOVE_DSCP_UNSAID, 1));
+	map_put(dove_meters, &((struct dove_meter_key){ .policy = GOLD, .source = vm1.endpoint }), &full);
+	r = run_vm(&v);
+	expect_dropped(&r, DOVE_RATE_LIMITED);
+}
+
+/*
+ * Two and a half segments, each with its headers: as they will be on a wire.
+ * On this host, because TEST_RUN's super-packets are of no kind that can be encapsulated.
+ */
+Test(qos, R8_a_super_packet_pays_for_all_its_segments)
+{
+	static const uint8_t protos[] = { 6, 17 };
+
+	for (size_t i = 0; i < ARRAY_SIZE(protos) * 2; i++) {
+		enum family family = i & 1;
+		struct vm_frame v = udp_in(family, &vm3);
+		struct __sk_buff ctx = { .ifindex = PORT, .ingress_ifindex = PORT, .gso_size = SEGMENT };
+		uint64_t since = now_ns();
+		uint32_t headers;
+		struct frame f;
+
+		v.proto = protos[i / 2];
+		v.payload = SEGMENT * 5 / 2;
+		begin(case_text("IPv%u, protocol %u", family ? 6 : 4, v.proto));
+		f = frame_vm(&v);
+		headers = f.len - v.payload;
+		answer_with_row(&vm3);
+		row_put(row_of(DOVE_DSCP_UNSAID, 1));
+		run_skb(dove->progs.dove_port, &f, &ctx);
+		check(counted(DOVE_DELIVERED_LOCAL) == 1, "not sent");
+		check(metered(vm1.endpoint, since) == v.payload + 3 * headers, "%llu bytes, not %u",
+		      (unsigned long long)metered(vm1.endpoint, since), v.payload + 3 * headers);
+	}
+}
+
+Test(qos, R8_tracing_costs_nothing)
+{
+	struct vm_frame v = udp_to(&vm2);
+	struct frame f = frame_vm(&v);
+
+	begin("trace");
+	answer_with_row(&vm2);
+	row_put(row_of(46, 1));
+	run_skb(dove->progs.dove_trace, &f, NULL);
+	check(dove->bss->traced.reason == DOVE_ENCAPSULATED, "%s", reason_name(dove->bss->traced.reason));
+	check(dove->bss->traced.qos == ROW, "row %x", dove->bss->traced.qos);
+	check(!map_count(dove->maps.dove_meters), "paid for");
+}
+
+/* A port's own limit counts all that its VM sends, whatever policies say. */
+Test(qos, R8_a_port_has_a_limit_of_its_own)
+{
+	struct dove_port port = {
+		.vnid = BLUE, .endpoint = vm1.endpoint, .kind = DOVE_PORT_VM, .qos = ROW + 1
+	};
+	struct dove_qos row = { .dscp = 63, .ns_per_mib = NS_PER_BYTE << 20, .burst_ns = 1 };
+	struct vm_frame v = udp_to(&vm2);
+	uint32_t id = ROW + 1, at = PORT;
+	struct dove_translation t;
+	struct run r;
+
+	memcpy(port.mac, vm1.mac, 6);
+	for (int policy_too = 0; policy_too < 2; policy_too++) {
+		begin(policy_too ? "beside a policy's" : "alone");
+		t = allow_to(&vm2);
+		t.qos = policy_too ? ROW : 0;
+		cache_put(&vm2, &t);
+		t = allow_to(&vm3);
+		cache_put(&vm3, &t);
+		row_put(row_of(46, 1000000));
+		map_put(dove_qos, &id, &row);
+		map_put(dove_ports, &at, &port);
+		r = run_vm(&v);
+		expect_sent(&r, DOVE_ENCAPSULATED);
+		check(r.out.b[15] >> 2 == (policy_too ? 46 : 0), "the port's row marks nothing: %u",
+		      r.out.b[15] >> 2);
+		v = udp_to(&vm3);
+		counters_clear();
+		r = run_vm(&v);
+		expect_dropped(&r, DOVE_RATE_LIMITED);
+		v = udp_to(&vm2);
+	}
+}
+
+Test(qos, R8_a_port_whose_row_is_gone_is_shut)
+{
+	struct dove_port port = {
+		.vnid = BLUE, .endpoint = vm1.endpoint, .kind = DOVE_PORT_VM, .qos = ROW + 1
+	};
+	struct vm_frame v = udp_to(&vm2);
+	struct dove_translation t;
+	uint32_t at = PORT;
+	struct run r;
+
+	begin("no row");
+	memcpy(port.mac, vm1.mac, 6);
+	t = allow_to(&vm2);
+	cache_put(&vm2, &t);
+	map_put(dove_ports, &at, &port);
+	r = run_vm(&v);
+	expect_dropped(&r, DOVE_RATE_LIMITED);
+}
+
+/* TEST_RUN shows the priority in the context; the tag lies beside the packet, and only captures show it. */
+Test(qos, R8_a_class_gives_a_priority)
+{
+	struct vm_frame v = udp_to(&vm2);
+	struct frame f = frame_vm(&v);
+	uint32_t id = ROW;
+	struct dove_qos row = { .dscp = DOVE_DSCP_UNSAID, .vlan = 100, .priority = 0x10010 };
+	struct __sk_buff out = {};
+	uint8_t bytes[sizeof(f.b)];
+	struct __sk_buff in = { .ingress_ifindex = PORT };
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f.b, .data_size_in = f.len, .data_out = bytes,
+		    .data_size_out = sizeof(bytes), .repeat = 1, .ctx_in = &in, .ctx_size_in = sizeof(in),
+		    .ctx_out = &out, .ctx_size_out = sizeof(out));
+
+	begin("VLAN 100");
+	answer_with_row(&vm2);
+	map_put(dove_qos, &id, &row);
+	check(!bpf_prog_test_run_opts(bpf_program__fd(dove->progs.dove_port), &opts), "did not run");
+	check(counted(DOVE_ENCAPSULATED) == 1, "not sent");
+	check(out.priority == 0x10010, "priority %x", out.priority);
+	check(opts.data_size_out == f.len + OUTER_LEN, "%u bytes", opts.data_size_out);
+}
