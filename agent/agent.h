@@ -45,6 +45,7 @@
 #define AGENT_DEFAULT_RUN_DIR "/run/dove"
 
 struct trust;
+struct sign_key;
 
 struct agent_config {
 	const char *host; /* our name at the service */
@@ -52,6 +53,7 @@ struct agent_config {
 	const char *run_dir;
 	const char *pin_dir;
 	const char *tls_cert, *tls_key, *tls_ca;
+	const char *sign_key; /* file of the key that signs claims and addresses; NULL: they are not signed */
 	bool origin_check;
 	bool refuse_stale;
 	bool tcx;
@@ -70,6 +72,7 @@ struct agent_config {
 
 struct agent {
 	struct agent_config config;
+	struct sign_key *sign_key; /* NULL: none */
 	struct event_base *base;
 	struct loader *loader;
 	const struct loader_maps *maps;

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "dps.h"
 #include "gateway.h"
+#include "lib/claim.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -178,10 +180,15 @@ void nics_register(struct nics *n)
 	_free_ char *host = dps_escape(n->agent->config.host);
 	cJSON *body = cJSON_CreateObject();
 	cJSON *list = cJSON_AddArrayToObject(body, "addresses");
+	struct signed_doc doc = {};
 	char path[512], text[IP_TEXT];
 
 	for (int i = 0; i < n->n_addrs; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&n->addrs[i], text)));
+	if (n->agent->sign_key &&
+	    !claim_host_sign(n->agent->sign_key, n->agent->config.host, list, time(NULL), &doc))
+		cJSON_AddItemToObject(body, "signed", signed_json(&doc));
+	signed_free(&doc);
 	evtimer_del(n->retry);
 	n->registered = false;
 	snprintf(path, sizeof(path), "/v1/hosts/%s", host);

@@ -245,7 +245,7 @@ static int config_texts(const cJSON *json, struct agent_config *c, struct json_e
 	} texts[] = {
 		{ "host", &c->host },	    { "dps", &c->dps },		  { "run_dir", &c->run_dir },
 		{ "pin_dir", &c->pin_dir }, { "tls_cert", &c->tls_cert }, { "tls_key", &c->tls_key },
-		{ "tls_ca", &c->tls_ca },
+		{ "tls_ca", &c->tls_ca },   { "sign_key", &c->sign_key },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
@@ -308,7 +308,7 @@ static const char *const config_fields[] = { "host",	     "dps",	   "run_dir",	 
 					     "refuse_stale", "tcx",	   "hints",	  "cache_entries",
 					     "hold_rate",    "hold_burst", "answer_rate", "copy_rate",
 					     "outer_dscp",   "refused",	   "attach",	  "trust",
-					     "classes",	     NULL };
+					     "classes",	     "sign_key",   NULL };
 
 int options_config(const cJSON *json, struct agent_config *c, struct json_error *err)
 {

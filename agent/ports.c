@@ -7,10 +7,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 
 #include "dps.h"
 #include "events.h"
 #include "gateway.h"
+#include "lib/claim.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -713,6 +715,22 @@ static void on_placed(const struct dps_reply *r, void *arg)
 	port_try_up(port);
 }
 
+/* Our own word, which who passes it on can't make. */
+static void add_signed(const struct port *port, cJSON *body)
+{
+	const struct agent *a = port->ports->agent;
+	const struct claim claim = { .host = a->config.host,
+				     .network = port->network,
+				     .endpoint = port->endpoint,
+				     .revision = port->place_before,
+				     .issued = time(NULL) };
+	struct signed_doc doc = {};
+
+	if (a->sign_key && !claim_sign(a->sign_key, &claim, &doc))
+		cJSON_AddItemToObject(body, "signed", signed_json(&doc));
+	signed_free(&doc);
+}
+
 static void place_claim(struct port *port)
 {
 	cJSON *body = cJSON_CreateObject();
@@ -721,6 +739,7 @@ static void place_claim(struct port *port)
 	port->claims++;
 	cJSON_AddStringToObject(body, "host", port->ports->agent->config.host);
 	cJSON_AddNumberToObject(body, "revision", port->place_before);
+	add_signed(port, body);
 	place_path(port, path, sizeof(path));
 	dps_call(port->ports->agent->dps, "PUT", path, body, on_placed, port);
 }

@@ -24,6 +24,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/notify.h"
+#include "lib/sign.h"
 #include "loader/rtnl.h"
 #include "miss.h"
 #include "moved.h"
@@ -292,7 +293,10 @@ static int agent_start(struct agent *a, struct error *err)
 					.tcx = a->config.tcx,
 					.outer_dscp = a->config.outer_dscp,
 					.cache_entries = a->config.cache_entries };
-	int rc = loader_prepare_pin_dir(a->config.pin_dir, err);
+	int rc = a->config.sign_key ? sign_key_load(a->config.sign_key, &a->sign_key, err) : 0;
+
+	if (!rc)
+		rc = loader_prepare_pin_dir(a->config.pin_dir, err);
 
 	if (!rc)
 		rc = loader_open(&loader, &a->loader, err);
@@ -328,6 +332,7 @@ int agent_run(const struct agent_config *config)
 	}
 	rooms_close(&a);
 	loader_close(a.loader);
+	sign_key_free(a.sign_key);
 	event_base_free(a.base);
 	return rc ? EXIT_FAILURE : EXIT_SUCCESS;
 }

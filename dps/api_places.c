@@ -4,6 +4,7 @@
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "dps/access.h"
 #include "dps/api.h"
@@ -12,6 +13,7 @@
 #include "dps/places.h"
 #include "dps/relay.h"
 #include "dps/sources.h"
+#include "dps/sworn.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 
@@ -33,6 +35,24 @@ static int make_host_spec(const struct api_call *call, const cJSON *json, struct
 	return rc;
 }
 
+static bool same_addresses(const struct host_spec *a, const struct host_spec *b)
+{
+	return a->n_addresses == b->n_addresses &&
+	       !memcmp(a->addresses, b->addresses, a->n_addresses * sizeof(*a->addresses));
+}
+
+/* Signed again, and nothing new: the host is what it was. */
+static void keep_word(const struct model *m, const char *name, struct host_spec *want)
+{
+	const struct object *had = model_find(m, KIND_HOST, name);
+	const struct host_spec *before = had ? &had->spec->u.host : NULL;
+
+	if (!before || !before->sworn.body || !want->sworn.body || !same_addresses(before, want))
+		return;
+	signed_free(&want->sworn);
+	signed_copy(&before->sworn, &want->sworn);
+}
+
 static int register_host(const struct api_call *call, struct api *api, const cJSON *json,
 			 struct json_error *err)
 {
@@ -41,7 +61,16 @@ static int register_host(const struct api_call *call, struct api *api, const cJS
 	struct spec *spec;
 	int rc = make_host_spec(call, json, &spec, err);
 
-	return rc ? rc : commit_apply(&ctx, &spec, 1, ANY_REVISION, &counts, err);
+	if (rc)
+		return rc;
+	if (call->who.role != ROLE_ADMIN) /* who may write it down need not have it signed */
+		rc = sworn_host(&api->model, call->args[0], &spec->u.host, err);
+	if (rc) {
+		objects_free(spec);
+		return rc;
+	}
+	keep_word(&api->model, call->args[0], &spec->u.host);
+	return commit_apply(&ctx, &spec, 1, ANY_REVISION, &counts, err);
 }
 
 /* A host of a local server may claim of any domain that the same process is an authority of. */
@@ -181,13 +210,14 @@ struct place_request {
 	struct host *host;
 	const char *claim;
 	uint64_t revision;
-	bool up; /* of a renewal: is anybody behind the device? */
+	bool up;		 /* of a renewal: is anybody behind the device? */
+	struct signed_doc sworn; /* empty: none; signed_free() it */
 };
 
 static int read_place(const struct model *m, const cJSON *json, struct place_request *out,
 		      struct json_error *err)
 {
-	static const char *const fields[] = { "host", "claim", "revision", "up", NULL };
+	static const char *const fields[] = { "host", "claim", "revision", "up", "signed", NULL };
 	const char *host = NULL;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a place is written {\"host\": ...}");
@@ -200,6 +230,8 @@ static int read_place(const struct model *m, const cJSON *json, struct place_req
 	rc = rc ? rc : json_bool_opt(json, "up", &out->up, err);
 	if (!rc && !out->claim && json_get(json, "up"))
 		rc = json_fail(err, "up", "'up' is said of a place that one has, by its claim");
+	if (!rc && json_get(json, "signed"))
+		rc = signed_parse(json_get(json, "signed"), SIGNED_BODY_MAX, &out->sworn, err);
 	if (rc)
 		return rc;
 	out->host = (struct host *)model_find(m, KIND_HOST, host);
@@ -209,12 +241,17 @@ static int read_place(const struct model *m, const cJSON *json, struct place_req
 	return -ENOENT;
 }
 
-static int claim(struct api *api, struct endpoint *ep, const struct place_request *want,
+static int claim(const struct api_call *call, struct endpoint *ep, const struct place_request *want,
 		 struct json_error *err)
 {
-	struct commit_context ctx = api_context(api);
+	struct commit_context ctx = api_context(call->api);
+	const struct domain *d = call->api->domain;
 	char id[CLAIM_ROOM];
 
+	if (call->who.role != ROLE_ADMIN &&
+	    sworn_claim(ep, d ? d->authority.domain : "", want->host, want->revision,
+			want->sworn.body ? &want->sworn : NULL, time(NULL), err))
+		return -EACCES;
 	if (!make_claim(id))
 		return places_claim(&ctx, ep, want->host, want->revision, id, err);
 	json_fail(err, NULL, "no random numbers to be had");
@@ -249,12 +286,13 @@ void api_put_place(struct api_call *call)
 		return;
 	rc = read_place(&call->api->model, json, &want, &err);
 	if (!rc && !access_host(call, want.host->o.key)) { /* it has been refused */
+		signed_free(&want.sworn);
 		cJSON_Delete(json);
 		return;
 	}
 	if (!rc)
-		rc = want.claim ? renew(call->api, ep, &want, &err)
-				: claim(call->api, ep, &want, &err);
+		rc = want.claim ? renew(call->api, ep, &want, &err) : claim(call, ep, &want, &err);
+	signed_free(&want.sworn);
 	cJSON_Delete(json);
 	if (!rc) {
 		if (call->api->h) /* it may ask for what others decide of this endpoint's packets */

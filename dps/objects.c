@@ -176,18 +176,24 @@ static int host_parse(const cJSON *json, struct spec *spec, struct json_error *e
 {
 	struct host_spec *host = &spec->u.host;
 
-	return parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses, err);
+	const cJSON *sworn = json_get(json, "signed");
+	int rc = parse_addresses(json, HOST_ADDRESSES_MAX, &host->addresses, &host->n_addresses, err);
+
+	return rc || !sworn ? rc : signed_parse(sworn, SIGNED_BODY_MAX, &host->sworn, err);
 }
 
 static void host_render(const struct spec *spec, cJSON *out)
 {
 	cJSON_AddItemToObject(out, "addresses",
 			      objects_addresses_json(spec->u.host.addresses, spec->u.host.n_addresses));
+	if (spec->u.host.sworn.body)
+		cJSON_AddItemToObject(out, "signed", signed_json(&spec->u.host.sworn));
 }
 
 static void host_free(struct spec *spec)
 {
 	free(spec->u.host.addresses);
+	signed_free(&spec->u.host.sworn);
 }
 
 /* Endpoints */
@@ -445,9 +451,14 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 			   network_parse,
 			   network_render,
 			   network_free,
-			   { "kind", "name", "subnets", "default", "broadcast", "foreign", "vnid",
-			     "hosts" } },
-	[KIND_HOST] = { "host", false, host_parse, host_render, host_free, { "kind", "name", "addresses" } },
+			   { "kind", "name", "subnets", "default", "broadcast", "foreign", "vnid", "hosts",
+			     "host_keys" } },
+	[KIND_HOST] = { "host",
+			false,
+			host_parse,
+			host_render,
+			host_free,
+			{ "kind", "name", "addresses", "signed" } },
 	[KIND_ENDPOINT] = { "endpoint",
 			    true,
 			    endpoint_parse,

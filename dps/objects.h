@@ -16,6 +16,7 @@
 #include "dps/mem.h"
 #include "lib/addr.h"
 #include "lib/json.h"
+#include "lib/signed.h"
 
 #define NAME_MAX_LEN 63
 #define KEY_ROOM (2 * NAME_MAX_LEN + 2) /* "network/name" with the NUL */
@@ -58,12 +59,20 @@ struct subnet {
 	bool named; /* the gateway was given, not derived */
 };
 
+/* A host that signs what it claims and registers (lib/claim.h). */
+struct host_key {
+	char *host;
+	struct sign_public key;
+};
+
 struct network_spec {
 	struct subnet *subnets;
 	size_t n_subnets;
-	char *foreign;	    /* the full name that it has at its own authority; NULL: it is ours */
-	uint32_t vnid;	    /* of a foreign one; else 0 */
-	struct names hosts; /* that may claim its endpoints; none: all may */
+	char *foreign;		    /* the full name that it has at its own authority; NULL: it is ours */
+	uint32_t vnid;		    /* of a foreign one; else 0 */
+	struct names hosts;	    /* that may claim its endpoints; none: all may */
+	struct host_key *host_keys; /* hosts whose claims must be signed */
+	size_t n_host_keys;
 	bool allow, reject; /* what its default policy says */
 	bool broadcast;	    /* what is sent to all reaches its members */
 };
@@ -71,6 +80,7 @@ struct network_spec {
 struct host_spec {
 	struct ip_addr *addresses;
 	size_t n_addresses;
+	struct signed_doc sworn; /* its registration as it has signed it; empty: it has not */
 };
 
 struct endpoint_spec {

@@ -70,10 +70,46 @@ static bool prefixes_overlap(const struct ip_prefix *a, const struct ip_prefix *
 	return ip_prefix_contains(a, &b->addr) || ip_prefix_contains(b, &a->addr);
 }
 
+/* {"h1": "<public key>"}: what these hosts claim, and register, they sign. */
+static int parse_host_keys(const cJSON *json, struct network_spec *net, struct json_error *err)
+{
+	const cJSON *keys = json_get(json, "host_keys"), *item;
+
+	if (!keys)
+		return 0;
+	if (!cJSON_IsObject(keys) || !keys->child || cJSON_GetArraySize(keys) > CLAIMANTS_MAX)
+		return json_fail(err, "host_keys", "'host_keys' is an object of 1 to %d hosts' public keys",
+				 CLAIMANTS_MAX);
+	net->host_keys = mem_alloc(cJSON_GetArraySize(keys) * sizeof(*net->host_keys));
+	cJSON_ArrayForEach (item, keys) {
+		struct host_key *one = &net->host_keys[net->n_host_keys];
+
+		if (!objects_check_name(item->string))
+			return json_fail(err, "host_keys", "'%.63s' is not a host's name", item->string);
+		if (!cJSON_IsString(item) || sign_from_text(item->valuestring, one->key.b, SIGN_PUBLIC_BYTES))
+			return json_fail(err, "host_keys", "of '%.63s': no Ed25519 public key in base64",
+					 item->string);
+		one->host = mem_copy(item->string);
+		net->n_host_keys++;
+	}
+	return 0;
+}
+
+static void render_host_keys(const struct network_spec *net, cJSON *out)
+{
+	cJSON *keys = net->n_host_keys ? cJSON_AddObjectToObject(out, "host_keys") : NULL;
+	char text[SIGN_PUBLIC_TEXT];
+
+	for (size_t i = 0; i < net->n_host_keys; i++) {
+		sign_to_text(net->host_keys[i].key.b, SIGN_PUBLIC_BYTES, text);
+		cJSON_AddStringToObject(keys, net->host_keys[i].host, text);
+	}
+}
+
 /* A network of another authority's, as far as our policies have to know it. */
 static int parse_foreign(const cJSON *json, struct network_spec *net, struct json_error *err)
 {
-	static const char *const own[] = { "default", "broadcast", "hosts" };
+	static const char *const own[] = { "default", "broadcast", "hosts", "host_keys" };
 	const char *name = NULL;
 	char domain[DOMAIN_ROOM];
 	uint64_t vnid = 0;
@@ -125,6 +161,7 @@ int network_parse(const cJSON *json, struct spec *spec, struct json_error *err)
 	rc = rc ? rc : objects_names(json, "hosts", CLAIMANTS_MAX, "a host", &net->hosts, err);
 	if (!rc && json_get(json, "hosts") && !net->hosts.n)
 		rc = json_fail(err, "hosts", "'hosts' must not be empty; without it all hosts may claim");
+	rc = rc ? rc : parse_host_keys(json, net, err);
 	return rc ? rc : parse_foreign(json, net, err);
 }
 
@@ -157,12 +194,16 @@ void network_render(const struct spec *spec, cJSON *out)
 	cJSON_AddBoolToObject(out, "broadcast", net->broadcast);
 	if (net->hosts.n)
 		cJSON_AddItemToObject(out, "hosts", objects_names_json(&net->hosts));
+	render_host_keys(net, out);
 }
 
 void network_free(struct spec *spec)
 {
 	free(spec->u.network.foreign);
 	objects_free_names(&spec->u.network.hosts);
+	for (size_t i = 0; i < spec->u.network.n_host_keys; i++)
+		free(spec->u.network.host_keys[i].host);
+	free(spec->u.network.host_keys);
 	free(spec->u.network.subnets);
 }
 

@@ -310,6 +310,8 @@ static char *registration(const struct api_call *call, const char *host)
 	cJSON_AddItemToObject(
 		json, "addresses",
 		objects_addresses_json(found->o.spec->u.host.addresses, found->o.spec->u.host.n_addresses));
+	if (found->o.spec->u.host.sworn.body) /* as it came: we can add nothing to it */
+		cJSON_AddItemToObject(json, "signed", signed_json(&found->o.spec->u.host.sworn));
 	text = cJSON_PrintUnformatted(json);
 	cJSON_Delete(json);
 	return text;

@@ -18,7 +18,9 @@
 #define SIGNED_DELEGATION "delegation" /* lib/delegation.h */
 #define SIGNED_STATEMENT "statement"   /* lib/statement.h */
 #define SIGNED_SUCCESSION "succession" /* lib/succession.h */
-#define SIGNED_ROOT_ZONE "root zone"   /* dps/zone.h */
+#define SIGNED_CLAIM "claim"	       /* lib/claim.h, as is the next */
+#define SIGNED_REGISTRATION "registration"
+#define SIGNED_ROOT_ZONE "root zone" /* dps/zone.h */
 
 #define SIGNED_BODY_MAX ((size_t)64 << 10) /* of all but a root zone: an answer's 8 rules take 4 kB */
 

@@ -27,7 +27,8 @@ FUZZ(trust)
 		fuzz_check(!translation_sign(&about, fuzz_key(), &doc), "no signature");
 	if (json && !trust_parse(json, &trust, &err)) {
 		rc = trust_open(trust, &doc, FUZZ_NOW, &out);
-		fuzz_check(rc == 0 || rc == -EKEYREJECTED || rc == -EACCES || rc == -ENOKEY || rc == -EXDEV, "opened with %d", rc);
+		fuzz_check(rc == 0 || rc == -EKEYREJECTED || rc == -EACCES || rc == -ENOKEY || rc == -EXDEV,
+			   "opened with %d", rc);
 		fuzz_check(rc == -EKEYREJECTED || trust_any(trust), "believed, and nobody is");
 	}
 	trust_free(trust);
