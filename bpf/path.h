@@ -203,8 +203,8 @@ __noinline int context_write(const struct packet *p)
 	if (old && since(now->seen, old->seen) < (__s64)flow_lifetime(p->l4_proto)) {
 		if (old->source != now->source || old->reverse != now->reverse)
 			return -DOVE_TAKEN;
-		if (old->revision == now->revision && old->stage == now->stage && old->policy == now->policy &&
-		    since(now->seen, old->seen) < (__s64)DOVE_FLOW_TOUCH_NS)
+		if (old->revision == now->revision && old->stage == now->stage &&
+		    old->policy == now->policy && since(now->seen, old->seen) < (__s64)DOVE_FLOW_TOUCH_NS)
 			return 0;
 	}
 	return bpf_map_update_elem(&dove_contexts, &leg->key, now, BPF_ANY) ? -DOVE_OFF_PATH : 0;

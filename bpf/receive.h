@@ -263,9 +263,9 @@ static __noinline int hop_receive(struct __sk_buff *skb, struct packet *p, struc
 		return -DOVE_NO_SERVICE;
 	TRY(context_write(p));
 	ifindex = leg->reverse ? leg->hop.out : leg->hop.in;
-	if (leg->hop.routed && bpf_skb_store_bytes(skb, p->outer_len,
-						   leg->reverse ? leg->hop.out_mac : leg->hop.in_mac, 6,
-						   BPF_F_RECOMPUTE_CSUM))
+	if (leg->hop.routed &&
+	    bpf_skb_store_bytes(skb, p->outer_len, leg->reverse ? leg->hop.out_mac : leg->hop.in_mac, 6,
+				BPF_F_RECOMPUTE_CSUM))
 		return -DOVE_DECAP_FAILED;
 	/* The tunnel device also takes off the marks by which the appliance's packets could not be encapsulated again. */
 	if (leg->hop.delivery == DOVE_DELIVER_TUNNEL && p->len <= 0xffff && p->hook != HOOK_DOOR)

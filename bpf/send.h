@@ -327,10 +327,18 @@ static __noinline int path_back(struct packet *p, struct decision *d, struct leg
 	return 0;
 }
 
+/* A path that leads nowhere is a refusal, which is asked again when anything that it rests on has changed. */
+static __always_inline int path_refused(struct decision *d, int rc)
+{
+	judge_sent(d->t, d->policy, &d->judged);
+	return d->judged.fresh == STALE || d->judged.fresh == STALE_REFUSED ? -DOVE_HELD_MISS : rc;
+}
+
 /* From a VM: STRAIGHT_ON where no service is ahead. */
 static __noinline int path_begin(struct __sk_buff *skb, struct packet *p, struct decision *d)
 {
 	struct leg *leg = leg_here();
+	int rc;
 
 	if (!leg)
 		return -DOVE_NO_SERVICE;
@@ -349,7 +357,9 @@ static __noinline int path_begin(struct __sk_buff *skb, struct packet *p, struct
 	leg->stage = path_length(leg->path);
 	if (!leg->stage)
 		return -DOVE_NO_SERVICE;
-	TRY(leg_find(p));
+	rc = leg_find(p);
+	if (rc)
+		return path_refused(d, rc);
 	return leg->stage ? hop_send(skb, p) : STRAIGHT_ON;
 }
 

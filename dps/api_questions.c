@@ -101,10 +101,9 @@ static int read_least(const cJSON *json, struct question *q, struct json_error *
 
 int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 {
-	static const char *const fields[] = { "source",	     "network",	    "from",  "to",
-					      "destination", "to_endpoint", "proto", "from_port",
-					      "to_port",     "vnid",	    "least", "explain",
-					      NULL };
+	static const char *const fields[] = { "source",	     "network", "from",	     "to",	"destination",
+					      "to_endpoint", "proto",	"from_port", "to_port", "vnid",
+					      "least",	     "explain", NULL };
 	uint64_t vnid = 0;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a key is an object");
@@ -254,9 +253,9 @@ int api_answer(struct api *api, const struct question *question, const char *hos
 	const struct question *q = is_served(api, question, host) ? question : &nobody;
 	int64_t now = time(NULL), expires;
 	uint64_t sequence;
-	const char *text = q->explain ? NULL
-				      : prepared_get(&api->prepared, q, api->model.commits, now, &sequence,
-						     &expires);
+	const char *text =
+		q->explain ? NULL
+			   : prepared_get(&api->prepared, q, api->model.commits, now, &sequence, &expires);
 	int rc;
 
 	api->questions++;

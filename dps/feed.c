@@ -21,7 +21,7 @@ struct feed_news {
 	const struct txn *txn;
 	char *hosts;	/* the frame, NULL: none */
 	char *services; /* JSON list, all */
-	bool moves;  /* a host may begin or end to serve a network */
+	bool moves;	/* a host may begin or end to serve a network */
 	struct network_news *networks;
 };
 

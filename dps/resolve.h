@@ -44,7 +44,8 @@ struct answer {
 	size_t n_rules;
 	bool through; /* its packets may be replies to what went through services, and then go that way back */
 	uint64_t sequence;
-	uint64_t floor; /* since that revision the same services are asked for; of the destination's network */
+	uint64_t
+		floor; /* since that revision the same services are asked for; of the destination's network */
 };
 
 void resolve(struct model *m, const struct question *question, struct answer *out);

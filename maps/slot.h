@@ -18,9 +18,8 @@ static inline __attribute__((always_inline)) __u32 dove_side_hash(const struct d
 }
 
 /* The same for both directions. Ports in host byte order; of what has none 0. */
-static inline __attribute__((always_inline)) __u32 dove_slot(const struct dove_ip *src, __u16 from_port,
-							     const struct dove_ip *dst, __u16 to_port,
-							     __u8 proto)
+static inline __attribute__((always_inline)) __u32
+dove_slot(const struct dove_ip *src, __u16 from_port, const struct dove_ip *dst, __u16 to_port, __u8 proto)
 {
 	__u32 hash = dove_side_hash(src, from_port) ^ dove_side_hash(dst, to_port);
 

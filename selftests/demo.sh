@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The main job as a story: two hosts, one policy service, real traffic.
+# The main job as a story: two hosts, one policy service, real traffic, and a firewall on a third.
 #
 #   demo.sh         tell it, and take everything down; 0 only when all of it held
 #   demo.sh down    take down what DEMO_KEEP=1 left up
@@ -70,7 +70,7 @@ cat <<'PICTURE'
                                     s 192.0.2.9: dove-dps
 
 PICTURE
-world
+world 3 # of h3 later
 say "   Each box is a network namespace of its own; each VM is one, too."
 
 bold "2. One policy service, and what the administrators told it"
@@ -151,7 +151,44 @@ step "    in the kernel: port 443, no accelerator runs" "dropped, no_service" co
 step "    while port 80" "blue3's page" page blue4 10.1.0.13 blue3
 step "(a)+(d) vm1 -> vm3's port 443: both add up" "firewall, accelerator" resolves "allow firewall ssl-accelerator" --from vm1 --to vm3 --proto tcp --port 443
 
-bold "6. A policy changes in mid-stream, and the destination finds out"
+bold "6. A firewall comes to a third host: a bridge in a namespace, with nftables on it"
+cat <<'PICTURE'
+
+   blue/vm1 --> h1 ====== 1 service ahead ======> h3 --> eth0 [br0, nftables] eth0-out --> h3 == 0 ahead ==> h2 --> blue/vm6
+                   <----------------------------- the answers take the same way back -------------------------
+PICTURE
+agent h3
+da h3 attach eth0 --ingress tc >/dev/null || fail "attach on h3"
+ns_add fw
+on fw ip link add br0 type bridge stp_state 0 mcast_snooping 0
+on fw ip link set br0 up
+on fw nft 'table bridge fw { counter seen { }; counter refused { }; chain forward { type filter hook forward priority 0; policy accept; ether type ip counter name seen; tcp dport 23 counter name refused drop; }; }'
+jq -n '[{kind: "endpoint", network: "blue", name: "fw", mac: "02:00:00:00:02:01"},
+  {kind: "endpoint", network: "blue", name: "fw-out", mac: "02:00:00:00:02:02"},
+  {kind: "service", name: "firewall", instances: [{endpoint: "blue/fw", out: "blue/fw-out"}]}]' >"$W/firewall.json"
+show dovectl apply -f firewall.json "  (service firewall: instance blue/fw, other port blue/fw-out)"
+ctl apply -f "$W/firewall.json" | sed 's/^/   /'
+for end in "" -out; do
+	ip link add "eth0$end" netns "$P-fw" type veth peer name "fw$end" netns "$P-h3"
+	on fw ip link set "eth0$end" master br0 up
+	on h3 ip link set "fw$end" up
+	da h3 port add "fw$end" --network blue --endpoint "fw$end" >/dev/null || fail "port of fw$end"
+done
+fw_saw() { on fw nft -j list counter bridge fw "$1" | jq '.nftables[] | .counter? // empty | .packets'; }
+show dovectl path --network blue --from vm1 --to vm6
+ctl path --network blue --from vm1 --to vm6 | sed 's/^/   /'
+through() { local n; n=$(fw_saw seen) && "$@" && [ "$(fw_saw seen)" -gt "$n" ]; }
+past() { local n; n=$(fw_saw seen) && "$@" && [ "$(fw_saw seen)" = "$n" ]; }
+bg httpd-23 blue6 busybox httpd -f -p 23 -h "$W/www-blue6"
+step "ping blue/vm1 -> blue/vm6" "answered, the firewall saw it" through until_ok 3 ping_all blue1 10.1.0.16
+step "curl from blue/vm1" "blue6's page, through it" through page blue1 10.1.0.16 blue6
+forbidden() { ! page blue1 10.1.0.16:23 blue6 && [ "$(fw_saw refused)" -gt 0 ]; }
+step "port 23 from blue/vm1, which the firewall forbids" "does not arrive" forbidden
+step "the same from blue/vm4" "arrives, past the firewall" past page blue4 10.1.0.16:23 blue6
+show dove-agent trace v-blue1 --to 10.1.0.16 "  (on h1)"
+da h1 trace v-blue1 --to 10.1.0.16 | sed 's/^/   /'
+
+bold "7. A policy changes in mid-stream, and the destination finds out"
 saw() { da h2 events --json | jq -e --arg t "$1" '[.[] | select(.type == $t and .origin == "h1")] | length > 0'; }
 sequence() { da h1 cache --json | jq '[.[] | select(.to == "10.1.0.16" and .network == "blue")][0].sequence'; }
 policy() {
@@ -181,7 +218,7 @@ some() { local n; n=$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$W/stream"); [ "
 step "the stream of 350 pings was cut in its midst" "$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$W/stream") answered" some
 step "and h1 denies by itself now" "dropped, denied" counted h1 denied ping_ok blue4 10.1.0.16 1
 
-bold "7. A look into the kernel's maps"
+bold "8. A look into the kernel's maps"
 show bpftool map dump pinned .../v4/dove_local "  (on h2, one entry)"
 on h2 bpftool -j map dump pinned "$W/bpf-h2/v4/dove_local" | jq -c '.[0].formatted' | sed 's/^/   /'
 readable() { on h2 bpftool -j map dump pinned "$W/bpf-h2/v4/dove_local" | jq -e '.[0].formatted.value | .endpoint and .ifindex and (.mac | length == 6)'; }
@@ -209,7 +246,7 @@ if [ -n "${DEMO_KEEP:-}" ]; then
 	   \$C status; \$C get policy; \$C resolve --network blue --from vm2 --to vm7
 	   \$C delete policy blue/change
 	   ip netns exec demo-blue4 ping 10.1.0.16
-	   ip netns exec demo-h1 bpftool map dump pinned $W/bpf-h1/v1/dove_cache
+	   ip netns exec demo-h1 bpftool map dump pinned $W/bpf-h1/v3/dove_cache
 	   ip netns exec demo-r tcpdump -n -i h1 udp port 6081
 
 	   make demo-down                     takes it down

@@ -127,6 +127,7 @@ static bool is_hit(enum dove_reason reason)
 	switch (reason) {
 	case DOVE_ENCAPSULATED:
 	case DOVE_DELIVERED_LOCAL:
+	case DOVE_TO_SERVICE:
 	case DOVE_DENIED:
 	case DOVE_REJECTED:
 	case DOVE_ARP_ANSWERED:
@@ -146,6 +147,7 @@ static bool is_miss(enum dove_reason reason)
 	case DOVE_HELD_MISS:
 	case DOVE_HELD_NEXT_HOP:
 	case DOVE_HELD_FLOW:
+	case DOVE_HELD_PATH:
 	case DOVE_MISS_LIMITED:
 	case DOVE_RING_FULL:
 		return true;
