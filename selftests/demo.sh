@@ -246,7 +246,7 @@ if [ -n "${DEMO_KEEP:-}" ]; then
 	   \$C status; \$C get policy; \$C resolve --network blue --from vm2 --to vm7
 	   \$C delete policy blue/change
 	   ip netns exec demo-blue4 ping 10.1.0.16
-	   ip netns exec demo-h1 bpftool map dump pinned $W/bpf-h1/v3/dove_cache
+	   ip netns exec demo-h1 bpftool map dump pinned $W/bpf-h1/v4/dove_cache
 	   ip netns exec demo-r tcpdump -n -i h1 udp port 6081
 
 	   make demo-down                     takes it down
