@@ -12,6 +12,7 @@
  *   group.c     who gets what a VM sends to many
  *   check.c     packets from the underlay that only the service can judge
  *   paths.c     services on the way of packets, and their instances
+ *   alive.c     are the hosts of those there?
  *   moved.c     VMs that have left: packets wait, and are sent on to where they are
  *   gateway.c   external networks whose gateway this host is
  *   flows.c     flows that replies rest on: ask again, move with their VM

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <uthash.h>
 
+#include "alive.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/log.h"
@@ -41,6 +42,7 @@ struct service {
 
 struct paths {
 	struct agent *agent;
+	struct alive *hosts; /* those that have instances */
 	struct service *services;
 	struct dove_path rows[DOVE_PATHS]; /* from 1 */
 	uint32_t n_rows;
@@ -263,7 +265,7 @@ static void service_refresh(struct paths *p, struct service *s)
 	for (int i = 0; i < s->n; i++) {
 		struct instance *one = &s->instances[i];
 
-		one->alive = one->up && (one->far || is_here(p, one));
+		one->alive = one->up && (one->far ? alive_is(p->hosts, &one->addr) : is_here(p, one));
 		one->slots = 0;
 		if (one->alive && one->far)
 			underlay_need(p->agent->underlay, &one->addr);
@@ -284,6 +286,30 @@ void paths_refresh(struct paths *p)
 	underlay_serving(p->agent->underlay, p->serving, p->n_serving);
 	for (struct service *s = p->services; s; s = s->hh.next)
 		service_refresh(p, s);
+}
+
+static void on_host(void *arg)
+{
+	paths_refresh(arg);
+}
+
+/* Those whose instances this host may choose among. */
+static void hosts_watch(struct paths *p)
+{
+	struct ip_addr *addrs;
+	int n = 0, room = 0;
+
+	for (const struct service *s = p->services; s; s = s->hh.next)
+		room += s->n;
+	addrs = calloc(room + 1, sizeof(*addrs));
+	if (!addrs)
+		abort();
+	for (const struct service *s = p->services; s; s = s->hh.next)
+		for (int i = 0; i < s->n; i++)
+			if (s->instances[i].far && s->instances[i].up)
+				addrs[n++] = s->instances[i].addr;
+	alive_watch(p->hosts, addrs, n);
+	free(addrs);
 }
 
 /* ---- what the watch says ---- */
@@ -381,6 +407,7 @@ void paths_services(struct paths *p, const cJSON *services)
 		if (!s->seen)
 			service_drop(p, s);
 	map_clear(p->agent->maps->hops, sizeof(struct dove_hop_key), hop_is_listed, p);
+	hosts_watch(p);
 	ports_services(p->agent->ports);
 	paths_refresh(p);
 }
@@ -481,7 +508,7 @@ int paths_open(struct agent *a, struct paths **out, struct error *err)
 	p->agent = a;
 	rows_adopt(p);
 	*out = p;
-	return 0;
+	return alive_open(a, on_host, p, &p->hosts, err);
 }
 
 void paths_close(struct paths *p)
@@ -495,5 +522,6 @@ void paths_close(struct paths *p)
 		free(s->instances);
 		free(s);
 	}
+	alive_close(p->hosts);
 	free(p);
 }

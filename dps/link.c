@@ -332,10 +332,34 @@ static int resolve_path(const struct model *m, const struct object *obj, struct 
 	return 0;
 }
 
+/*
+ * What comes out of an appliance is known by its port and flow: a packet that
+ * went in twice, for two services, could not be told from one that went in once.
+ */
+static int check_instances(const struct model *m, const struct object *obj, size_t ports,
+			   struct json_error *err)
+{
+	const struct idset *ids = &obj->spec->u.service.ids;
+	const struct object *other;
+
+	if (ids->n < ports) {
+		name_object(obj, err);
+		return json_fail(err, "instances", "an endpoint is a port of two instances");
+	}
+	for (other = m->by_key[KIND_SERVICE]; other; other = other->hh.next) {
+		if (other == obj || !idset_meets(ids, &other->spec->u.service.ids))
+			continue;
+		name_object(obj, err);
+		return json_fail(err, "instances", "an endpoint gives service %s already", other->key);
+	}
+	return 0;
+}
+
 static int resolve_service(struct model *m, const struct object *obj, struct json_error *err)
 {
 	struct service_spec *service = &obj->spec->u.service;
 	int rc = resolve_names(m, obj, NULL, &service->instances, "instances", &service->ids, err);
+	size_t ports = service->instances.n;
 
 	for (size_t i = 0; !rc && i < service->instances.n; i++) {
 		const char *out = service->more[i].out;
@@ -347,8 +371,9 @@ static int resolve_service(struct model *m, const struct object *obj, struct jso
 		}
 		if (ep)
 			idset_add(&service->ids, ep->id);
+		ports += ep != NULL;
 	}
-	return rc;
+	return rc ? rc : check_instances(m, obj, ports, err);
 }
 
 static bool is_foreign(const struct selector *sel, const struct network *net)

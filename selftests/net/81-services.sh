@@ -9,6 +9,7 @@
 #   fw1, fw2           two ports: eth0 -- br0 -- eth0-out; let TCP back only as answers to what
 #                      they saw go out, and forbid port 23
 #   ssl, ips, local1/2 one port: what goes in comes out of it again (hairpin)
+#   router (h3)        one port, and an address: its kernel routes
 . "$(dirname "$0")/lib.sh"
 
 declare -A ADDR=()
@@ -104,14 +105,14 @@ world 3
 service
 jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + [(1, 2, 3, 5, 7, 8) as $i | {kind: "endpoint", network: "blue",
   name: "vm\($i)", mac: "02:00:00:00:01:0\($i)", addresses: ["10.1.0.1\($i)"]}] +
-  [["fw1", "fw1-out", "fw2", "fw2-out", "ssl", "ips", "local1", "local2"] | to_entries[] | {kind: "endpoint", network: "blue", name: .value,
-   mac: "02:00:00:00:02:0\(.key)"}] +
+  [["fw1", "fw1-out", "fw2", "fw2-out", "ssl", "ips", "local1", "local2", "router", "fw3", "fw3-out"] | to_entries[] | {kind: "endpoint", network: "blue", name: .value,
+   mac: "02:00:00:00:02:\(.key + 10)", addresses: (if .value == "router" then ["10.1.0.50"] else [] end)}] +
   [{kind: "service", name: "firewall", instances: [{endpoint: "blue/fw1", out: "blue/fw1-out"}]},
    {kind: "service", name: "ssl-accelerator", instances: [{endpoint: "blue/ssl"}]},
    {kind: "service", name: "looks-twice", instances: [{endpoint: "blue/ips"}]},
    {kind: "service", name: "here", instances: [{endpoint: "blue/local1"}]},
    {kind: "service", name: "there", instances: [{endpoint: "blue/local2"}]},
-   {kind: "service", name: "nowhere"}]' >"$W/objects.json"
+   {kind: "service", name: "router", instances: [{endpoint: "blue/router", mode: "routed"}]}]' >"$W/objects.json"
 ctl apply -f "$W/objects.json" >/dev/null
 apply '[{kind:"policy",network:"blue",name:"vm1-out",priority:100,from:{endpoints:["vm1"]},to:"any",action:"allow",path:["firewall"]},
   {kind:"policy",network:"blue",name:"no-db",priority:200,from:{endpoints:["vm1","vm2","vm5"]},to:{endpoints:["vm7","vm8"]},action:"deny"},
@@ -172,6 +173,18 @@ policy vm5-out '{"priority":90,"from":{"endpoints":["vm5"]},"to":"any","action":
 check "R13: reply false: what answers goes its own way, and so passes no firewall that looks at both sides" meets "local1" until_ok 2 pings vm5 vm3
 back_alone() { local n; n=$(counter local1) && pings vm5 vm3 >/dev/null && [ $(($(counter local1) - n)) = 3 ]; }
 check "R13: only the three that went out came by" back_alone
+vm_plug h3 router 10.1.0.50 02:00:00:00:02:18
+on router sysctl -qw net.ipv4.ip_forward=1 net.ipv4.conf.all.send_redirects=0 net.ipv4.conf.eth0.send_redirects=0 \
+	net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.eth0.rp_filter=0
+da h3 port add v-router --network blue --endpoint router >/dev/null
+policy vm5-out '{"priority":90,"from":{"endpoints":["vm5"]},"to":"any","action":"allow","path":["router"]}'
+forwarded() { on router awk '/^Ip: [0-9]/ { print $7 }' /proc/net/snmp; }
+routed() {
+	local n; n=$(forwarded)
+	on vm5 ping -n -c 3 -i 0.1 -W 1 10.1.0.13 | tee /dev/stderr | grep -c 'ttl=63' | grep -qx 3 && [ $(($(forwarded) - n)) -ge 6 ]
+}
+check "R13: a routed appliance: there and back, a hop of their life less" until_ok 3 routed
+check "R13: and TCP" meets "" web vm5 vm3 80
 ctl delete policy blue/vm5-out >/dev/null
 
 say "-- no way round"
@@ -252,6 +265,18 @@ no_carrier() { on fw2 ip link set eth0-out down && sleep 0.5 && meets "fw1" both
 check "R28: one has lost a port's carrier: half a second later all goes by the other" no_carrier
 on fw2 ip link set eth0-out up
 check "R28: and comes back" until_ok 2 meets "fw1 fw2" both
+# A second firewall on h1, so that one is left when h3 is gone; h3's underlay is cut, nothing else.
+appliance2 h1 fw3
+stateful fw3
+firewalls "[$FW1, {\"endpoint\": \"blue/fw3\", \"out\": \"blue/fw3-out\"}]"
+ALL="fw1 fw2 fw3"
+check "R28: two on two hosts: flows come by both" until_ok 2 meets "fw1 fw3" both
+cut_off() { on r ip link set h3 down && sleep 1 && meets "fw3" both; }
+check "R28: one's host does not answer: a second later all goes by the other" cut_off
+on r ip link set h3 up
+check "R28: and is back" until_ok 5 meets "fw1 fw3" both
+firewalls "[$FW1, $FW2]"
+until_ok 2 meets "fw1 fw2" both >/dev/null
 gone() { da h3 port del a-fw2 >/dev/null && sleep 0.5 && meets "fw1" both; }
 check "R28: one is unplugged" gone
 

@@ -53,6 +53,9 @@ Test(paths, R8_what_an_instance_may_not_be)
 	refuses(SERVICE("'endpoint':'blue/vm1','state':'tired'"), "service s", "instances[0].state");
 	refuses(SERVICE("'endpoint':'blue/vm1','mode':'bridge'"), "service s", "instances[0].mode");
 	refuses(SERVICE("'endpoint':'blue/vm1','address':'10.1.0.1'"), "service s", "instances[0].address");
+	refuses(SERVICE("'endpoint':'blue/vm1'},{'endpoint':'blue/vm1'"), "service s", "instances");
+	apply("[{'kind':'service','name':'ips','instances':[{'endpoint':'blue/vm2','out':'blue/vm5'}]}]");
+	refuses(SERVICE("'endpoint':'blue/vm5'"), "service s", "instances");
 #define POLICY(more)                                                                                         \
 	"[{'kind':'policy','network':'blue','name':'p','from':'any','to':'any','action':'allow'," more "}]"
 	refuses(POLICY("'path':['firewall'],'on_failure':'maybe'"), "policy blue/p", "on_failure");

@@ -28,6 +28,8 @@ local f = {
 	flags = ProtoField.uint8("dove.flags", "Flags", base.HEX, nil, 0x0f),
 	relayed = ProtoField.uint8("dove.flags.relayed", "Relayed", base.DEC, nil, 0x03,
 		"How often an old host sent it on, at most 2"),
+	reverse = ProtoField.bool("dove.flags.reverse", "Reverse", 8, nil, 0x01,
+		"With services ahead: a reply, on the path back"),
 	returned = ProtoField.bool("dove.flags.returned", "Returned", 8, nil, 0x04, "Given back to its origin"),
 	track = ProtoField.bool("dove.flags.track", "Track", 8, nil, 0x08, "Remember the flow: replies to it pass"),
 	source_vnid = ProtoField.uint24("dove.source_vnid", "Source's network", base.DEC, nil, nil,
@@ -83,11 +85,12 @@ local function show(tvb, tree)
 	t:add(f.source, option(12, 4))
 	t:add(f.stage, bits)
 	local flags = t:add(f.flags, bits)
-	local relayed = flags:add(f.relayed, bits)
+	local ahead = bit.band(bits:uint(), 0xf0) > 0
+	local relayed = flags:add(ahead and f.reverse or f.relayed, bits)
 	flags:add(f.returned, bits)
 	flags:add(f.track, bits)
 	t:add(f.source_vnid, option(17, 3))
-	if bit.band(bits:uint(), 0x03) > 2 then
+	if not ahead and bit.band(bits:uint(), 0x03) > 2 then
 		relayed:add_proto_expert_info(e.relayed)
 	end
 	t:append_text(string.format(": policy %u, sequence %u, endpoint %u of %u -> network %u", option(4, 4):uint(),
