@@ -293,8 +293,7 @@ static __always_inline int outer4_parse(struct outer4 *o, void *end, __u32 frame
 		return -DOVE_OUTER_MALFORMED;
 	p->outer_len = sizeof(*o);
 	p->outer_tos = ip->tos;
-	return lengths_check(bpf_ntohs(ip->tot_len), bpf_ntohs(tunnel->udp.len), sizeof(*ip),
-			     frame_len);
+	return lengths_check(bpf_ntohs(ip->tot_len), bpf_ntohs(tunnel->udp.len), sizeof(*ip), frame_len);
 }
 
 static __always_inline int outer6_parse(struct outer6 *o, void *end, __u32 frame_len, struct packet *p)
