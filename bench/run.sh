@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# All measures, or those families that are named: path, programs, miss. Prints a table, and writes
+# All measures, or those families that are named: path, programs, miss, resolve. Prints a table, and writes
 # BUILD/bench.json, bench.svg and bench.txt. QUICK=1: the main ones within 90 seconds.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -29,17 +29,18 @@ family() { # NAME SECONDS COMMAND...: what it says is shown, and that it failed 
 	echo "note $name did not come to its end (status $status)" >>"$SAMPLES"
 }
 programs() {
-	family programs 120 sh -c "nice -n -10 '$BUILD/bench/programs' ${QUICK:+--rounds 3 --entries 1,100000,1000000 --repeat 50000} >'$SAMPLES.programs'" &&
+	family programs 120 sh -c "nice -n -10 '$BUILD/bench/programs' ${QUICK:+--rounds 3 --entries 1,1000000 --repeat 50000} >'$SAMPLES.programs'" &&
 		[ -s "$SAMPLES.programs" ] && echo "json $SAMPLES.programs" >>"$SAMPLES"
 }
 
 started=$SECONDS
-for name in "${@:-path programs miss}"; do
+for name in "${@:-path programs miss resolve}"; do
 	for one in $name; do
 		case $one in
 		path) family path 400 bench/path.sh ;;
 		programs) programs ;;
 		miss) family miss 240 bench/miss.sh ;;
+		resolve) family resolve 180 bench/resolve.sh ;;
 		esac
 	done
 done
