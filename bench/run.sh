@@ -10,7 +10,7 @@ export BUILD=$(realpath "$BUILD") QUICK=${QUICK:-}
 SAMPLES=$(mktemp "${TMPDIR:-/tmp}/dove-samples.XXXXXX")
 export SAMPLES
 running=
-# A family that is interrupted takes its own world down first.
+# A family that is interrupted takes its own world down first; timeout hands on what it gets to all of it.
 interrupted() { [ -z "$running" ] || { kill "$running" 2>/dev/null; wait "$running"; }; exit 130; }
 trap 'rm -f "$SAMPLES" "$SAMPLES".*' EXIT
 trap interrupted INT TERM
@@ -19,7 +19,7 @@ family() { # NAME SECONDS COMMAND...: what it says is shown, and that it failed 
 	local name=$1 limit=$2 status
 	shift 2
 	printf '%s ...\n' "$name"
-	timeout --foreground -k 20 "$limit" "$@" </dev/null >"$SAMPLES.out" 2>&1 &
+	timeout -k 20 "$limit" "$@" </dev/null >"$SAMPLES.out" 2>&1 &
 	running=$!
 	wait "$running"
 	status=$?
