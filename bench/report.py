@@ -89,12 +89,12 @@ def figure(measure, kind):
 
 
 def table(result):
-    lines = [f"{'':20}{'DOVE':26}{'bridge alone':26}{'kernel VXLAN':26}{'/ bridge':24}{'/ VXLAN':24}unit"]
+    lines = [f"{'':23}{'DOVE':26}{'bridge alone':26}{'kernel VXLAN':26}{'/ bridge':24}{'/ VXLAN':24}unit"]
     for name, m in result.items():
         if "raw" not in m and "vxlan" not in m:
             continue
         cells = [figure(m, k) if k in m else "-" for k in ("dove", "raw", "vxlan", "vs_raw", "vs_vxlan")]
-        lines.append(f"{name:20}{cells[0]:26}{cells[1]:26}{cells[2]:26}{cells[3]:24}{cells[4]:24}{m['unit']}")
+        lines.append(f"{name:23}{cells[0]:26}{cells[1]:26}{cells[2]:26}{cells[3]:24}{cells[4]:24}{m['unit']}")
     lines.append("")
     for name, m in result.items():
         if "entries" in m:

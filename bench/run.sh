@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# All measures, or those families that are named: path, programs, miss. Prints a table, and writes
+# All measures, or those families that are named: path, programs, miss, resolve. Prints a table, and writes
 # BUILD/bench.json, bench.svg and bench.txt. QUICK=1: the main ones within 90 seconds.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -10,7 +10,7 @@ export BUILD=$(realpath "$BUILD") QUICK=${QUICK:-}
 SAMPLES=$(mktemp "${TMPDIR:-/tmp}/dove-samples.XXXXXX")
 export SAMPLES
 running=
-# A family that is interrupted takes its own world down first.
+# A family that is interrupted takes its own world down first; timeout hands on what it gets to all of it.
 interrupted() { [ -z "$running" ] || { kill "$running" 2>/dev/null; wait "$running"; }; exit 130; }
 trap 'rm -f "$SAMPLES" "$SAMPLES".*' EXIT
 trap interrupted INT TERM
@@ -19,7 +19,7 @@ family() { # NAME SECONDS COMMAND...: what it says is shown, and that it failed 
 	local name=$1 limit=$2 status
 	shift 2
 	printf '%s ...\n' "$name"
-	timeout --foreground -k 20 "$limit" "$@" </dev/null >"$SAMPLES.out" 2>&1 &
+	timeout -k 20 "$limit" "$@" </dev/null >"$SAMPLES.out" 2>&1 &
 	running=$!
 	wait "$running"
 	status=$?
@@ -29,17 +29,18 @@ family() { # NAME SECONDS COMMAND...: what it says is shown, and that it failed 
 	echo "note $name did not come to its end (status $status)" >>"$SAMPLES"
 }
 programs() {
-	family programs 120 sh -c "nice -n -10 '$BUILD/bench/programs' ${QUICK:+--rounds 3 --entries 1,100000,1000000 --repeat 50000} >'$SAMPLES.programs'" &&
+	family programs 120 sh -c "nice -n -10 '$BUILD/bench/programs' ${QUICK:+--rounds 3 --entries 1,1000000 --repeat 50000} >'$SAMPLES.programs'" &&
 		[ -s "$SAMPLES.programs" ] && echo "json $SAMPLES.programs" >>"$SAMPLES"
 }
 
 started=$SECONDS
-for name in "${@:-path programs miss}"; do
+for name in "${@:-path programs miss resolve}"; do
 	for one in $name; do
 		case $one in
 		path) family path 400 bench/path.sh ;;
 		programs) programs ;;
 		miss) family miss 240 bench/miss.sh ;;
+		resolve) family resolve 180 bench/resolve.sh ;;
 		esac
 	done
 done

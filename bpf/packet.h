@@ -102,6 +102,7 @@ struct packet {
 	__u8 outer_len;	       /* of the headers that it came in */
 	__u8 outer_tos;
 	__u8 group;    /* to many: DOVE_GROUP_* of this side, plus 1 */
+	bool known;    /* the sending host is one that the service named to us, and not this one */
 	bool track;    /* its flow is to be remembered, for the replies */
 	bool returned; /* it was ours, and is given back */
 	bool follows;  /* it met a shut gate and was counted there: it goes where those before it went */
@@ -139,6 +140,16 @@ static __always_inline bool ip_equal(const struct dove_ip *a, const struct dove_
 static __always_inline bool mac_equal(const __u8 *a, const __u8 *b)
 {
 	return *(__u32 *)a == *(__u32 *)b && *(__u16 *)(a + 4) == *(__u16 *)(b + 4);
+}
+
+/*
+ * In two accesses, wherever it lies. By bytes, as for what is aligned to none, takes six; and who reads as words
+ * what was written as bytes waits until all of them are in the cache.
+ */
+static __always_inline void mac_copy(void *to, const void *from)
+{
+	*(__u32 *)to = *(const __u32 *)from;
+	*(__u16 *)(to + 4) = *(const __u16 *)(from + 4);
 }
 
 static __always_inline bool has_ports(__u8 proto)
@@ -184,8 +195,8 @@ static __always_inline int parse_ethernet(void *at, void *end, struct packet *p)
 
 	if ((void *)(eth + 1) > end)
 		return -DOVE_TRUNCATED;
-	__builtin_memcpy(p->dmac, eth->h_dest, sizeof(p->dmac));
-	__builtin_memcpy(p->smac, eth->h_source, sizeof(p->smac));
+	mac_copy(p->dmac, eth->h_dest);
+	mac_copy(p->smac, eth->h_source);
 	p->eth_proto = eth->h_proto;
 	return is_tag(p->eth_proto) ? -DOVE_TAGGED : 0;
 }

@@ -33,14 +33,9 @@ static __always_inline __u32 least_received(void *data, void *end)
 }
 
 /* The sender must be a host that the service named to us. */
-static __always_inline int origin_check(struct packet *p)
+static __always_inline int origin_check(const struct packet *p)
 {
-	struct dove_host *host = bpf_map_lookup_elem(&dove_hosts, &p->origin);
-
-	if (!host || host->flags & DOVE_HOST_SELF)
-		return -DOVE_UNKNOWN_HOST;
-	p->served = host->flags & DOVE_HOST_SERVICES;
-	return 0;
+	return p->known ? 0 : -DOVE_UNKNOWN_HOST;
 }
 
 /* The VM's frame inside: untagged Ethernet, IP. */
@@ -297,7 +292,8 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p, 
 		return deliver(skb, p, meta.ifindex, meta.delivery);
 	data = (void *)(long)skb->data;
 	end = (void *)(long)skb->data_end;
-	if (data + least_received(data, end) > end) {
+	/* A short one is there in one piece with less, too. */
+	if (data + least_received(data, end) > end && (__u64)(end - data) < skb->len) {
 		bpf_skb_pull_data(skb, skb->len < OUTER_HEADERS ? skb->len : OUTER_HEADERS);
 		data = (void *)(long)skb->data;
 		end = (void *)(long)skb->data_end;

@@ -96,7 +96,10 @@ static __always_inline int relay_rewrite(struct __sk_buff *skb, const struct pac
 		flags |= DOVE_FLAG_TRACK;
 	if (v4 ? relay4_write(skb, to, host) : relay6_write(skb, to, host))
 		return -DOVE_MOVED;
-	ethernet_write(&eth, host, v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6));
+	/* Not by ethernet_write(), for the stack must be written by aligned words. */
+	__builtin_memcpy(eth.h_dest, host->dst_mac, 6);
+	__builtin_memcpy(eth.h_source, host->src_mac, 6);
+	eth.h_proto = v4 ? bpf_htons(ETH_P_IP) : bpf_htons(ETH_P_IPV6);
 	if (flags_write(skb, p, flags) ||
 	    bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), BPF_F_RECOMPUTE_CSUM))
 		return -DOVE_MOVED;

@@ -18,11 +18,12 @@
 /* RFC 8926, 3.3: source ports from the dynamic range, by the inner flow. */
 #define SOURCE_PORT_BASE 0xC000
 
+/* Accessed by words, though it lies at an odd number of half words: no architecture that loads these programs minds. */
 struct tunnel {
 	struct udphdr udp;
 	struct geneve_hdr geneve;
 	struct dove_option option;
-} __attribute__((packed));
+} __attribute__((packed, aligned(4)));
 
 struct outer4 {
 	struct ethhdr eth;
@@ -136,8 +137,8 @@ static __always_inline void tunnel_write(struct tunnel *t, const struct packet *
 
 static __always_inline void ethernet_write(struct ethhdr *eth, const struct dove_host *host, __be16 proto)
 {
-	__builtin_memcpy(eth->h_dest, host->dst_mac, 6);
-	__builtin_memcpy(eth->h_source, host->src_mac, 6);
+	mac_copy(eth->h_dest, host->dst_mac);
+	mac_copy(eth->h_source, host->src_mac);
 	eth->h_proto = proto;
 }
 
@@ -147,20 +148,21 @@ static __always_inline void outer4_write(struct outer4 *o, const struct dove_ip 
 					 const struct label *label, __u32 hash, __u32 inner_len)
 {
 	__u32 udp_len = inner_len + sizeof(o->tunnel), ip_len = udp_len + sizeof(o->ip);
+	struct iphdr *ip = &o->ip; /* by words, too */
 
 	if (ip_len > 0xffff)
 		ip_len = udp_len = 0;
 	ethernet_write(&o->eth, host, bpf_htons(ETH_P_IP));
-	o->ip = (struct iphdr){ .version = 4,
-				.ihl = 5,
-				.tos = outer_tos(p),
-				.tot_len = bpf_htons(ip_len),
-				.frag_off = bpf_htons(IP_DF),
-				.ttl = OUTER_TTL,
-				.protocol = IPPROTO_UDP,
-				.saddr = ip_to_v4(&host->source),
-				.daddr = ip_to_v4(to) };
-	o->ip.check = checksum(&o->ip, sizeof(o->ip));
+	*ip = (struct iphdr){ .version = 4,
+			      .ihl = 5,
+			      .tos = outer_tos(p),
+			      .tot_len = bpf_htons(ip_len),
+			      .frag_off = bpf_htons(IP_DF),
+			      .ttl = OUTER_TTL,
+			      .protocol = IPPROTO_UDP,
+			      .saddr = ip_to_v4(&host->source),
+			      .daddr = ip_to_v4(to) };
+	ip->check = checksum(ip, sizeof(*ip));
 	tunnel_write(&o->tunnel, p, label, hash, udp_len);
 }
 
@@ -215,8 +217,8 @@ static __always_inline int inner_ethernet_write(void *at, void *end, const struc
 
 	if ((void *)(inner + 1) > end)
 		return -DOVE_ENCAP_FAILED;
-	__builtin_memcpy(inner->h_dest, dmac, 6);
-	__builtin_memcpy(inner->h_source, p->smac, 6);
+	mac_copy(inner->h_dest, dmac);
+	mac_copy(inner->h_source, p->smac);
 	inner->h_proto = p->eth_proto;
 	return 0;
 }
@@ -241,11 +243,19 @@ static __always_inline int outer_write(struct __sk_buff *skb, const struct packe
 
 /* ---- reading ---- */
 
-/* Is it one of this host's underlay addresses? */
-static __always_inline bool is_self(const struct dove_ip *addr)
+/*
+ * Is it for one of this host's underlay addresses? That from which its sender would be answered is one: then
+ * what says who the sender is says that, too, and nothing else has to be looked up.
+ */
+static __always_inline bool is_for_us(struct packet *p, const struct dove_ip *to)
 {
-	struct dove_host *self = bpf_map_lookup_elem(&dove_hosts, addr);
+	struct dove_host *from = bpf_map_lookup_elem(&dove_hosts, &p->origin), *self;
 
+	p->known = from && !(from->flags & DOVE_HOST_SELF);
+	p->served = p->known && from->flags & DOVE_HOST_SERVICES;
+	if (likely(p->known && from->flags & DOVE_HOST_REACHABLE && ip_equal(&from->source, to)))
+		return true;
+	self = bpf_map_lookup_elem(&dove_hosts, to);
 	return self && self->flags & DOVE_HOST_SELF;
 }
 
@@ -268,27 +278,28 @@ static __always_inline int lengths_check(__u32 ip_len, __u32 udp_len, __u32 ip_h
  */
 static __always_inline int outer4_parse(struct outer4 *o, void *end, __u32 frame_len, struct packet *p)
 {
+	struct iphdr *ip = &o->ip;
+	struct tunnel *tunnel = &o->tunnel;
 	struct dove_ip to;
 
-	if ((void *)&o->tunnel.geneve > end)
+	if ((void *)&tunnel->geneve > end)
 		return -DOVE_PASSED;
-	if (o->ip.version != 4 || o->ip.ihl != 5 || o->ip.protocol != IPPROTO_UDP ||
-	    o->ip.frag_off & bpf_htons(IP_OFFSET) || o->tunnel.udp.dest != bpf_htons(DOVE_GENEVE_PORT))
+	if (ip->version != 4 || ip->ihl != 5 || ip->protocol != IPPROTO_UDP ||
+	    ip->frag_off & bpf_htons(IP_OFFSET) || tunnel->udp.dest != bpf_htons(DOVE_GENEVE_PORT))
 		return -DOVE_PASSED;
-	to = ip_from_v4(o->ip.daddr);
-	if (!is_self(&to))
+	to = ip_from_v4(ip->daddr);
+	p->origin = ip_from_v4(ip->saddr);
+	if (!is_for_us(p, &to))
 		return -DOVE_PASSED;
 	if ((void *)(o + 1) > end)
 		return -DOVE_TRUNCATED;
-	if (o->ip.frag_off & bpf_htons(IP_MF))
+	if (ip->frag_off & bpf_htons(IP_MF))
 		return -DOVE_OUTER_FRAGMENT;
-	if (checksum(&o->ip, sizeof(o->ip)))
+	if (checksum(ip, sizeof(*ip)))
 		return -DOVE_OUTER_MALFORMED;
-	p->origin = ip_from_v4(o->ip.saddr);
 	p->outer_len = sizeof(*o);
-	p->outer_tos = o->ip.tos;
-	return lengths_check(bpf_ntohs(o->ip.tot_len), bpf_ntohs(o->tunnel.udp.len), sizeof(o->ip),
-			     frame_len);
+	p->outer_tos = ip->tos;
+	return lengths_check(bpf_ntohs(ip->tot_len), bpf_ntohs(tunnel->udp.len), sizeof(*ip), frame_len);
 }
 
 static __always_inline int outer6_parse(struct outer6 *o, void *end, __u32 frame_len, struct packet *p)
@@ -302,11 +313,11 @@ static __always_inline int outer6_parse(struct outer6 *o, void *end, __u32 frame
 	    o->tunnel.udp.dest != bpf_htons(DOVE_GENEVE_PORT))
 		return -DOVE_PASSED;
 	to = ip_from_v6(&o->ip.daddr);
-	if (!is_self(&to))
+	p->origin = ip_from_v6(&o->ip.saddr);
+	if (!is_for_us(p, &to))
 		return -DOVE_PASSED;
 	if ((void *)(o + 1) > end)
 		return -DOVE_TRUNCATED;
-	p->origin = ip_from_v6(&o->ip.saddr);
 	p->outer_len = sizeof(*o);
 	p->outer_tos = o->ip.priority << 4 | o->ip.flow_lbl[0] >> 4;
 	payload = bpf_ntohs(o->ip.payload_len);
@@ -350,15 +361,16 @@ static __always_inline int outer_parse(void *data, void *end, __u32 frame_len, s
 {
 	struct outer4 *o4 = data;
 	struct outer6 *o6 = data;
+	struct ethhdr *eth = data;
 	__u32 udp_len;
 
 	if (data + sizeof(struct ethhdr) > end)
 		return -DOVE_PASSED;
-	if (o4->eth.h_proto == bpf_htons(ETH_P_IP)) {
+	if (eth->h_proto == bpf_htons(ETH_P_IP)) {
 		TRY(outer4_parse(o4, end, frame_len, p));
 		TRY(tunnel_parse(&o4->tunnel, p));
 		udp_len = bpf_ntohs(o4->tunnel.udp.len);
-	} else if (o4->eth.h_proto == bpf_htons(ETH_P_IPV6)) {
+	} else if (eth->h_proto == bpf_htons(ETH_P_IPV6)) {
 		TRY(outer6_parse(o6, end, frame_len, p));
 		TRY(tunnel_parse(&o6->tunnel, p));
 		udp_len = bpf_ntohs(o6->tunnel.udp.len);
