@@ -37,8 +37,9 @@ struct branch {
 	struct event *retry;
 	struct idset vnids;
 	struct named_host *hosts;
-	bool finding; /* a server is being looked for: not to be freed */
-	bool dead;    /* to be freed as soon as that is over */
+	cJSON *services; /* the domain's, as it said last */
+	bool finding;	 /* a server is being looked for: not to be freed */
+	bool dead;	 /* to be freed as soon as that is over */
 	struct branch *prev, *next;
 };
 
@@ -193,6 +194,46 @@ static cJSON *translate_gone(struct branch *b, const cJSON *list)
 	return out;
 }
 
+/* ---- services ---- */
+
+/*
+ * Each domain counts its services' ids for itself, and names them as it likes: of two
+ * domains that have some, the host could not tell whose a path means, and one's packets
+ * would meet the other's instances. Then it gets none, and paths are closed.
+ */
+static void tell_services(struct relay_watcher *w)
+{
+	const struct branch *b, *has = NULL;
+	cJSON *out = frame("services");
+	bool several = false;
+
+	DL_FOREACH (w->branches, b) {
+		if (!cJSON_GetArraySize(b->services))
+			continue;
+		several = has != NULL;
+		has = b;
+		if (several)
+			break;
+	}
+	if (several)
+		log_warn("host %s has VMs of several domains with services: none of these can be led through "
+			 "here",
+			 w->host);
+	cJSON_AddItemToObject(out, "services",
+			      has && !several ? cJSON_Duplicate(has->services, true) : cJSON_CreateArray());
+	emit(w, out);
+}
+
+static void take_services(struct branch *b, const cJSON *list)
+{
+	bool before = cJSON_GetArraySize(b->services), now = cJSON_GetArraySize(list);
+
+	cJSON_Delete(b->services);
+	b->services = list ? cJSON_Duplicate(list, true) : NULL;
+	if (before || now)
+		tell_services(b->w);
+}
+
 /* ---- frames of a domain ---- */
 
 static void on_hosts(struct branch *b, const cJSON *json)
@@ -267,6 +308,7 @@ static void on_snapshot(struct branch *b, const cJSON *json)
 		if (!has_network(networks, before.v[i]))
 			forget_network(b->w, before.v[i]);
 	idset_free(&before);
+	take_services(b, json_get(json, "services"));
 	cJSON_ArrayForEach (one, networks)
 		on_network(b, one);
 }
@@ -293,6 +335,8 @@ static int on_line(const char *line, size_t len, void *arg)
 		on_network(b, json_get(json, "network"));
 	else if (type && !strcmp(type, "hosts"))
 		on_hosts(b, json);
+	else if (type && !strcmp(type, "services"))
+		take_services(b, json_get(json, "services"));
 	else if (type)
 		pass_on(b, json, type, line, len);
 	cJSON_Delete(json);
@@ -304,6 +348,7 @@ static int on_line(const char *line, size_t len, void *arg)
 static void free_branch(struct branch *b)
 {
 	event_free(b->retry);
+	cJSON_Delete(b->services);
 	drop_all_named(b);
 	idset_free(&b->vnids);
 	free(b);

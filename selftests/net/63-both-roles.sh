@@ -74,6 +74,19 @@ for d in acme:6083:blue:a1:10.1.0.12 initech:6083:red:i1:10.2.0.12 globex:6093:g
 	as "$domain" "$port" delete policy "$network/shut" --domain "$domain" >/dev/null
 	check "R20: ... and open" until_ok 15 ping_ok "$from" "$to"
 done
+say "-- services"
+service_of() { # DOMAIN PORT NETWORK VM
+	jq -n --arg i "$3/$4" '[{kind: "service", name: "firewall", instances: [{endpoint: $i}]}]' >"$W/service"
+	as "$1" "$2" apply -f "$W/service" --domain "$1" >/dev/null || fail "a service"
+}
+# told: the services that h1 is told of last, by domain's instance
+told() { on s timeout 2 curl -sN --cacert "$PKI/ca.pem" --cert "$PKI/host-h1.pem" --key "$PKI/host-h1.key" "$URL:6083/v1/watch?host=h1" |
+	jq -c 'select(.type == "services") | [.services[] | .instances[].endpoint]' | tail -n 1; }
+service_of acme 6083 blue a2
+check "R24: a host is told of the services of the domain that has some" test "$(told)" = '["blue/a2"]'
+service_of globex 6093 green g1
+check "R25: of two that have some, of none: neither's packets meet the other's instances" test "$(told)" = '[]'
+
 stop both
 start both
 until_ok 10 healthy 6083 || fail "it does not start again"
