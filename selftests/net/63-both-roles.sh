@@ -79,8 +79,8 @@ service_of() { # DOMAIN PORT NETWORK VM
 	jq -n --arg i "$3/$4" '[{kind: "service", name: "firewall", instances: [{endpoint: $i}]}]' >"$W/service"
 	as "$1" "$2" apply -f "$W/service" --domain "$1" >/dev/null || fail "a service"
 }
-# told: the services that h1 is told of last, by domain's instance
-told() { on s timeout 2 curl -sN --cacert "$PKI/ca.pem" --cert "$PKI/host-h1.pem" --key "$PKI/host-h1.key" "$URL:6083/v1/watch?host=h1" |
+# told: the instances that h2, which has VMs of all three, is told of last
+told() { on s timeout 2 curl -sN --cacert "$PKI/ca.pem" --cert "$PKI/host-h2.pem" --key "$PKI/host-h2.key" "$URL:6083/v1/watch?host=h2" |
 	jq -c 'select(.type == "services") | [.services[] | .instances[].endpoint]' | tail -n 1; }
 service_of acme 6083 blue a2
 check "R24: a host is told of the services of the domain that has some" test "$(told)" = '["blue/a2"]'
