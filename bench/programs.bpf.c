@@ -16,6 +16,13 @@
 
 #define BPF_F_ADJ_ROOM_ENCAP_L3_IPV4 0ull
 
+/* Forward, so that what is measured is in one piece with what undoes it. */
+struct __sk_buff;
+struct xdp_md;
+__attribute__((always_inline)) int dove_port(struct __sk_buff *skb);
+__attribute__((always_inline)) int dove_nic_ingress(struct __sk_buff *skb);
+__attribute__((always_inline)) int dove_xdp(struct xdp_md *ctx);
+
 #include "bpf/dove.bpf.c"
 
 /* The keys: so many addresses from `first_key` on, host byte order. */
@@ -69,14 +76,7 @@ int encap(struct __sk_buff *skb)
 	int action;
 
 	skb_choose(skb, 0);
-	{
-		struct packet p = { .hook = HOOK_PORT, .ifindex = skb->ifindex, .len = skb->len };
-		struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
-		struct decision d = {};
-		int rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;
-
-		action = send_finish(skb, &p, &d, rc);
-	}
+	action = dove_port(skb);
 	bpf_skb_adjust_room(skb, -(int)ROOM, BPF_ADJ_ROOM_MAC, ROOM_FLAGS);
 	ethernet_put_back(skb);
 	return action;
@@ -113,11 +113,7 @@ int decap_tc(struct __sk_buff *skb)
 	int action;
 
 	skb_choose(skb, ROOM);
-	{
-		struct packet p = { .hook = HOOK_NIC_INGRESS, .ifindex = skb->ifindex };
-
-		action = receive_finish(skb, &p, receive_skb(skb, &p));
-	}
+	action = dove_nic_ingress(skb);
 	bpf_skb_adjust_room(skb, ROOM, BPF_ADJ_ROOM_MAC, ROOM_FLAGS);
 	outer_put_back(skb);
 	return action;
@@ -170,16 +166,7 @@ int decap_xdp(struct xdp_md *ctx)
 	int action;
 
 	xdp_choose(ctx);
-	{
-		struct packet p = { .hook = HOOK_XDP, .len = bpf_xdp_get_buff_len(ctx), .action = XDP_PASS };
-		void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-		struct dove_local *to;
-		int rc = receive(data, end, p.len, &p, &to);
-
-		if (!rc)
-			rc = strip_xdp(ctx, &p, to);
-		action = finish(&p, rc) == XDP_PASS && rc == -DOVE_STRIPPED ? XDP_PASS : XDP_DROP;
-	}
+	action = dove_xdp(ctx);
 	xdp_put_back(ctx, sizeof(struct dove_meta));
 	return action;
 }
