@@ -12,7 +12,7 @@ otherhost() { on "$1" ip -s -s -j link show eth0 | jq '.[0].stats64.rx.otherhost
 sum_dropped() { # all that ended at ingress, whatever the reason
 	da "$1" stats --json | jq '[.reasons | .truncated, .malformed, .tagged, .not_ip, .multicast, .outer_malformed,
 	  .outer_fragment, .geneve_version, .geneve_protocol, .geneve_option, .unknown_host, .unknown_network,
-	  .unknown_endpoint, .held_unknown, .refused, .held_hop] | add'
+	  .unknown_endpoint, .held_unknown, .refused] | add'
 }
 blast() { # HOST SRC COUNT: from the router, prints how many were ours to drop
 	local vm=10.1.0.12

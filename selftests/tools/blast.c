@@ -136,8 +136,8 @@ static bool option_words(struct frame *f, size_t *len)
 
 static bool stage(struct frame *f, size_t *len)
 {
-	/* One of these flags alone is a wish (DOVE_FLAG_TRACK), and no fault. */
-	f->option.stage_vnid |= htonl((uint32_t)(0x10 | rand() % 0xff) << 24);
+	/* Services ahead, and given back: nobody says both. Each alone may be meant. */
+	f->option.stage_vnid |= htonl((uint32_t)(0x10 | DOVE_FLAG_RETURNED | rand() % 0xff) << 24);
 	return true;
 }
 
