@@ -302,9 +302,12 @@ by_hand_fields() { # WANTED
 by_hand_says() { tshark -r "$W/hand.pcap" "${LUA[@]}" -V 2>/dev/null | tee /dev/stderr | grep -q "$1"; }
 by_hand 40 ff018104000000070000000800000009 # one word of the body is missing
 check "R13: an option of another length is shown as malformed" by_hand_says 'Not as long as our option is'
-by_hand 00 ff01810400000007000000080000000936abcdef
+by_hand 00 ff01810400000007000000080000000906abcdef
 check "R13: one without the header's C bit is pointed at" by_hand_says "the header's C bit is not set"
-check "R13: stage, flags and both networks stand in their places" by_hand_fields "1193046	7	8	9	11259375	3	2	1	0"
+check "R13: stage, flags and both networks stand in their places" by_hand_fields "1193046	7	8	9	11259375	0	2	1	0"
+by_hand 40 ff01810400000007000000080000000931abcdef
+check "R13: with services ahead the lowest flag is the way back" by_hand_fields "1193046	7	8	9	11259375	3		0	0"
+check "R13: and said to be" by_hand_says 'Reverse: True'
 by_hand 40 01020304000000070000000800000009deadbeef
 check "R13: another's option is none of ours" by_hand_fields "								"
 
