@@ -129,15 +129,22 @@ int dove_door(struct __sk_buff *skb)
 }
 
 /* `dove-agent trace`, by BPF_PROG_TEST_RUN: what would become of a VM's frame. Nothing is sent, counted or kept. */
+static struct packet traced_packet; /* not on the stack: what is traced goes deep */
+
 SEC("tc")
 int dove_trace(struct __sk_buff *skb)
 {
-	struct packet p = { .hook = HOOK_TRACE, .ifindex = skb->ingress_ifindex, .len = skb->len };
-	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
+	__u32 ifindex = skb->ingress_ifindex;
+	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &ifindex);
+	struct packet *p = &traced_packet;
 	struct decision d = {};
 
+	__builtin_memset(p, 0, sizeof(*p));
+	p->hook = HOOK_TRACE;
+	p->ifindex = ifindex;
+	p->len = skb->len;
 	traced_hop = (struct dove_hop){};
-	trace_note(&p, &d, port ? send(skb, &p, port, &d) : -DOVE_NO_PORT);
+	trace_note(p, &d, port ? send(skb, p, port, &d) : -DOVE_NO_PORT);
 	return 0;
 }
 

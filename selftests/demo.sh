@@ -190,7 +190,7 @@ da h1 trace v-blue1 --to 10.1.0.16 | sed 's/^/   /'
 
 bold "7. A policy changes in mid-stream, and the destination finds out"
 saw() { da h2 events --json | jq -e --arg t "$1" '[.[] | select(.type == $t and .origin == "h1")] | length > 0'; }
-sequence() { da h1 cache --json | jq '[.[] | select(.to == "10.1.0.16" and .network == "blue")][0].sequence'; }
+sequence() { da h1 cache --json | jq '[.[] | select(.to == "10.1.0.16" and .network == "blue").sequence] | max'; } # vm1 has an entry, too
 policy() {
 	jq -n --argjson p "$1" '[{kind: "policy", network: "blue", name: "change", priority: 300, from: {endpoints: ["vm4"]}, to: {endpoints: ["vm6"]}} + $p]' >"$W/change.json"
 	ctl apply -f "$W/change.json" >/dev/null
