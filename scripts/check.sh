@@ -65,6 +65,7 @@ for_tests() {
 	case $1 in
 	*_close | *_free) echo "what was opened is closed: a program that never does it just ends" ;;
 	upstream_look) echo "the scenarios say what a server thinks of another" ;;
+	server_address_equal | trust_any | statement_fresh) echo "what the tests ask of a thing, and no program does" ;;
 	*_kind_name | *_status_name | *_verdict_name) echo "a test that fails says it in words" ;;
 	cache_drop | authority_rekey) echo "what happens of itself in time, a scenario makes happen" ;;
 	dove__assert) echo "bpftool writes it" ;;
