@@ -182,14 +182,14 @@ say "-- a domain's key rolls over"
 asks_eng() { as site 6087 resolve --network acme/eng:lab --from "$1" --to "$2" | grep -q '"verdict":.*"allow"'; }
 OLD=$(as acme 6092 delegate --json | jq -r '.[] | .delegations[] | select(.domain == "acme/eng") | .keys[0]')
 NEW=$("$BUILD/dovectl" pki key eng2 --dir "$PKI" | tail -n 1)
-check "issue 5.4: the next key is published beside it" deeper acme/eng --key "$OLD" --key "$NEW"
+check "R25: the next key is published beside it" deeper acme/eng --key "$OLD" --key "$NEW"
 jq --arg k "$PKI/eng2.sign" '.authorities[0]."sign-key" = $k' "$W/ns1.eng.json" >"$W/x.json" && mv "$W/x.json" "$W/ns1.eng.json"
 stop ns1.eng
 start ns1.eng
 until_ok 10 healthy 6098 || fail "ns1.eng does not start with its new key"
-check "issue 5.4: what it signs now is believed, by who knows the old one only" until_ok 15 asks_eng e1 e3
-check "issue 5.4: the old key is dropped" deeper acme/eng --key "$NEW"
-check "issue 5.4: and nothing is lost" asks_eng e3 e1
+check "R25: what it signs now is believed, by who knows the old one only" until_ok 15 asks_eng e1 e3
+check "R25: the old key is dropped" deeper acme/eng --key "$NEW"
+check "R25: and nothing is lost" asks_eng e3 e1
 
 upstream=$(metric site 6087 resolver_upstream_total)
 ASKING=()

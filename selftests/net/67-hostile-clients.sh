@@ -82,17 +82,17 @@ raw() { on s python3 "$W/raw.py" "$@"; }
 says() { local got; got=$(printf "$2" | raw send 7183); echo "it said: $got"; [[ $got == *" $1 "* || $got == *" $1" ]]; }
 
 say "-- malformed"
-check "issue 5.5: two lengths" says 400 'POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}'
-check "issue 5.5: a length and chunks" says 400 'POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n'
-check "issue 5.5: a NUL in the path" says 404 'GET /v1/status%%00x HTTP/1.1\r\nHost: x\r\n\r\n'
-check "issue 5.5: a NUL in a body" says 400 'POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{"keys":\x00[]}'
-check "issue 5.5: a path of too many parts" says 404 'GET /a/b/c/d/e/f/g/h/i/j/k HTTP/1.1\r\nHost: x\r\n\r\n'
-check "issue 5.5: headers without an end" sh -c "head -c 100000 /dev/zero | tr '\\\\0' a | sed 's/^/GET \/healthz HTTP\/1.1\\r\\nX: /' >$W/long"
+check "R25: two lengths" says 400 'POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n{}'
+check "R25: a length and chunks" says 400 'POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n'
+check "R25: a NUL in the path" says 404 'GET /v1/status%%00x HTTP/1.1\r\nHost: x\r\n\r\n'
+check "R25: a NUL in a body" says 400 'POST /v1/resolve HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\n{"keys":\x00[]}'
+check "R25: a path of too many parts" says 404 'GET /a/b/c/d/e/f/g/h/i/j/k HTTP/1.1\r\nHost: x\r\n\r\n'
+check "R25: headers without an end" sh -c "head -c 100000 /dev/zero | tr '\\\\0' a | sed 's/^/GET \/healthz HTTP\/1.1\\r\\nX: /' >$W/long"
 long() { local got; got=$(raw send 7183 <"$W/long"); echo "$got"; [[ $got != *" 200 "* ]]; }
-check "issue 5.5: ... are not served" long
+check "R25: ... are not served" long
 big() { head -c 3000000 /dev/zero | tr '\0' ' ' | on s curl -s -m 10 -o /dev/null -w '%{http_code}' --data-binary @- http://127.0.0.1:7183/v1/resolve; }
-check "issue 5.5: a body that is too large for its call" test "$(big)" = 413
-check "issue 5.5: others are served" ok
+check "R25: a body that is too large for its call" test "$(big)" = 413
+check "R25: others are served" ok
 
 say "-- slow"
 raw loris 7183 200 >"$W/loris" &
@@ -102,21 +102,21 @@ MUTE=$!
 raw body 7183 >"$W/body" &
 BODY=$!
 sleep 2
-check "issue 5.5: 200 connections that send a byte a second: others are served" ok
-check "issue 5.5: ... by TLS too" ok_tls
+check "R25: 200 connections that send a byte a second: others are served" ok
+check "R25: ... by TLS too" ok_tls
 wait $LORIS $MUTE $BODY
-check "issue 5.5: none of them is left" test "$(cat "$W/loris")" = 0
-check "issue 5.5: a handshake that does not begin is over by $(cat "$W/mute") s" test "$(cat "$W/mute")" -le 13
-check "issue 5.5: a body that does not end is over by $(cat "$W/body") s" test "$(cat "$W/body")" -le 15
-check "issue 5.5: they are counted" test "$(metric connections_slow_total)" -ge 201
+check "R25: none of them is left" test "$(cat "$W/loris")" = 0
+check "R25: a handshake that does not begin is over by $(cat "$W/mute") s" test "$(cat "$W/mute")" -le 13
+check "R25: a body that does not end is over by $(cat "$W/body") s" test "$(cat "$W/body")" -le 15
+check "R25: they are counted" test "$(metric connections_slow_total)" -ge 201
 
 say "-- many"
 MANY=$(raw many 7183 400)
-check "issue 5.5: of 400 connections from one address $MANY are served, the others not" test "$MANY" -gt 250 -a "$MANY" -le 300
-check "issue 5.5: then others are served again" until_ok 5 ok
-check "issue 5.5: no connection is left" until_ok 5 sh -c "$(declare -f on metric); P=$P; [ \$(metric connections) -le 2 ]"
+check "R25: of 400 connections from one address $MANY are served, the others not" test "$MANY" -gt 250 -a "$MANY" -le 300
+check "R25: then others are served again" until_ok 5 ok
+check "R25: no connection is left" until_ok 5 sh -c "$(declare -f on metric); P=$P; [ \$(metric connections) -le 2 ]"
 fast() { on s sh -c 'i=0; while [ $i -lt 400 ]; do curl -sf -o /dev/null http://127.0.0.1:7183/healthz || exit 1; i=$((i + 1)); done'; }
-check "issue 5.5: 400 requests one after another, each with a connection of its own, are all served" fast
+check "R25: 400 requests one after another, each with a connection of its own, are all served" fast
 
 say "-- a watcher that never reads"
 cat >"$W/watch.py" <<'END'
@@ -155,8 +155,8 @@ for i in range(1, 600):
 time.sleep(1.5); print("after", watchers(), "heard", heard[0] >> 20)
 END
 WATCH=$(on s python3 "$W/watch.py" 2>&1)
-check "issue 5.5: one watcher reads, one does not" grep -q 'before 2' <<<"$WATCH"
-check "issue 5.5: who does not is dropped, who does stays: $(tail -n 1 <<<"$WATCH") MB" grep -q 'after 1 heard' <<<"$WATCH"
-check "issue 5.5: the log says so" grep -q 'does not keep up' "$W/plain.log"
-check "issue 5.5: memory is bounded: $(awk '/VmHWM/ { print $2 }' /proc/${PID[plain]}/status) kB at most" test "$(awk '/VmHWM/ { print $2 }' /proc/${PID[plain]}/status)" -lt 200000
+check "R25: one watcher reads, one does not" grep -q 'before 2' <<<"$WATCH"
+check "R25: who does not is dropped, who does stays: $(tail -n 1 <<<"$WATCH") MB" grep -q 'after 1 heard' <<<"$WATCH"
+check "R25: the log says so" grep -q 'does not keep up' "$W/plain.log"
+check "R25: memory is bounded: $(awk '/VmHWM/ { print $2 }' /proc/${PID[plain]}/status) kB at most" test "$(awk '/VmHWM/ { print $2 }' /proc/${PID[plain]}/status)" -lt 200000
 finish
