@@ -52,6 +52,23 @@ static __always_inline int too_big(struct __sk_buff *skb, struct packet *p, __u3
 	return told(skb, p, complain(skb, p, TOO_BIG, mtu), -DOVE_TOO_BIG_ANSWERED, -DOVE_TOO_BIG);
 }
 
+/*
+ * Room for the outer headers, and a hop less to live inside. Only in this order: what is cut first comes back,
+ * and must have its hop left.
+ */
+static __always_inline int outer_room(struct __sk_buff *skb, struct packet *p, bool v4)
+{
+	int rc = make_room(skb, !v4);
+
+	if (rc == -EALREADY)
+		return segment_first(skb, p);
+	if (rc)
+		return -DOVE_ENCAP_FAILED;
+	if (!p->to_gateway)
+		return 0;
+	return v4 ? route_hop(skb, p, sizeof(struct outer4)) : route_hop(skb, p, sizeof(struct outer6));
+}
+
 static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const struct decision *d,
 				  const struct dove_host *host)
 {
@@ -59,16 +76,8 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
 			       .policy = d->policy,
 			       .sequence = d->t->revision,
 			       .track = d->flags & DOVE_RULE_TRACK && d->verdict == DOVE_VERDICT_ALLOW };
-	bool v4 = ip_is_v4(&d->t->host);
-	int rc = make_room(skb, !v4);
 
-	if (rc == -EALREADY)
-		return segment_first(skb, p);
-	if (rc)
-		return -DOVE_ENCAP_FAILED;
-	/* Only now: what is cut first comes back, and must have its hop left. */
-	if (p->to_gateway)
-		TRY(v4 ? route_hop(skb, p, sizeof(struct outer4)) : route_hop(skb, p, sizeof(struct outer6)));
+	TRY(outer_room(skb, p, ip_is_v4(&d->t->host)));
 	return outer_write(skb, p, &d->t->host, host, &label, d->t->mac);
 }
 
@@ -240,15 +249,8 @@ static __noinline int hop_encapsulate(struct __sk_buff *skb, struct packet *p, c
 			       .sequence = leg->sequence,
 			       .reverse = leg->reverse,
 			       .stage = leg->stage };
-	bool v4 = ip_is_v4(&leg->hop.host);
-	int rc = make_room(skb, !v4);
 
-	if (rc == -EALREADY)
-		return segment_first(skb, p);
-	if (rc)
-		return -DOVE_ENCAP_FAILED;
-	if (p->to_gateway)
-		TRY(v4 ? route_hop(skb, p, sizeof(struct outer4)) : route_hop(skb, p, sizeof(struct outer6)));
+	TRY(outer_room(skb, p, ip_is_v4(&leg->hop.host)));
 	p->source = leg->source;
 	return outer_write(skb, p, &leg->hop.host, host, &label, leg->dmac);
 }
