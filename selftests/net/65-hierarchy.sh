@@ -14,38 +14,14 @@
 #        h1: a1 (acme:blue)    h2: a2 (acme:blue), g1 (globex:green)
 . "$(dirname "$0")/lib.sh"
 world 2
-PKI=$W/pki
-URL=https://$DPS_ADDR
+. "$(dirname "$0")/tree.sh"
 
-pki() { "$BUILD/dovectl" pki "$@" --dir "$PKI" >/dev/null || fail "pki $*"; }
-pki root
-for n in r1:. r2:. ns1.acme:acme ns1.globex:globex ns2.globex:globex ns9.globex:globex ns1.eng:acme/eng ns1.site:site; do
+tree_root r1:6091 r2:6094
+for n in ns1.acme:acme ns1.globex:globex ns2.globex:globex ns9.globex:globex ns1.eng:acme/eng ns1.site:site; do
 	pki server "${n%%:*}" --domain "${n#*:}" --address $DPS_ADDR
 done
 for n in h1 h2; do pki host $n; done
-for n in . acme acme/eng globex site; do pki admin $n; done
-PUB=$("$BUILD/dovectl" pki key root --dir "$PKI" | tail -n 1)
-
-ROOT=$(jq -nc --arg key "$PUB" --arg a $DPS_ADDR '{keys: [$key], servers: [{name: "r1", addresses: ["\($a):6091"]},
-	{name: "r2", addresses: ["\($a):6094"]}]}')
-config() { # NAME PORT REST [BASE-FILE]
-	mkdir -p "$W/data-$1"
-	jq -n --argjson root "$ROOT" --argjson rest "$3" --arg n "$1" --arg at "$DPS_ADDR:$2" --arg pki "$PKI" --arg w "$W" \
-		'{name: $n, listen: $at, data: "\($w)/data-\($n)", verbose: true, "tls-cert": "\($pki)/server-\($n).pem",
-		  "tls-key": "\($pki)/server-\($n).key", "tls-ca": "\($pki)/ca.pem", root: $root} + $rest' >"$W/$1.json"
-}
-start() { bg "$1" s "$BUILD/dove-dps" run --config "$W/$1.json"; }
-as() { # ADMIN PORT COMMAND...: dovectl
-	local who=$1 port=$2
-	shift 2
-	on s "$BUILD/dovectl" --dps "$URL:$port" --tls-ca "$PKI/ca.pem" --tls-cert "$PKI/admin-$who.pem" \
-		--tls-key "$PKI/admin-$who.key" "$@"
-}
-metric() { # ADMIN PORT NAME
-	on s curl -s --cacert "$PKI/ca.pem" --cert "$PKI/admin-$1.pem" --key "$PKI/admin-$1.key" "$URL:$2/metrics" |
-		awk -v name="dove_dps_$3" '$1 == name { print $2 }'
-}
-healthy() { on s curl -sf -o /dev/null --cacert "$PKI/ca.pem" --cert "$PKI/admin-site.pem" --key "$PKI/admin-site.key" "$URL:$1/healthz"; }
+for n in acme acme/eng globex site; do pki admin $n; done
 
 # The root's delegations live for 16 s here, not for a day, so that a withdrawn one can be waited for.
 config r1 6091 "$(jq -nc --arg k "$PKI/root.sign" '{"root-server": true, authorities: [{domain: ".", "sign-key": $k, life: 16}]}')"

@@ -3,10 +3,11 @@
 # common. Source it after lib.sh and world(); then
 #
 #   pki WHAT...                dovectl pki, into $PKI
-#   tree_root [LIFE]           the CA, the root's key ($PUB) and administrator, root servers' addresses ($ROOT_JSON)
+#   tree_root NAME:PORT...     the CA, the root's key ($PUB) and administrator, root servers' addresses ($ROOT_JSON)
 #   config NAME PORT JSON      $W/NAME.json, of the server NAME that listens there
 #   start NAME                 run it
 #   as ADMIN PORT COMMAND...   dovectl, as that domain's administrator, of the server on that port
+#   curl_as ADMIN PORT PATH [ARGS]
 #   metric ADMIN PORT NAME     of its /metrics
 #   healthy PORT
 #
