@@ -16,14 +16,12 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <netinet/udp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,7 +32,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ull
+#include "bench.h"
+
 #define PORT 5301
 #define TO_MAX 2
 #define COUNT_MAX (1u << 20)
@@ -52,29 +51,6 @@ static int out, in[TO_MAX], n_in;
 static uint32_t base, next_number;
 static atomic_uint arrived;
 static atomic_ullong last;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "first: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t now(clockid_t clock)
-{
-	struct timespec t;
-
-	clock_gettime(clock, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
-
-static void enter(const char *ns)
-{
-	int fd = open(ns, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		die(ns);
-	close(fd);
-}
 
 static void sockets(const char *from, char *to)
 {
@@ -115,7 +91,7 @@ static bool receive(int fd, struct probe *p, int flags)
 
 static bool wait_for(uint32_t number, uint64_t patience)
 {
-	uint64_t end = now(CLOCK_MONOTONIC) + patience;
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + patience;
 	struct probe p;
 
 	do {
@@ -123,7 +99,7 @@ static bool wait_for(uint32_t number, uint64_t patience)
 		for (int i = 0; i < n_in; i++)
 			if (receive(in[i], &p, MSG_DONTWAIT) && p.number >= number)
 				return true;
-	} while (now(CLOCK_MONOTONIC) < end);
+	} while (now_ns(CLOCK_MONOTONIC) < end);
 	return false;
 }
 
@@ -136,11 +112,11 @@ static int by_value(const void *a, const void *b)
 
 static uint32_t took(uint32_t i)
 {
-	uint64_t from = now(CLOCK_MONOTONIC);
+	uint64_t from = now_ns(CLOCK_MONOTONIC);
 
 	if (!wait_for(send_to(i), PATIENCE))
 		die("a packet did not arrive");
-	return now(CLOCK_MONOTONIC) - from;
+	return now_ns(CLOCK_MONOTONIC) - from;
 }
 
 static void latency(uint32_t count)
@@ -166,7 +142,7 @@ static void *count_arrivals(void *arg)
 
 	for (;;)
 		if (receive((intptr_t)arg, &p, 0)) {
-			last = now(CLOCK_MONOTONIC);
+			last = now_ns(CLOCK_MONOTONIC);
 			arrived++;
 		}
 	return NULL;
@@ -180,17 +156,17 @@ static void rate(uint32_t count, uint32_t per_second)
 	for (int i = 0; i < n_in; i++)
 		if (pthread_create(&t, NULL, count_arrivals, (void *)(intptr_t)in[i]))
 			die("pthread_create");
-	from = last = now(CLOCK_MONOTONIC);
+	from = last = now_ns(CLOCK_MONOTONIC);
 	for (uint32_t i = 0; i < count; i++) {
 		uint64_t due = per_second ? from + i * SECOND / per_second : 0, at;
 
 		/* In bunches of a millisecond, asleep between: the others need the processor. */
-		while ((at = now(CLOCK_MONOTONIC)) < due)
+		while ((at = now_ns(CLOCK_MONOTONIC)) < due)
 			if (due - at > SECOND / 20000)
 				usleep(1000);
 		send_to(i);
 	}
-	while (arrived < count && now(CLOCK_MONOTONIC) - (last > from ? last : from) < QUIET)
+	while (arrived < count && now_ns(CLOCK_MONOTONIC) - (last > from ? last : from) < QUIET)
 		usleep(10000);
 	printf("%u %u %.4f\n", count, arrived, (last - from) / 1e9);
 	fflush(stdout);
@@ -199,15 +175,15 @@ static void rate(uint32_t count, uint32_t per_second)
 
 static void wait_until(double seconds)
 {
-	uint64_t end = now(CLOCK_MONOTONIC) + seconds * SECOND, sent;
+	uint64_t end = now_ns(CLOCK_MONOTONIC) + seconds * SECOND, sent;
 
 	do {
-		sent = now(CLOCK_REALTIME);
+		sent = now_ns(CLOCK_REALTIME);
 		if (wait_for(send_to(0), SECOND / 2000)) {
 			printf("%.6f\n", sent / 1e9);
 			return;
 		}
-	} while (now(CLOCK_MONOTONIC) < end);
+	} while (now_ns(CLOCK_MONOTONIC) < end);
 	die("nothing arrived");
 }
 

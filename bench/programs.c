@@ -32,6 +32,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "bench.h"
 #include "lib/cleanup.h"
 #include "maps/maps.h"
 #include "maps/wire.h"
@@ -47,7 +48,6 @@ struct outer4 {
 
 #include "programs.skel.h"
 
-#define SECOND 1000000000ull
 #define VNID 7
 #define POLICY 9
 #define SELF 5 /* the endpoint that sends */
@@ -86,12 +86,6 @@ static struct {
 	unsigned rounds, repeat, n_sizes;
 	uint32_t sizes[SIZES_MAX];
 } asked = { .rounds = 5, .repeat = 200000, .n_sizes = 4, .sizes = { 1, 1000, 100000, 1000000 } };
-
-static void die(const char *what)
-{
-	fprintf(stderr, "programs: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
 
 /* ---- the packets ---- */
 
@@ -162,14 +156,6 @@ static struct wire_frame frame_on_wire(const struct vm_frame *inner)
 
 /* ---- the maps ---- */
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
-
 static struct dove_ip ip_of(uint32_t v4)
 {
 	return (struct dove_ip){ .w = { 0, 0, htonl(0xffff), htonl(v4) } };
@@ -216,7 +202,7 @@ static void numbers_put(void)
 {
 	uint32_t vnid = VNID;
 	struct dove_policy_key key = { .vnid = VNID, .policy = POLICY };
-	uint64_t hour = now_ns() + 3600 * SECOND;
+	uint64_t hour = now_ns(CLOCK_MONOTONIC) + 3600 * SECOND;
 
 	put(obj->maps.dove_networks, &vnid,
 	    &(struct dove_network){
@@ -230,7 +216,7 @@ static void destinations_put(uint32_t n)
 	static uint32_t have;
 	struct dove_translation t = { .host = ip_of(HOST2),
 				      .revision = REVISION,
-				      .expires = now_ns() + 3600 * SECOND,
+				      .expires = now_ns(CLOCK_MONOTONIC) + 3600 * SECOND,
 				      .vnid = VNID,
 				      .endpoint = 10,
 				      .policy = POLICY };

@@ -17,11 +17,9 @@
 #include <argp.h>
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -32,7 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define SECOND 1000000000ull
+#include "bench.h"
+
 #define PORT 5300
 #define PIECE (128 * 1024)
 #define STREAMS_MAX 64
@@ -49,29 +48,6 @@ static struct {
 
 static atomic_ullong arrived; /* bytes, or datagrams */
 static atomic_bool done;
-
-static void die(const char *what)
-{
-	fprintf(stderr, "pump: %s: %s\n", what, strerror(errno));
-	exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
-
-static void enter(const char *ns)
-{
-	int fd = open(ns, O_RDONLY | O_CLOEXEC);
-
-	if (fd < 0 || setns(fd, CLONE_NEWNET))
-		die(ns);
-	close(fd);
-}
 
 /* A socket of that namespace; the thread is in it then. */
 static int socket_in(const char *ns, int type)
@@ -141,10 +117,10 @@ static double rate(double *cpu)
 	usleep(asked.seconds * 1e6 / 5);
 	before = arrived;
 	busy = busy_seconds();
-	from = now_ns();
+	from = now_ns(CLOCK_MONOTONIC);
 	usleep(asked.seconds * 1e6 * 4 / 5);
 	*cpu = busy_seconds() - busy;
-	return (arrived - before) * 1e9 / (now_ns() - from);
+	return (arrived - before) * 1e9 / (now_ns(CLOCK_MONOTONIC) - from);
 }
 
 /* ---- streams ---- */
@@ -259,18 +235,18 @@ static void rr(void)
 {
 	int in = bound(SOCK_DGRAM), out = connected(SOCK_DGRAM);
 	uint32_t *trips = malloc(TRIPS_MAX * sizeof(*trips)), n = 0;
-	uint64_t from = now_ns(), end = from + asked.seconds * SECOND, at = from, sum = 0;
+	uint64_t from = now_ns(CLOCK_MONOTONIC), end = from + asked.seconds * SECOND, at = from, sum = 0;
 	struct timeval patience = { .tv_sec = 1 };
 	char byte = 0;
 
 	begin(echo, in);
 	setsockopt(out, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
 	while (trips && n < TRIPS_MAX && at < end) {
-		uint64_t sent = now_ns();
+		uint64_t sent = now_ns(CLOCK_MONOTONIC);
 
 		if (send(out, &byte, 1, 0) != 1 || recv(out, &byte, 1, 0) != 1)
 			die("no answer");
-		at = now_ns();
+		at = now_ns(CLOCK_MONOTONIC);
 		if (at - from < (end - from) / 5)
 			continue;
 		trips[n++] = at - sent;
