@@ -24,7 +24,7 @@
 #define QUERY_UPSTREAM_MAX 32	     /* questions to others, renewals included: 16 zones, each asked twice */
 #define QUERY_REFERRALS_MAX 16	     /* as many as a domain has labels */
 #define QUERY_RENEWALS_MAX 2	     /* zones whose delegation is asked for again on the way */
-#define QUERY_RENEW_MS 10000	     /* a zone's delegation is asked for again not more often than this */
+#define QUERY_RENEW_MS 2000	     /* a zone's delegation is asked for again not more often than this */
 #define QUERY_ROUNDS_MAX 3	     /* how often a zone's silent servers are asked by one query */
 #define QUERY_RUNNING_MAX 10000	     /* queries at once: 100 MB; beyond that an honest "busy" */
 #define QUERY_WAITERS_MAX 1000	     /* askers of one query */

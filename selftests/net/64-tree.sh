@@ -223,7 +223,7 @@ check "R21: what was never asked is found at the new server" until_ok 20 found
 tail -n 4 "$W/flood.log"
 check "R26: packets that flowed lost nothing" grep -q " 0% packet loss" "$W/flood.log"
 sort "$W/asks" | uniq -c
-# Who has just asked the parent for a delegation asks again after 10 s (QUERY_RENEW_MS): until then it says so.
+# Who has just asked the parent for a delegation asks again after 2 s (QUERY_RENEW_MS): until then it says so.
 check "R21: of 200 questions meanwhile none was answered wrongly" test "$(grep -vc '^\["no_endpoint","\(NO_SERVER\|DEADLINE\|BUDGET\|UNBELIEVABLE\|\)"\]' "$W/asks")" = 0
 check "R21: ... and there were answers" test "$(grep -c '^\["no_endpoint",""\]' "$W/asks")" -ge 20
 da h1 flush >/dev/null
