@@ -68,14 +68,12 @@ int dove_xdp(struct xdp_md *ctx)
 {
 	struct packet p = { .hook = HOOK_XDP, .len = bpf_xdp_get_buff_len(ctx), .action = XDP_PASS };
 	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	struct dove_local *to;
-	int rc;
+	int rc = receive(data, end, p.len, &p);
 
-	rc = receive(data, end, p.len, &p, &to);
 	if (rc == -DOVE_TRUNCATED && (__u64)(end - data) < p.len)
 		return XDP_PASS; /* headers beyond the frame's first piece: TC can put them together */
 	if (!rc)
-		rc = strip_xdp(ctx, &p, to);
+		rc = strip_xdp(ctx, &p);
 	switch (-rc) { /* what only TC can do: copy, send on, give to the agent */
 	case DOVE_PASSED:
 	case DOVE_HELD_UNKNOWN:
@@ -101,7 +99,9 @@ int dove_tunnel(struct __sk_buff *skb)
 	if ((mark & ~DOVE_MARK_IFINDEX) != DOVE_MARK_DELIVER)
 		return finish(&p, -DOVE_NOT_ACCEPTED);
 	skb->mark = 0;
-	return finish(&p, deliver(skb, &p, mark & DOVE_MARK_IFINDEX, DOVE_DELIVER_REDIRECT));
+	p.ifindex = mark & DOVE_MARK_IFINDEX;
+	p.delivery = DOVE_DELIVER_REDIRECT;
+	return finish(&p, deliver(skb, &p));
 }
 
 /* What the agent sends on through its own device: as if it came again to where it was held. */

@@ -67,12 +67,14 @@ static __always_inline __s64 since(__u64 now, __u64 then)
 static __always_inline bool flow_key_of_replies(const struct packet *p, __u32 replier,
 						struct dove_flow_key *key)
 {
-	*key = (struct dove_flow_key){ .src = p->dst,
-				       .dst = p->src,
-				       .source = replier,
-				       .from_port = p->to_port,
-				       .to_port = p->from_port,
-				       .proto = p->l4_proto };
+	/* Field by field: a compound literal would be made on the stack first. */
+	__builtin_memset(key, 0, sizeof(*key));
+	key->src = p->dst;
+	key->dst = p->src;
+	key->source = replier;
+	key->from_port = p->to_port;
+	key->to_port = p->from_port;
+	key->proto = p->l4_proto;
 	if (!is_icmp(p))
 		return !p->later_fragment;
 	key->from_port = key->to_port = p->icmp_id;

@@ -63,7 +63,8 @@ enum hook {
 };
 
 struct packet {
-	enum hook hook;
+	enum hook hook : 8;
+	__u8 delivery; /* how it gets to the port it goes to: DOVE_DELIVER_* */
 	__u32 ifindex; /* the port it came from, or that it goes to */
 	__u32 len;     /* of the frame as it came */
 	int action;    /* what the program returns to the kernel */

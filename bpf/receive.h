@@ -61,11 +61,10 @@ static __always_inline struct dove_local *local_find(struct packet *p, struct do
 	return bpf_map_lookup_elem(&dove_local, key);
 }
 
-/* Who shall have it: one who is here, or who has left lately. */
-static __noinline int destination_find(struct packet *p, struct dove_local **to)
+/* Who shall have it: one who is here, or who has left lately; then *j says how it is with its number. */
+static __noinline int destination_find(struct packet *p, struct dove_local **to, struct judgement *j)
 {
 	struct dove_place_key key = { .addr = p->dst, .vnid = p->vnid };
-	struct judgement none = {};
 
 	*to = local_find(p, &key);
 	if (*to)
@@ -73,12 +72,19 @@ static __noinline int destination_find(struct packet *p, struct dove_local **to)
 			       ? 0
 			       : -DOVE_HELD_MOVED;
 	/* Its network may have left with it. */
-	TRY(relay_find(p, &key));
-	if (!bpf_map_lookup_elem(&dove_networks, &p->vnid))
-		return -DOVE_UNKNOWN_NETWORK;
-	none.sequence = p->sequence;
-	event_report(DOVE_EVENT_UNKNOWN_ENDPOINT, p, &none, DOVE_UNKNOWN_ENDPOINT);
-	return -DOVE_UNKNOWN_ENDPOINT;
+	TRY(relay_find(p, &key, j));
+	j->sequence = p->sequence;
+	return bpf_map_lookup_elem(&dove_networks, &p->vnid) ? -DOVE_UNKNOWN_ENDPOINT : -DOVE_UNKNOWN_NETWORK;
+}
+
+/* It is not for one who is here: who sent it shall know better. */
+static __always_inline int report_missed(struct packet *p, const struct judgement *j, int rc)
+{
+	if (rc == -DOVE_RELAYED)
+		event_report(DOVE_EVENT_MOVED, p, j, DOVE_RELAYED);
+	else if (rc == -DOVE_UNKNOWN_ENDPOINT)
+		event_report(DOVE_EVENT_UNKNOWN_ENDPOINT, p, j, DOVE_UNKNOWN_ENDPOINT);
+	return rc;
 }
 
 /* What becomes of a packet below a floor. Who relayed it is not who sent it, and has no use for it. */
@@ -126,16 +132,18 @@ static __always_inline int policy_check(const struct packet *p, const struct dov
 /*
  * receive() - may this frame from the underlay go to one of our VMs, and to which?
  *
- * data..end is its linear part, frame_len all of it. 0: accepted for *to.
+ * data..end is its linear part, frame_len all of it. 0: accepted, for the port
+ * p->ifindex.
  * -DOVE_REPLICATED: it is for many; whoever may have it decides.
  * -DOVE_TO_SERVICE: a service of its path is here; hop_receive() decides.
  */
-static __always_inline int receive(void *data, void *end, __u32 frame_len, struct packet *p,
-				   struct dove_local **to)
+static __always_inline int receive(void *data, void *end, __u32 frame_len, struct packet *p)
 {
 	struct judgement j = {};
+	struct dove_local *to;
 	void *inner;
 	__u32 room;
+	int rc;
 
 	TRY(outer_parse(data, end, frame_len, p, &room));
 	TRY(origin_check(p));
@@ -148,13 +156,17 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 	}
 	if (unlikely(p->returned))
 		return returned_find(p);
-	TRY(destination_find(p, to));
-	TRY(policy_check(p, *to, &j));
+	rc = destination_find(p, &to, &j);
+	if (unlikely(rc))
+		return report_missed(p, &j, rc);
+	TRY(policy_check(p, to, &j));
 	/* Whose numbers are right need not have been where it should: any other host could say that there was no service. */
 	if (unlikely(j.through && !p->served))
 		return -DOVE_BYPASSED;
 	if (p->track)
-		flow_remember(p, p->vnid, (*to)->endpoint, j.sequence);
+		flow_remember(p, p->vnid, to->endpoint, j.sequence);
+	p->ifindex = to->ifindex;
+	p->delivery = to->delivery;
 	return ecn_receive(inner + sizeof(struct ethhdr), end, p);
 }
 
@@ -163,7 +175,7 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
  * for it is made first: where there is none the frame goes on as it came, and
  * TC does the whole work.
  */
-static __always_inline int strip_xdp(struct xdp_md *ctx, const struct packet *p, const struct dove_local *to)
+static __always_inline int strip_xdp(struct xdp_md *ctx, const struct packet *p)
 {
 	struct dove_meta *meta;
 
@@ -179,28 +191,29 @@ static __always_inline int strip_xdp(struct xdp_md *ctx, const struct packet *p,
 	if ((void *)(meta + 1) > (void *)(long)ctx->data)
 		return -DOVE_DECAP_FAILED;
 	meta->magic = DOVE_META_MAGIC;
-	meta->ifindex = to->ifindex;
-	meta->delivery = to->delivery;
+	meta->ifindex = p->ifindex;
+	meta->delivery = p->delivery;
 	meta->pad = 0;
 	return -DOVE_STRIPPED;
 }
 
-/* A frame that XDP has stripped: 0 and where it goes, else it is an ordinary one. */
-static __always_inline bool was_stripped(struct __sk_buff *skb, struct dove_meta *out)
+/* Has XDP stripped the frame, and said where it goes? Else it is an ordinary one. */
+static __always_inline bool was_stripped(struct __sk_buff *skb, struct packet *p)
 {
 	struct dove_meta *meta = (void *)(long)skb->data_meta;
 
 	if ((void *)(meta + 1) > (void *)(long)skb->data || meta->magic != DOVE_META_MAGIC)
 		return false;
-	*out = *meta;
+	p->ifindex = meta->ifindex;
+	p->delivery = meta->delivery;
 	return true;
 }
 
-static __always_inline int deliver(struct __sk_buff *skb, struct packet *p, __u32 ifindex, __u32 delivery)
+static __always_inline int deliver(struct __sk_buff *skb, struct packet *p)
 {
 	/* The underlay's Ethernet header made the packet another host's in the kernel's eyes, or will. */
 	bpf_skb_change_type(skb, PACKET_HOST);
-	return send_to_vm(skb, p, ifindex, delivery) ? -DOVE_DECAP_FAILED : -DOVE_DELIVERED;
+	return send_to_vm(skb, p, p->ifindex, p->delivery) ? -DOVE_DECAP_FAILED : -DOVE_DELIVERED;
 }
 
 /* ---- for a service ---- */
@@ -271,12 +284,25 @@ static __noinline int hop_receive(struct __sk_buff *skb, struct packet *p, struc
 	return send_out(skb, p, ifindex) ? -DOVE_DECAP_FAILED : -DOVE_TO_SERVICE;
 }
 
+/* receive() at TC. A global function: the verifier looks at it once, and forgets its many ways. */
+__noinline int receive_frame(struct __sk_buff *skb, struct packet *p)
+{
+	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+
+	if (!p)
+		return -DOVE_TRUNCATED;
+	/* A short one is there in one piece with less, too. */
+	if (data + least_received(data, end) > end && (__u64)(end - data) < skb->len) {
+		bpf_skb_pull_data(skb, skb->len < OUTER_HEADERS ? skb->len : OUTER_HEADERS);
+		data = (void *)(long)skb->data;
+		end = (void *)(long)skb->data_end;
+	}
+	return receive(data, end, skb->len, p);
+}
+
 /* The ingress path at TC, from the frame to the VM. */
 static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p, struct decision *d)
 {
-	struct dove_local *to;
-	struct dove_meta meta;
-	void *data, *end;
 	int rc;
 
 	p->len = skb->len;
@@ -287,18 +313,10 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p, 
 	 * that takes the tag off before XDP has it let a frame of one be stripped.
 	 */
 	if (skb->vlan_present)
-		return was_stripped(skb, &meta) ? -DOVE_TAGGED : -DOVE_PASSED;
-	if (was_stripped(skb, &meta))
-		return deliver(skb, p, meta.ifindex, meta.delivery);
-	data = (void *)(long)skb->data;
-	end = (void *)(long)skb->data_end;
-	/* A short one is there in one piece with less, too. */
-	if (data + least_received(data, end) > end && (__u64)(end - data) < skb->len) {
-		bpf_skb_pull_data(skb, skb->len < OUTER_HEADERS ? skb->len : OUTER_HEADERS);
-		data = (void *)(long)skb->data;
-		end = (void *)(long)skb->data_end;
-	}
-	rc = receive(data, end, p->len, p, &to);
+		return was_stripped(skb, p) ? -DOVE_TAGGED : -DOVE_PASSED;
+	if (was_stripped(skb, p))
+		return deliver(skb, p);
+	rc = receive_frame(skb, p);
 	if (rc == -DOVE_REPLICATED)
 		return group_copy(skb, p, DOVE_GROUP_RECEIVED);
 	if (rc == -DOVE_TO_SERVICE)
@@ -316,10 +334,10 @@ static __always_inline int receive_skb(struct __sk_buff *skb, struct packet *p, 
 	 * would refuse; and from the agent's device no way leads there, for the
 	 * frame is not for that device's MAC.
 	 */
-	if (to->delivery == DOVE_DELIVER_TUNNEL && p->len <= 0xffff && p->hook != HOOK_DOOR)
-		return leave_to_tunnel(skb, p, to->ifindex);
+	if (p->delivery == DOVE_DELIVER_TUNNEL && p->len <= 0xffff && p->hook != HOOK_DOOR)
+		return leave_to_tunnel(skb, p, p->ifindex);
 	TRY(strip_skb(skb, p));
-	return deliver(skb, p, to->ifindex, to->delivery);
+	return deliver(skb, p);
 }
 
 /* receive_skb(), and what can't be decided yet to the agent. */

@@ -21,25 +21,23 @@
 
 /*
  * relay_find() - the VM is not here. -DOVE_RELAYED: it has moved, and the
- * packet was sent before. -DOVE_HELD_MOVED: it was here lately, and nobody has
+ * packet was sent before; *j has its number and that of the move.
+ * -DOVE_HELD_MOVED: it was here lately, and nobody has
  * said yet where it is. 0: nothing is known of it here; a packet that knows of
  * its new place, and comes here, is none of ours.
  */
-static __always_inline int relay_find(const struct packet *p, const struct dove_place_key *key)
+static __always_inline int relay_find(const struct packet *p, const struct dove_place_key *key,
+				      struct judgement *j)
 {
 	struct dove_moved *moved = bpf_map_lookup_elem(&dove_moved, key);
-	struct judgement j = {};
 
 	if (!moved || bpf_ktime_get_coarse_ns() >= moved->until)
 		return 0;
 	if (ip_is_unspecified(&moved->host))
 		return -DOVE_HELD_MOVED;
-	j.sequence = extend(p->sequence, moved->revision);
-	j.wanted = moved->revision;
-	if (j.sequence >= moved->revision)
-		return 0;
-	event_report(DOVE_EVENT_MOVED, p, &j, DOVE_RELAYED);
-	return -DOVE_RELAYED;
+	j->sequence = extend(p->sequence, moved->revision);
+	j->wanted = moved->revision;
+	return j->sequence < moved->revision ? -DOVE_RELAYED : 0;
 }
 
 /* From us to the host, one hop less to live. The outer UDP checksum, which covers the addresses, is zero. */
