@@ -67,10 +67,9 @@ SEC("xdp.frags")
 int dove_xdp(struct xdp_md *ctx)
 {
 	struct packet p = { .hook = HOOK_XDP, .len = bpf_xdp_get_buff_len(ctx), .action = XDP_PASS };
-	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
-	int rc = receive(data, end, p.len, &p);
+	int rc = receive_early(ctx, &p);
 
-	if (rc == -DOVE_TRUNCATED && (__u64)(end - data) < p.len)
+	if (rc == -DOVE_TRUNCATED && ctx->data_end - ctx->data < p.len)
 		return XDP_PASS; /* headers beyond the frame's first piece: TC can put them together */
 	if (!rc)
 		rc = strip_xdp(ctx, &p);

@@ -74,7 +74,7 @@ static __noinline int destination_find(struct packet *p, struct dove_local **to,
 	/* Its network may have left with it. */
 	TRY(relay_find(p, &key, j));
 	j->sequence = p->sequence;
-	return bpf_map_lookup_elem(&dove_networks, &p->vnid) ? -DOVE_UNKNOWN_ENDPOINT : -DOVE_UNKNOWN_NETWORK;
+	return bpf_map_lookup_elem(&dove_networks, &key.vnid) ? -DOVE_UNKNOWN_ENDPOINT : -DOVE_UNKNOWN_NETWORK;
 }
 
 /* It is not for one who is here: who sent it shall know better. */
@@ -168,6 +168,12 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 	p->ifindex = to->ifindex;
 	p->delivery = to->delivery;
 	return ecn_receive(inner + sizeof(struct ethhdr), end, p);
+}
+
+/* receive() at XDP. A global function: the verifier looks at it once, and forgets its many ways. */
+__noinline int receive_early(struct xdp_md *ctx, struct packet *p)
+{
+	return p ? receive((void *)(long)ctx->data, (void *)(long)ctx->data_end, p->len, p) : -DOVE_TRUNCATED;
 }
 
 /*
@@ -284,7 +290,7 @@ static __noinline int hop_receive(struct __sk_buff *skb, struct packet *p, struc
 	return send_out(skb, p, ifindex) ? -DOVE_DECAP_FAILED : -DOVE_TO_SERVICE;
 }
 
-/* receive() at TC. A global function: the verifier looks at it once, and forgets its many ways. */
+/* receive() at TC, in the same way. */
 __noinline int receive_frame(struct __sk_buff *skb, struct packet *p)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;

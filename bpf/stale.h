@@ -67,7 +67,8 @@ static __always_inline enum freshness judge_numbers(const struct dove_network *n
 static __always_inline void judge_received(const struct packet *p, const struct dove_local *to,
 					   struct judgement *j)
 {
-	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &p->vnid);
+	__u32 vnid = p->vnid; /* as in judge_sent() */
+	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &vnid);
 	__u64 now = bpf_ktime_get_coarse_ns();
 
 	if (!net) {

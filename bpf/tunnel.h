@@ -249,7 +249,8 @@ static __always_inline int outer_write(struct __sk_buff *skb, const struct packe
  */
 static __always_inline bool is_for_us(struct packet *p, const struct dove_ip *to)
 {
-	struct dove_host *from = bpf_map_lookup_elem(&dove_hosts, &p->origin), *self;
+	struct dove_ip origin = p->origin; /* 6.1 takes no key out of a global function's argument */
+	struct dove_host *from = bpf_map_lookup_elem(&dove_hosts, &origin), *self;
 
 	p->known = from && !(from->flags & DOVE_HOST_SELF);
 	p->served = p->known && from->flags & DOVE_HOST_SERVICES;
