@@ -125,7 +125,7 @@ $(TOOLS): $(B)/selftests/%: selftests/tools/%.c
 TESTS := $(B)/selftests/unit-tests $(B)/selftests/prog-tests $(TOOLS)
 
 .PHONY: tests
-tests: all $(TESTS) ## build the tests, without running them
+tests: all $(TESTS) benches ## build the tests, without running them
 
 .PHONY: deps
 deps: ## install what is missing to build and test (Debian, as root)
