@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# A benchmark that is interrupted takes down all that it made, wherever it is then: no namespace, process, mount,
-# link or file of it is left.
+# A benchmark that is interrupted takes down all that it made, wherever it is then: no namespace, process, pin,
+# interface or file of it is left.
 . "$(dirname "$0")/lib.sh"
 
 room
 [ -x "$BUILD/bench/pump" ] || { skip "bench: $BUILD/bench is not built"; finish; exit; }
 mkdir "$W/tmp" # all files of it, and what it mounts
 
-# What the kernel has that can be left behind, a line each.
+# What the kernel has that can be left behind, a line each. Programs and links go with what holds them: a process, or
+# a pin.
 state() {
 	{
 		ip netns list | sed 's/^/namespace /'
 		ip -br link | sed 's/^/interface /; s/@.*//'
-		findmnt -rno TARGET -t bpf | sed 's/^/mount /'
-		bpftool -j link show | jq -r '.[] | "BPF link \(.id)"'
+		find $(findmnt -rno TARGET -t bpf) /sys/fs/bpf | sed 's/^/mount, or pin /'
 		grep -H . /proc/sys/net/ipv{4,6}/neigh/default/gc_thresh3
 	} 2>/dev/null | sort
 }
@@ -44,22 +44,22 @@ interrupt() {
 	shift 3
 	while [ "$1" != -- ]; do when+=("$1"); shift; done
 	begin "${@:2}"
-	until_ok 20 "${when[@]}" || fail "$text: it does not come to it"
+	until_ok 60 "${when[@]}" || fail "$text: it does not come to it"
 	[ "$to" = one ] && kill -s "$signal" "${PID[bench]}" || kill -s "$signal" -- "-${PID[bench]}"
 	check "$text: it ends" until_ok 10 ended
 	stop bench
-	# The kernel frees links a little after their namespace.
-	until_ok 5 nothing
+	until_ok 2 nothing # a process that was killed is there for a moment more
 	check "$text: and nothing is left" nothing
 }
 
 state >"$W/before"
 RUN=$ROOT/bench/run.sh
 if command -v make >/dev/null; then
-	interrupt "INT to make and all of it, amid the namespaces" INT group namespaces -- \
-		make -C "$ROOT" --no-print-directory B="$(realpath --relative-to="$ROOT" "$BUILD")" bench
+	MAKE=(make -C "$ROOT" --no-print-directory B="$(realpath --relative-to="$ROOT" "$BUILD")" bench)
+	interrupt "INT to make and all of it, amid the namespaces" INT group namespaces -- "${MAKE[@]}"
+	interrupt "TERM to make alone" TERM one namespaces -- "${MAKE[@]}"
 else
-	skip "INT to make: there is none here"
+	skip "INT and TERM to make: there is none here"
 fi
 interrupt "INT, at once" INT group true -- "$RUN"
 interrupt "TERM, in a stream" TERM one runs pump -- "$RUN" path
