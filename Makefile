@@ -125,7 +125,7 @@ $(TOOLS): $(B)/selftests/%: selftests/tools/%.c
 TESTS := $(B)/selftests/unit-tests $(B)/selftests/prog-tests $(TOOLS)
 
 .PHONY: tests
-tests: all $(TESTS) ## build the tests, without running them
+tests: all $(TESTS) benches ## build the tests, without running them
 
 .PHONY: deps
 deps: ## install what is missing to build and test (Debian, as root)
@@ -183,9 +183,10 @@ $(BENCHES): $(B)/bench/%: bench/%.c
 .PHONY: bench benches
 benches: all $(BENCHES) $(TOOLS)
 
+# exec: a shell between would end by the signal that make hands on, and keep it to itself.
 bench: deps ## side by side with kernel VXLAN and a bridge; in build/bench.json and .svg (QUICK=1: 90 seconds; T=FAMILY)
 	$(Q)$(MAKE) --no-print-directory benches
-	$(Q)BUILD='$(B)' QUICK='$(QUICK)' bench/run.sh $(T)
+	$(Q)exec env BUILD='$(B)' QUICK='$(QUICK)' bench/run.sh $(T)
 
 .PHONY: coverage
 coverage: deps ## the lines of user space that the tests reach, by room, in build/coverage.txt (T=PATTERN for some tests)

@@ -23,6 +23,7 @@ grep -qw "${CC:-x}" /proc/sys/net/ipv4/tcp_allowed_congestion_control || CC=
 
 sample() { printf '%s %s %s %s\n' "$@" >>"$SAMPLES"; }
 note() { printf 'note %s %s\n' "$1" "${*:2}" >>"$SAMPLES"; }
+# In the foreground: timeout would else put it beyond what ends a family.
 pump() {
-	timeout 20 nice -n -10 "$BUILD/bench/pump" "/run/netns/$P-$1" "/run/netns/$P-$2" "${@:3}" --seconds "$SECS" ${CC:+--congestion "$CC"}
+	timeout --foreground 20 nice -n -10 "$BUILD/bench/pump" "/run/netns/$P-$1" "/run/netns/$P-$2" "${@:3}" --seconds "$SECS" ${CC:+--congestion "$CC"}
 }

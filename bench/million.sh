@@ -8,10 +8,8 @@
 # Needs wrk.
 . "$(dirname "$0")/../selftests/net/lib.sh"
 N=${N:-1000} EACH=1000 PART=${PART:-50} SECONDS_EACH=${SECONDS_EACH:-5}
-need_root
 command -v wrk >/dev/null || { echo "million: wrk is not installed" >&2; exit 1; }
-W=$(mktemp -d "${TMPDIR:-/tmp}/dove-bench.XXXXXX")
-trap cleanup EXIT
+room
 ns_add s
 DATA=${DATA:-$W/data}
 HAD=$([ -d "$DATA" ] && echo yes)

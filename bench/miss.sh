@@ -19,7 +19,7 @@ host_of() { echo $((2 + ($1 > 13))); }
 # The addresses from 10.65.0.0 on, EACH for each VM.
 block() { awk -v i="$1" -v n=$EACH 'BEGIN { for (k = 0; k < n; k++) { a = (i - 1) * n + k; printf "\"10.%d.%d.%d\"%s", 65 + int(a / 65536), int(a / 256) % 256, a % 256, k + 1 < n ? "," : "" } }'; }
 mac() { printf '02:00:00:00:02:%02x' "$1"; }
-first() { timeout 60 nice -n -10 "$BUILD/bench/first" "/run/netns/$P-a" "$FAR" "$@"; }
+first() { timeout --foreground 60 nice -n -10 "$BUILD/bench/first" "/run/netns/$P-a" "$FAR" "$@"; }
 rss() { awk '/^VmRSS/ { print $2 * 1024 }' "/proc/${PID[agent-h1]}/status"; }
 cached() { da h1 cache --json | jq length; }
 

@@ -36,6 +36,7 @@
 #include "lib/cleanup.h"
 #include "maps/maps.h"
 #include "maps/wire.h"
+#include "selftests/tools/ip.h"
 
 /* Has variables of types of ours, and of the kernel's. */
 struct outer4 {
@@ -88,18 +89,6 @@ static struct {
 } asked = { .rounds = 5, .repeat = 200000, .n_sizes = 4, .sizes = { 1, 1000, 100000, 1000000 } };
 
 /* ---- the packets ---- */
-
-static uint16_t ip_sum(const void *header)
-{
-	uint16_t words[10];
-	uint32_t sum = 0;
-
-	memcpy(words, header, sizeof(words));
-	for (int i = 0; i < 10; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~((sum & 0xffff) + (sum >> 16));
-}
 
 static struct iphdr ip_header(uint32_t from, uint32_t to, size_t len)
 {

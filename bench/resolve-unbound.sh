@@ -11,11 +11,9 @@
 # Needs unbound, dnsperf and wrk (Debian packages of these names).
 . "$(dirname "$0")/../selftests/net/lib.sh"
 ROUNDS=${ROUNDS:-5} SECONDS_EACH=${SECONDS_EACH:-3} CONNECTIONS=32 NAMES=1000
-need_root
 for tool in unbound dnsperf wrk taskset; do command -v $tool >/dev/null || { echo "resolve-unbound: $tool is not installed" >&2; exit 1; }; done
 [ "$(nproc)" -ge 2 ] || { echo "resolve-unbound: needs two CPUs" >&2; exit 1; }
-W=$(mktemp -d "${TMPDIR:-/tmp}/dove-bench.XXXXXX")
-trap cleanup EXIT
+room
 ns_add s
 SERVER="taskset -c 0" CLIENT="taskset -c 1"
 

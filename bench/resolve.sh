@@ -16,9 +16,10 @@ if [ -n "$missing" ]; then
 	[[ $missing != *unbound* ]] || ! command -v systemctl >/dev/null || systemctl -q disable --now unbound 2>/dev/null
 fi
 # wrk tells of latencies only when asked to: by one in the way of the other.
-own=$(mktemp -d "${TMPDIR:-/tmp}/dove-wrk.XXXXXX")
+own=
 trap 'rm -rf "$own"' EXIT
-trap 'exit 130' INT TERM
+trap "trap '' INT TERM; exit 130" INT TERM
+own=$(mktemp -d "${TMPDIR:-/tmp}/dove-wrk.XXXXXX")
 cat >"$own/wrk" <<-END
 	#!/bin/sh
 	for keys; do :; done

@@ -7,23 +7,31 @@ cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
 export BUILD=$(realpath "$BUILD") QUICK=${QUICK:-}
 [ "$(id -u)" = 0 ] || { echo "bench: needs root" >&2; exit 1; }
+# A family that is interrupted takes its own world down first. It is a process group, of timeout's making: again and
+# again, for one that has only just begun does not hear the first.
+interrupted() {
+	local pid
+	trap '' INT TERM HUP
+	pid=$(jobs -p)
+	while [ -n "$pid" ] && kill -0 "$pid"; do
+		kill -- "-$pid" || kill "$pid"
+		sleep 0.2
+	done 2>/dev/null
+	exit 130
+}
+SAMPLES=
+trap '[ -z "$SAMPLES" ] || rm -f "$SAMPLES" "$SAMPLES".*' EXIT
+trap interrupted INT TERM HUP
 SAMPLES=$(mktemp "${TMPDIR:-/tmp}/dove-samples.XXXXXX")
 export SAMPLES
-running=
-# A family that is interrupted takes its own world down first; timeout hands on what it gets to all of it.
-interrupted() { [ -z "$running" ] || { kill "$running" 2>/dev/null; wait "$running"; }; exit 130; }
-trap 'rm -f "$SAMPLES" "$SAMPLES".*' EXIT
-trap interrupted INT TERM
 
 family() { # NAME SECONDS COMMAND...: what it says is shown, and that it failed is noted
 	local name=$1 limit=$2 status
 	shift 2
 	printf '%s ...\n' "$name"
-	timeout -k 20 "$limit" "$@" </dev/null >"$SAMPLES.out" 2>&1 &
-	running=$!
-	wait "$running"
+	timeout -k 60 "$limit" "$@" </dev/null >"$SAMPLES.out" 2>&1 &
+	wait $!
 	status=$?
-	running=
 	[ $status = 0 ] && return
 	tail -n 20 "$SAMPLES.out"
 	echo "note $name did not come to its end (status $status)" >>"$SAMPLES"

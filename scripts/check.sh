@@ -30,7 +30,7 @@ allowed() {
 	dps) echo "dps lib" ;;
 	ctl) echo "ctl lib" ;;
 	selftests) echo "selftests maps lib loader agent dps ctl" ;;
-	bench) echo "bench bpf maps lib" ;;
+	bench) echo "bench bpf maps lib selftests" ;;
 	*) echo "" ;;
 	esac
 }

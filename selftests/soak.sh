@@ -10,23 +10,14 @@
 # nothing explains is a failure, and so is a map, a program, a file descriptor or memory that stays.
 # The same seed makes the same list of events; when each comes depends on the machine.
 . "$(dirname "$0")/net/lib.sh"
+. "$(dirname "$0")/net/streams.sh"
 
 SECONDS_IN_ALL=${SECONDS_IN_ALL:-600}
 SEED=${SEED:-$((RANDOM * 32768 + RANDOM))}
-RATE=1000
+RATE=1000 SILENCE=10
 declare -A IN4=([s1]=10.1.0.11 [s2]=10.1.0.12 [m1]=10.1.0.13 [m2]=10.1.0.14 [f1]=10.1.0.15)
-declare -A MAC=() AT=() DONE=()
-for v in "${!IN4[@]}"; do MAC[$v]=02:00:00:00:01:${IN4[$v]##*.}; done
+declare -A AT=() DONE=()
 
-now() { date +%s%N; }
-# window NAME FROM TO: of this stream what is sent then may be lost.
-window() { echo "$2 $3" >>"$W/windows-$1"; }
-stream() { # NAME FROM TO
-	: >"$W/windows-$1"
-	bg "in-$1" "$3" "$T/probe" receive "40${IN4[$3]##*.}" 10 "$W/received-$1"
-	until_ok 5 grep -q listening "$W/in-$1.log"
-	bg "out-$1" "$2" "$T/probe" send "${IN4[$3]}" "40${IN4[$3]##*.}" $RATE "$SECONDS_IN_ALL" "$W/sent-$1"
-}
 objects() { bpftool map show | grep -c '^[0-9]'; bpftool prog show | grep -c '^[0-9]'; bpftool link show | grep -c '^[0-9]'; }
 rss() { awk '/^VmRSS/ { print $2 }' "/proc/$1/status"; }
 files() { ls "/proc/${PID[$1]}/fd" | wc -l; }
@@ -34,16 +25,10 @@ files() { ls "/proc/${PID[$1]}/fd" | wc -l; }
 # ---- events ----
 
 event_move() { # NAME HOST HOST: from the one where it is to the other
-	local to=$2 t
+	local to=$2
 	[ "${AT[$1]}" != "$2" ] || to=$3
-	t=$(now)
-	on "$1" ip link del eth0
-	ip link add eth0 netns "$P-$1" address "${MAC[$1]}" type veth peer name "v-$1" netns "$P-$to"
-	vm_addrs "$1" "${IN4[$1]}"
-	on "$1" ip link set eth0 up
-	on "$to" ip link set "v-$1" up
-	until_ok 10 da "$to" port add "v-$1" --network blue --endpoint "$1" || fail "$1 does not come up on $to"
-	window "$1" "$t" "$(now)"
+	move "$1" "$to" until_ok 10 da "$to" port add "v-$1" --network blue --endpoint "$1" ||
+		fail "$1 does not come up on $to"
 	AT[$1]=$to
 }
 policy() { # NAME JSON
@@ -119,26 +104,13 @@ ledger() { # HOST: its counters, each with what explains it
 	done < <(da "$1" stats --json | jq -r '.reasons | to_entries[] | select(.value > 0) | "\(.key) \(.value)"')
 	return $bad
 }
-judged() { # NAME: of its stream what was lost was lost while it may have been; none came twice
-	local line
-	line=$("$T/probe" judge "$W/sent-$1" "$W/received-$1" "$W/windows-$1" 2>&1)
-	echo "$line"
-	line=${line##*$'\n'}
-	[[ $line =~ ^sent\ ([0-9]+),\ received\ ([0-9]+),\ lost\ ([0-9]+)\ \(([0-9]+)\ while.*doubled\ ([0-9]+), ]] || return 1
-	[ "${BASH_REMATCH[1]}" -gt $((SECONDS_IN_ALL * RATE / 2)) ] && [ "${BASH_REMATCH[3]}" = "${BASH_REMATCH[4]}" ] && [ "${BASH_REMATCH[5]}" = 0 ]
-}
+of_stream() { judged "$1" $((SECONDS_IN_ALL * RATE / 2)); }
 
 before=$(objects)
 world 3
 service
-for v in "${!IN4[@]}"; do
-	jq -n --arg v $v --arg mac "${MAC[$v]}" --arg addr "${IN4[$v]}" '{kind: "endpoint", network: "blue", name: $v, mac: $mac, addresses: [$addr]}'
-done | jq -s '[{kind: "network", name: "blue", subnets: ["10.1.0.0/16"]}] + .' >"$W/objects.json"
-ctl apply -f "$W/objects.json" >/dev/null
-for h in h1 h2 h3; do agent $h; done
-da h1 attach eth0 --ingress tc >/dev/null
-da h2 attach eth0 --ingress xdp >/dev/null
-da h3 attach eth0 --ingress tc >/dev/null
+vms_of_blue 10.1.0.0/16
+three_agents
 for n in "h1 s1" "h2 s2" "h2 m1" "h1 m2" "h1 f1"; do
 	set -- $n
 	vm "$1" "$2" blue "$2" "${IN4[$2]}" "${MAC[$2]}"
@@ -153,18 +125,18 @@ for name in agent-h1 agent-h2 agent-h3 dps; do FILES[$name]=$(files $name) RSS[$
 
 say "-- $SECONDS_IN_ALL s, seed $SEED"
 RANDOM=$SEED
-stream s2 s1 s2
-stream m1 s1 m1
-stream m2 s2 m2
+stream s2 s1 s2 $SECONDS_IN_ALL
+stream m1 s1 m1 $SECONDS_IN_ALL
+stream m2 s2 m2 $SECONDS_IN_ALL
 end=$((SECONDS + SECONDS_IN_ALL - 8))
 while [ $SECONDS -lt $end ]; do any_event; done
-for v in s2 m1 m2; do wait "${PID[out-$v]}" "${PID[in-$v]}"; unset "PID[out-$v]" "PID[in-$v]"; done
+ended s2 m1 m2
 say "     $(for e in "${!DONE[@]}"; do printf '%s %d, ' "$e" "${DONE[$e]}"; done | sed 's/, $//')"
 
-check "all of it: a stream that nothing concerns loses none" judged s2
-for v in s2 m1 m2; do say "     to $v: $(judged $v | tail -n 1)"; done
-check "a VM that moves and is denied: what is lost is lost while it may" judged m1
-check "and the other" judged m2
+check "all of it: a stream that nothing concerns loses none" of_stream s2
+for v in s2 m1 m2; do say "     to $v: $(judge $v)"; done
+check "a VM that moves and is denied: what is lost is lost while it may" of_stream m1
+check "and the other" of_stream m2
 for h in h1 h2 h3; do
 	check "each counter of $h is explained" ledger $h
 	say "$(ledger $h)"

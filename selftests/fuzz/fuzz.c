@@ -10,6 +10,7 @@
 #include "lib/cleanup.h"
 #include "lib/json.h"
 #include "lib/sign.h"
+#include "lib/translation.h"
 
 struct fuzz_target *fuzz_targets;
 
@@ -57,6 +58,20 @@ const struct sign_key *fuzz_key(void)
 			   !sign_key_load(path, &key, &err),
 		   "no key");
 	return key;
+}
+
+void fuzz_translation(const char *zone, struct translation_doc *doc)
+{
+	struct translation about = { .vnid = FUZZ_VNID,
+				     .from_vnid = FUZZ_VNID,
+				     .source = 7,
+				     .outcome = { .verdict = TRANSLATION_DENY, .dscp = -1 },
+				     .sequence = 1,
+				     .issued = FUZZ_NOW,
+				     .expires = FUZZ_NOW + 60 };
+
+	snprintf(about.zone, sizeof(about.zone), "%s", zone);
+	fuzz_check(!translation_sign(&about, fuzz_key(), doc), "no signature");
 }
 
 char *fuzz_text(const uint8_t *data, size_t size)

@@ -64,6 +64,11 @@ void fuzz_run(const struct fuzz_target *target, const void *data, size_t size);
 struct sign_key;
 const struct sign_key *fuzz_key(void);
 
+/* fuzz_translation() - that VNID FUZZ_VNID of this zone denies a packet, signed by fuzz_key(). */
+#define FUZZ_VNID 300
+struct translation_doc;
+void fuzz_translation(const char *zone, struct translation_doc *doc);
+
 /* fuzz_text() - a copy with a NUL behind it, the caller's. */
 char *fuzz_text(const uint8_t *data, size_t size);
 

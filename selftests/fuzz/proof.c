@@ -38,21 +38,13 @@ static bool has_vnid(const struct signed_doc *chain, size_t n, const char *zone,
 
 static void believe(const struct proofs *proofs, const struct signed_doc *chain, size_t n, const char *zone)
 {
-	struct translation about = { .vnid = 300,
-				     .from_vnid = 300,
-				     .source = 7,
-				     .outcome = { .verdict = TRANSLATION_DENY, .dscp = -1 },
-				     .sequence = 1,
-				     .issued = FUZZ_NOW,
-				     .expires = FUZZ_NOW + 60 };
 	struct translation_doc doc = {};
 	static struct translation out;
 
-	snprintf(about.zone, sizeof(about.zone), "%s", zone);
-	fuzz_check(!translation_sign(&about, fuzz_key(), &doc), "no signature");
+	fuzz_translation(zone, &doc);
 	if (!proof_translation(proofs, &doc, FUZZ_NOW, &out))
-		fuzz_check(!*zone || has_vnid(chain, n, zone, about.vnid), "'%s' is believed of %u", zone,
-			   about.vnid);
+		fuzz_check(!*zone || has_vnid(chain, n, zone, FUZZ_VNID), "'%s' is believed of %u", zone,
+			   FUZZ_VNID);
 	translation_doc_free(&doc);
 }
 

@@ -200,10 +200,7 @@ move() { # NAME FROM TO: the interface, the sockets stay
 	on "$1" ip link set eth0 down
 	on "$1" ip link set eth0 name "old$2"
 	on "$1" ip addr flush dev "old$2"
-	ip link add eth0 netns "$P-$1" address "$(on "$1" cat "/sys/class/net/old$2/address")" type veth peer name "v-$1" netns "$P-$3"
-	vm_addrs "$1" "${IN4[$1]},${IN6[$1]}"
-	on "$1" ip link set eth0 up
-	on "$3" ip link set "v-$1" up
+	vm_wire "$3" "$1" "${IN4[$1]},${IN6[$1]}" "$(on "$1" cat "/sys/class/net/old$2/address")"
 	da "$3" port add "v-$1" --network blue --endpoint "$1"
 }
 check "R5: the VM that answers moves" move v2 h2 h3

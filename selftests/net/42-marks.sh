@@ -17,9 +17,7 @@ ECN=(not-ect ect1 ect0 ce) # by its value
 
 # listen NAME NS DEV FILTER: capture what comes in by that device, until heard NAME.
 listen() {
-	rm -f "$W/$1.log"
-	bg "$1" "$2" tcpdump -i "$3" -Q in --immediate-mode -B 16384 -s 2048 -U -w "$W/$1.pcap" "$4"
-	until_ok 5 grep -q 'listening on' "$W/$1.log"
+	listener "$1" "$2" tcpdump -i "$3" -Q in --immediate-mode -B 16384 -s 2048 -U -w "$W/$1.pcap" "$4"
 }
 heard() { sleep 0.2 && stop "$1" INT; }
 # fields NAME FIELD...: of each packet; several of one name by commas, the outer first

@@ -6,6 +6,7 @@
 #
 # h1 does not hold its own packets to the numbers, so only their destination can.
 . "$(dirname "$0")/lib.sh"
+. "$(dirname "$0")/streams.sh"
 
 declare -A IN4=([v1]=10.1.0.11 [v2]=10.1.0.12 [v3]=10.1.0.13)
 RATE=20000 LONG=5 LONGER=6
@@ -16,18 +17,6 @@ policy() { # NAME JSON
 	ctl apply -f "$W/policy.json" >/dev/null
 }
 no_policy() { ctl delete policy "blue/$1" >/dev/null; }
-stream() { # FROM TO SECONDS [PORT]
-	rm -f "$W/sent" "$W/received"
-	: >"$W/windows"
-	: >"$W/receive.log"
-	bg receive "$2" "$T/probe" receive "${4:-4000}" 2 "$W/received"
-	until_ok 5 grep -q listening "$W/receive.log"
-	bg send "$1" "$T/probe" send "${IN4[$2]}" "${4:-4000}" $RATE "$3" "$W/sent"
-}
-ended() { wait "${PID[send]}" "${PID[receive]}"; unset "PID[send]" "PID[receive]"; }
-judged() { "$T/probe" judge "$W/sent" "$W/received" "$W/windows" 2>/dev/null; }
-field() { judged | sed -n "s/.*$1 \([0-9]*\).*/\1/p" | tail -n 1; } # lost, doubled, ...
-whole() { judged; [ "$(field sent)" -gt 1000 ] && [ "$(field lost)" = 0 ] && [ "$(field doubled)" = 0 ]; }
 rises() { # HOST REASON: has grown since `before`
 	echo "$2: ${before[$1-$2]} -> $(stat "$1" "$2")"
 	[ "$(stat "$1" "$2")" -gt "${before[$1-$2]}" ]
@@ -52,25 +41,20 @@ unrelated() {
 
 world 3
 service
-jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}, {kind: "service", name: "firewall"}] + [("1", "2", "3") as $i | {kind: "endpoint", network: "blue",
-  name: "v\($i)", mac: "02:00:00:00:02:0\($i)", addresses: ["10.1.0.1\($i)"]}]' >"$W/objects.json"
-ctl apply -f "$W/objects.json" >/dev/null
+vms_of_blue 10.1.0.0/24 '[{"kind": "service", "name": "firewall"}]'
 echo '{"origin_check": false}' >"$W/h1.json"
-for h in h1 h2 h3; do agent $h; done
-da h1 attach eth0 --ingress tc >/dev/null
-da h2 attach eth0 --ingress xdp >/dev/null
-da h3 attach eth0 --ingress tc >/dev/null
-for i in 1 2 3; do vm h$i v$i blue v$i 10.1.0.1$i 02:00:00:00:02:0$i; done
+three_agents
+for i in 1 2 3; do vm h$i v$i blue v$i 10.1.0.1$i "${MAC[v$i]}"; done
 ping_ok v1 10.1.0.12 1 >/dev/null
 
 say "-- given back, which is the default"
 note h2 returned; note h1 held_returned
-stream v1 v2 $LONG
+stream v v1 v2 $LONG
 sleep 0.5
 unrelated
-ended
-check "R18: a stream that the change does not concern loses nothing" whole
-say "     $(judged)"
+ended v
+check "R18: a stream that the change does not concern loses nothing" judged v
+say "     $(judge v)"
 check "R17: what was below the floor was refused, and given back" rises h2 returned
 check "R18: its origin took it back, and sent it again" rises h1 held_returned
 told() { da h1 stats --json | jq -e '.hints.received >= 5' && da h2 events --json | jq -e 'any(.[]; .type == "refused" and .reason == "returned" and .delivered == false)'; }
@@ -82,12 +66,12 @@ say "-- sent on by the destination"
 restart h2 '{"refused": "forward"}'
 ping_ok v1 10.1.0.12 1 >/dev/null
 note h2 held_refused
-stream v1 v2 $LONG
+stream v v1 v2 $LONG
 sleep 0.5
 unrelated
-ended
-check "R18: a stream that the change does not concern loses nothing" whole
-say "     $(judged)"
+ended v
+check "R18: a stream that the change does not concern loses nothing" judged v
+say "     $(judge v)"
 check "R18: what was below the floor was asked for by the destination's agent" rises h2 held_refused
 forwarded() { da h2 stats --json | jq -e '.checks.forwarded > 0 and .checks.asked <= 60' || { da h2 stats --json | jq -c .checks; false; }; }
 check "R18: and delivered under the new answer, a few questions for all of it" forwarded
@@ -96,13 +80,13 @@ say "-- dropped"
 restart h2 '{"refused": "drop"}'
 ping_ok v1 10.1.0.12 1 >/dev/null
 note h2 refused
-stream v1 v2 $LONG
+stream v v1 v2 $LONG
 sleep 0.5
 unrelated
-ended
-dropped() { judged; [ "$(field lost)" -gt 0 ] && [ "$(field lost)" = $(($(stat h2 refused) - ${before[h2-refused]})) ]; }
+ended v
+dropped() { judge v; [ "$(count v lost)" -gt 0 ] && [ "$(count v lost)" = $(($(stat h2 refused) - ${before[h2-refused]})) ]; }
 check "R17: what was below the floor is lost, all of it counted as refused, and nothing else" dropped
-say "     $(judged)"
+say "     $(judge v)"
 
 say "-- what the change does concern"
 datagrams() { on "$1" cat /proc/net/snmp | awk '/^Udp: [0-9]/ { print $2 + $3 }'; } # that have reached it
@@ -118,7 +102,7 @@ no_more() { # TO: after the destination knows, nothing of the stream arrives
 for mode in drop return forward; do
 	restart h2 "{\"refused\": \"$mode\"}"
 	until_ok 3 ping_ok v1 10.1.0.12 1
-	stream v1 v2 $LONGER
+	stream v v1 v2 $LONGER
 	sleep 0.5
 	policy no '{"priority": 9, "from": {"endpoints": ["v1"]}, "to": {"endpoints": ["v2"]}, "proto": "udp", "action": "deny"}'
 	check "R20: $mode: a deny put above it: nothing passes under the old translation" no_more v2
@@ -127,6 +111,6 @@ for mode in drop return forward; do
 	no_policy no
 	n=$(datagrams v2)
 	check "R20: $mode: allowed again: within a second" until_ok 1 more_than "$n" v2
-	ended
+	ended v
 done
 finish

@@ -7,9 +7,7 @@
 #                             ns1.site 127.0.0.1:7444, a local server of domain site
 #                             all in one namespace of their own
 . "$(dirname "$0")/lib.sh"
-need_root
-W=$(mktemp -d)
-trap cleanup EXIT
+room
 ns_add s
 S=$P-s
 PKI=$W/pki

@@ -4,9 +4,7 @@
 #
 #   everybody ----> dove-dps 127.0.0.1:7183 (plain), 127.0.0.1:7184 (TLS), in one namespace
 . "$(dirname "$0")/lib.sh"
-need_root
-W=$(mktemp -d "${TMPDIR:-/tmp}/dove-test.XXXXXX")
-trap cleanup EXIT
+room
 ns_add s
 PKI=$W/pki
 "$BUILD/dovectl" pki root --dir "$PKI" >/dev/null

@@ -4,9 +4,7 @@
 #
 #   openapi.py ----> dove-dps 127.0.0.1:7183, authority of acme, in a namespace of its own
 . "$(dirname "$0")/lib.sh"
-need_root
-W=$(mktemp -d "${TMPDIR:-/tmp}/dove-test.XXXXXX")
-trap cleanup EXIT
+room
 ns_add s
 "$BUILD/dovectl" pki key acme --dir "$W" >/dev/null
 PUB=$("$BUILD/dovectl" pki key root --dir "$W" | tail -n 1)

@@ -9,9 +9,7 @@
 . "$(dirname "$0")/lib.sh"
 
 listen() { # NAME NS DEV FILTER: capture what comes in by that device, until heard NAME
-	rm -f "$W/$1.log"
-	bg "$1" "$2" tcpdump -i "$3" -Q in --immediate-mode -B 16384 -s 256 -U -w "$W/$1.pcap" "$4"
-	until_ok 5 grep -q 'listening on' "$W/$1.log"
+	listener "$1" "$2" tcpdump -i "$3" -Q in --immediate-mode -B 16384 -s 256 -U -w "$W/$1.pcap" "$4"
 }
 heard() { sleep 0.2 && stop "$1" INT; }
 fields() { # NAME FIELD...
@@ -75,23 +73,17 @@ check "R8: a rate of 0" refused_with qos.rate_mbps '{from: "any", to: "any", act
 check "R8: quality for what is denied" refused_with qos '{from: "any", to: "any", action: "deny", qos: {dscp: 46}}'
 check "R7: a queue of a device, which is physical" refused_with qos.classid \
 	'{from: "any", to: "any", action: "allow", qos: {classid: "1:10"}}'
-again() { # the policy as it is, once more: nothing changes
-	local before after
+applied() { # JSON: as the policy; its sequence before and after
 	before=$(sequence_of)
-	policy voice "$VOICE" >/dev/null || return 1
+	policy voice "$1" >/dev/null || return 1
 	sleep 0.5
 	after=$(sequence_of)
 	echo "sequence $before -> $after"
-	[ "$before" = "$after" ] && [ "$before" -gt 0 ]
 }
-changed() { # TEXT: the policy's sequence rises, packets follow
-	local before after
-	before=$(sequence_of)
-	policy voice "${VOICE/dscp: 46/dscp: 34}" >/dev/null || return 1
-	sleep 0.5
-	after=$(sequence_of)
-	echo "sequence $before -> $after"
-	[ "$after" -gt "$before" ] && until_ok 5 marks v1 4000 "20 34,0" && policy voice "$VOICE" >/dev/null
+again() { applied "$VOICE" && [ "$before" = "$after" ] && [ "$before" -gt 0 ]; } # as it is, once more
+changed() { # its sequence rises, packets follow
+	applied "${VOICE/dscp: 46/dscp: 34}" && [ "$after" -gt "$before" ] && until_ok 5 marks v1 4000 "20 34,0" &&
+		policy voice "$VOICE" >/dev/null
 }
 check "R20: applying it again changes nothing" again
 check "R20: another mark raises its sequence, and soon packets have it" changed

@@ -89,6 +89,14 @@ stop() {
 	unset "PID[$1]"
 }
 
+# listener NAME NS COMMAND...: bg() of what says "listening", and until it does. In a new log: what an earlier one of
+# that name has said would be taken for it.
+listener() {
+	rm -f "$W/$1.log"
+	bg "$@"
+	until_ok 5 grep -q listening "$W/$1.log"
+}
+
 # until_ok SECONDS COMMAND...: again and again until it ends 0. DOVE_TEST_SLOW stretches it.
 until_ok() {
 	local end=$((SECONDS + $1 * ${DOVE_TEST_SLOW:-1}))
@@ -199,12 +207,17 @@ neighbours_many() {
 	done
 }
 
+# room: $W, and that all is taken down. world() begins with it.
+room() {
+	need_root
+	trap 'cleanup' EXIT
+	trap "trap '' INT TERM; exit 130" INT TERM # a second one would cut short what the first began
+	W=$(mktemp -d "${TMPDIR:-/tmp}/dove-test.XXXXXX") || exit 1
+}
+
 world() {
 	local n=${1:-2} i
-	need_root
-	W=$(mktemp -d "${TMPDIR:-/tmp}/dove-test.XXXXXX") || exit 1
-	trap 'cleanup' EXIT
-	trap 'exit 130' INT TERM
+	room
 	neighbours_many
 	for ((i = 1; i <= n; i++)); do
 		shift $(($# > 0))
@@ -268,15 +281,20 @@ vm_addrs() {
 	done
 }
 
-# vm_plug HOST NAME ADDR,... MAC [MTU]: namespace and veth, no port.
-vm_plug() {
-	ns_add "$2"
-	[[ $3 != *:* ]] || ipv6 "$2"
+# vm_wire HOST NAME ADDR,... MAC [MTU]: a veth from the host to the namespace's eth0, no port.
+vm_wire() {
 	ip link add eth0 netns "$P-$2" address "$4" mtu "${5:-1500}" type veth peer name "v-$2" netns "$P-$1" \
 		mtu "${5:-1500}"
 	vm_addrs "$2" "$3"
 	on "$2" ip link set eth0 up
 	on "$1" ip link set "v-$2" up
+}
+
+# vm_plug HOST NAME ADDR,... MAC [MTU]: the same, and the namespace.
+vm_plug() {
+	ns_add "$2"
+	[[ $3 != *:* ]] || ipv6 "$2"
+	vm_wire "$@"
 }
 
 # tap HOST NAME ADDR,... MAC [ARGS]: the same as vm_plug on a tap; ARGS are tapvm's.
@@ -335,11 +353,9 @@ right_on_the_wire() {
 	local h rc good bad
 	links off tx
 	for h in "${!FAMILY[@]}"; do
-		rm -f "$W/wire-$h.log"
 		# Short, for many of them: in this mode the buffer's places are of the longest's size.
-		bg "wire-$h" r tcpdump -i "$h" -Q in --immediate-mode -B 16384 -s 2048 -U -w "$W/wire-$h.pcap" udp port 6081
+		listener "wire-$h" r tcpdump -i "$h" -Q in --immediate-mode -B 16384 -s 2048 -U -w "$W/wire-$h.pcap" udp port 6081
 	done
-	for h in "${!FAMILY[@]}"; do until_ok 5 grep -q 'listening on' "$W/wire-$h.log"; done
 	"$@"
 	rc=$?
 	sleep 0.3

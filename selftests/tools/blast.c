@@ -23,6 +23,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "ip.h"
 #include "lib/cleanup.h"
 #include "maps/wire.h"
 
@@ -39,18 +40,6 @@ struct frame {
 } __attribute__((packed));
 
 static struct frame good;
-
-static uint16_t ip_sum(const void *header)
-{
-	uint16_t words[10];
-	uint32_t sum = 0;
-
-	memcpy(words, header, sizeof(words));
-	for (int i = 0; i < 10; i++)
-		sum += words[i];
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~((sum & 0xffff) + (sum >> 16));
-}
 
 static void resum(struct frame *f)
 {

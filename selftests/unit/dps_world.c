@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "dps_world.h"
 
-#include <criterion/criterion.h>
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -84,6 +83,11 @@ int world_apply(struct world *w, const char *fmt, ...)
 	rc = apply_text(w, text);
 	free(text);
 	return rc;
+}
+
+void world_take(struct world *w, const char *text)
+{
+	cr_assert_eq(world_apply(w, "%s", text), 0, "%s %s: %s", w->err.object, w->err.field, w->err.text);
 }
 
 int world_delete(struct world *w, const char *kind, const char *key)

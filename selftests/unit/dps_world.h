@@ -3,6 +3,8 @@
 #ifndef UNIT_DPS_WORLD_H
 #define UNIT_DPS_WORLD_H
 
+#include <criterion/criterion.h>
+
 #include "dps/commit.h"
 #include "dps/resolve.h"
 
@@ -22,6 +24,8 @@ struct commit_context world_context(struct world *w);
 
 /* world_apply() - JSON list of objects, written with ' for ". The commit's result; w->err. */
 int world_apply(struct world *w, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+/* world_take() - world_apply() of what must be taken. */
+void world_take(struct world *w, const char *text);
 int world_delete(struct world *w, const char *kind, const char *key);
 
 /* world_place() - host NULL: nowhere. */
@@ -46,5 +50,31 @@ char *world_dump(const struct world *w);
 
 /* The networks, VMs and services of the reference table, without its policies. */
 void world_reference(struct world *w);
+
+/* WORLD_OWN - a file's world `w`, and apply() of what it must take. */
+#define WORLD_OWN                                                                                            \
+	static struct world w;                                                                               \
+                                                                                                             \
+	static __attribute__((unused)) void apply(const char *text)                                          \
+	{                                                                                                    \
+		world_take(&w, text);                                                                        \
+	}
+
+/* WORLD_SUITE() - the same, and its suite: each test begins with the reference table. */
+#define WORLD_SUITE(suite)                                                                                   \
+	WORLD_OWN                                                                                            \
+                                                                                                             \
+	static void setup(void)                                                                              \
+	{                                                                                                    \
+		world_init(&w);                                                                              \
+		world_reference(&w);                                                                         \
+	}                                                                                                    \
+                                                                                                             \
+	static void teardown(void)                                                                           \
+	{                                                                                                    \
+		world_free(&w);                                                                              \
+	}                                                                                                    \
+                                                                                                             \
+	TestSuite(suite, .init = setup, .fini = teardown)
 
 #endif

@@ -9,12 +9,7 @@
 #include "dps_world.h"
 #include "lib/cleanup.h"
 
-static struct world w;
-
-static void apply(const char *text)
-{
-	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field, w.err.text);
-}
+WORLD_OWN
 
 static void setup(void)
 {

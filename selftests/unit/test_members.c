@@ -9,20 +9,7 @@
 #include "dps_world.h"
 #include "lib/cleanup.h"
 
-static struct world w;
-
-static void setup(void)
-{
-	world_init(&w);
-	world_reference(&w);
-}
-
-static void teardown(void)
-{
-	world_free(&w);
-}
-
-TestSuite(members, .init = setup, .fini = teardown);
+WORLD_SUITE(members);
 
 static void expect(const char *name, const char *text)
 {

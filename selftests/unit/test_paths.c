@@ -8,25 +8,7 @@
 #include "dps_world.h"
 #include "lib/cleanup.h"
 
-static struct world w;
-
-static void setup(void)
-{
-	world_init(&w);
-	world_reference(&w);
-}
-
-static void teardown(void)
-{
-	world_free(&w);
-}
-
-TestSuite(paths, .init = setup, .fini = teardown);
-
-static void apply(const char *text)
-{
-	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field, w.err.text);
-}
+WORLD_SUITE(paths);
 
 static void refuses(const char *text, const char *object, const char *field)
 {

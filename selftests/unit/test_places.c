@@ -10,7 +10,7 @@
 #include "dps/places.h"
 #include "dps_world.h"
 
-static struct world w;
+WORLD_SUITE(places);
 
 static struct host *host(const char *name)
 {
@@ -21,19 +21,6 @@ static struct endpoint *vm1(void)
 {
 	return world_endpoint(&w, "blue/vm1");
 }
-
-static void setup(void)
-{
-	world_init(&w);
-	world_reference(&w);
-}
-
-static void teardown(void)
-{
-	world_free(&w);
-}
-
-TestSuite(places, .init = setup, .fini = teardown);
 
 Test(places, R19_of_two_claims_one_wins)
 {

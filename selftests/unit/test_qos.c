@@ -6,25 +6,7 @@
 
 #include "dps_world.h"
 
-static struct world w;
-
-static void setup(void)
-{
-	world_init(&w);
-	world_reference(&w);
-}
-
-static void teardown(void)
-{
-	world_free(&w);
-}
-
-TestSuite(qos_policy, .init = setup, .fini = teardown);
-
-static void apply(const char *text)
-{
-	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field, w.err.text);
-}
+WORLD_SUITE(qos_policy);
 
 #define VM1_TO_VM2 "'network':'blue','from':{'endpoints':['vm1']},'to':{'endpoints':['vm2']},'action':'allow'"
 #define ANY_TO_ANY "'network':'blue','from':'any','to':'any','action':'allow'"

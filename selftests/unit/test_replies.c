@@ -5,25 +5,7 @@
 
 #include "dps_world.h"
 
-static struct world w;
-
-static void setup(void)
-{
-	world_init(&w);
-	world_reference(&w);
-}
-
-static void teardown(void)
-{
-	world_free(&w);
-}
-
-TestSuite(replies, .init = setup, .fini = teardown);
-
-static void apply(const char *text)
-{
-	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field, w.err.text);
-}
+WORLD_SUITE(replies);
 
 static void expect(const char *from, const char *to, int proto, bool allow, bool reply, bool replies)
 {

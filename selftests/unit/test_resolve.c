@@ -5,20 +5,7 @@
 
 #include "dps_world.h"
 
-static struct world w;
-
-static void setup(void)
-{
-	world_init(&w);
-	world_reference(&w);
-}
-
-static void teardown(void)
-{
-	world_free(&w);
-}
-
-TestSuite(resolve, .init = setup, .fini = teardown);
+WORLD_SUITE(resolve);
 
 static void expect(const char *from, const char *to, int proto, int from_port, int to_port,
 		   enum verdict verdict, const char *policy, const char *path)
@@ -29,11 +16,6 @@ static void expect(const char *from, const char *to, int proto, int from_port, i
 		     resolve_verdict_name(a.verdict));
 	cr_assert_str_eq(a.outcome.policy->o.spec->name, policy, "%s -> %s %d/%d", from, to, proto, to_port);
 	cr_assert_str_eq(world_path(&a.outcome), path, "%s -> %s %d/%d", from, to, proto, to_port);
-}
-
-static void apply(const char *text)
-{
-	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field, w.err.text);
 }
 
 static void reference_policies(void)

@@ -12,7 +12,7 @@
 #define NOW 1700000000
 #define LIFETIME 3600
 
-static struct world w;
+WORLD_OWN
 static struct sign_key *key;
 static struct signer signer;
 
@@ -33,11 +33,6 @@ static void teardown(void)
 }
 
 TestSuite(translation, .init = setup, .fini = teardown);
-
-static void apply(const char *text)
-{
-	cr_assert_eq(world_apply(&w, "%s", text), 0, "%s %s: %s", w.err.object, w.err.field, w.err.text);
-}
 
 static struct question about(const char *from, const char *to, int proto, int port)
 {
