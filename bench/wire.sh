@@ -8,7 +8,7 @@
 # frames of wire size, segmented by software, and receive by threaded NAPI with GRO, as from such a NIC. A round
 # measures every kind in turn, so that what disturbs the machine disturbs all of them; a ratio is of one round.
 #
-#   ROUNDS=5 SECS=2 CC=cubic bench/wire.sh
+#   ROUNDS=5 SECS=2 CC=cubic NICS="veth tap" bench/wire.sh
 #
 # Prints medians with [min..max], the ratio to kernel VXLAN, and the frames' mean length on the wire. What is
 # counted as passed or failed is that data goes through, never how fast.
@@ -17,6 +17,7 @@
 ROUNDS=${ROUNDS:-5}
 SECS=${SECS:-$((${DOVE_TEST_SLOW:-1} > 1 ? 4 : 2))}
 KINDS="tc xdp vxlan"
+NICS=${NICS:-veth tap}
 declare -A FROM=([tc]=h1 [xdp]=h3 [vxlan]=h5) TO=([tc]=h2 [xdp]=h4 [vxlan]=h6) MTU=([tc]=1430 [xdp]=1430 [vxlan]=1450)
 declare -A MBITS=() FRAME=()
 ENDPOINTS=()
@@ -84,7 +85,7 @@ kernel_vxlan h6 h5
 links off tso gso tx-udp_tnl-segmentation tx-udp_tnl-csum-segmentation
 for h in h1 h2 h3 h4 h5 h6; do plain_nic $h; done
 for kind in $KINDS; do
-	for nic in veth tap; do
+	for nic in $NICS; do
 		bg "iperf-$kind-$nic" "$nic${TO[$kind]}" iperf3 -s --forceflush
 		until_ok 5 grep -q listening "$W/iperf-$kind-$nic.log"
 		check "$kind: from a $nic to a $nic" until_ok 5 ping_ok "$nic${FROM[$kind]}" "$(addr "${TO[$kind]}" $nic)" 1
@@ -93,13 +94,13 @@ done
 tunnel=$(on h2 ip -d -j link show dev dove-tunnel | jq -r '.[0].linkinfo.info_kind')
 say "-- $(uname -r), $(nproc) processors; $tunnel as tunnel device; ${CC:-$(on vethh1 sysctl -n net.ipv4.tcp_congestion_control)}; $ROUNDS rounds of $SECS s"
 for ((round = 1; round <= ROUNDS; round++)); do
-	for nic in veth tap; do
+	for nic in $NICS; do
 		for kind in $KINDS; do stream $kind $nic || fail "no stream from a $nic to a $nic: $kind"; done
 	done
 done
 say
 printf '%-28s %-22s %-20s %s\n' "one TCP stream" "MBit/s" "/ kernel VXLAN" "bytes a frame"
-for nic in veth tap; do
+for nic in $NICS; do
 	for kind in $KINDS; do
 		case $kind in vxlan) what="kernel VXLAN" ratio=1 ;; *) what="DOVE, ${kind^^}" ratio=$(FORMAT=%.2f summary $(ratios "$kind $nic" "vxlan $nic")) ;; esac
 		printf '%-28s %-22s %-20s %s\n' "$nic to $nic, $what" "$(FORMAT=%.0f summary ${MBITS[$kind $nic]})" "$ratio" "${FRAME[$kind $nic]}"

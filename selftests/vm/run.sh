@@ -90,7 +90,7 @@ guest() { # KERNEL PATTERN...
 	! has_kvm || slow=1
 	choose "$@"
 	echo "-- booting $kernel: $(release_of "$kernel")"
-	command="BUILD=$BUILD LIMIT=900 DOVE_TEST_SLOW=$slow ROUNDS=${ROUNDS:-} SECS=${SECS:-} $HERE/guest.sh '${compiled[*]}' ${TESTS[*]}"
+	command="BUILD=$BUILD LIMIT=900 DOVE_TEST_SLOW=$slow ROUNDS=${ROUNDS:-} SECS=${SECS:-} NICS='${NICS:-}' $HERE/guest.sh '${compiled[*]}' ${TESTS[*]}"
 	attempt "$kernel" "$command"
 	status=$?
 	if ! booted "$kernel"; then
