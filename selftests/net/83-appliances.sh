@@ -193,6 +193,13 @@ has() { grep -aq "$2" "$W/$1.pcap"; } # NAME TEXT: in the frames as they are
 web() { on "$1" curl -sS -m "${3:-5}" -o /dev/null "http://10.1.0.13:$2"; }
 pings() { ping_all "$1" 10.1.0.13; }
 
+count_up() { # HOST REASON COMMAND...: the command must fail, and raise that reason
+	local before; before=$(stat "$1" "$2")
+	! "${@:3}" || return 1
+	echo "$2: $before -> $(stat "$1" "$2")"
+	[ "$(stat "$1" "$2")" -gt "$before" ]
+}
+
 need_root
 why=$(fetch 2>&1) || { say "skip appliances: $(tail -n 1 <<<"$why")"; say "0 passed, 0 failed, 1 skipped"; exit 0; }
 world 3
@@ -305,12 +312,13 @@ check "R10: Suricata has counted what was captured, and no frame more" as_captur
 check "R10: the rest still meets no appliance" meets "" eval 'pings vm2 && web vm2 80/'
 
 say "-- a proxy speaks in nobody's name but of who spoke to it"
-count_up() { # HOST REASON COMMAND...: the command must fail, and raise that reason
-	local before; before=$(stat "$1" "$2")
-	! "${@:3}" || return 1
-	echo "$2: $before -> $(stat "$1" "$2")"
-	[ "$(stat "$1" "$2")" -gt "$before" ]
+mode() {
+	jq -n --arg mode "$1" '[{kind: "service", name: "ssl-accelerator", instances: [{endpoint: "blue/ssl", out: "blue/ssl-out",
+	  mode: $mode}]}]' >"$W/mode.json" && ctl apply -f "$W/mode.json" >/dev/null
 }
+refused() { mode routed && sleep 0.5 && count_up h3 off_path on vm2 curl -sS -m 2 --cacert "$W/ssl/cert.pem" https://10.1.0.13/; }
+check "an appliance that is not said to be one has no such right" refused
+check "and has it again" eval 'mode proxy && until_ok 3 hello open'
 forge() { # DEV SOURCE PORT: a TCP segment by that device, from port 443 of VM 3 to VM 2, or the other way round
 	on ssl python3 - "$@" "$(on ssl cat "/sys/class/net/$1/address")" <<-'PY'
 	import socket, struct, sys
