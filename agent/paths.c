@@ -24,7 +24,7 @@ struct instance {
 	uint32_t id, out;
 	uint32_t weight;
 	bool up; /* as the service says */
-	bool routed;
+	bool routed, proxy;
 	bool alive; /* as it is in use */
 	bool far;   /* on another host */
 	uint32_t slots;
@@ -243,6 +243,7 @@ static void slot_store(struct paths *p, const struct service *s, uint32_t slot, 
 	}
 	hop.endpoint = i->id;
 	hop.routed = i->routed;
+	hop.proxy = i->proxy;
 	if (i->far)
 		hop.host = to_dove_ip(&i->addr);
 	else
@@ -339,6 +340,7 @@ static void instance_parse(struct paths *p, const cJSON *json, struct instance *
 				  .weight = weight,
 				  .up = cJSON_IsTrue(json_get(json, "up")),
 				  .routed = cJSON_IsTrue(json_get(json, "routed")),
+				  .proxy = cJSON_IsTrue(json_get(json, "proxy")),
 				  .far = host && strcmp(host, p->agent->config.host) };
 	snprintf(out->name, sizeof(out->name), "%s", name ? name : "?");
 	serving_add(p, addresses);

@@ -184,30 +184,106 @@ static __always_inline void context_fill(const struct packet *p, const struct le
 }
 
 /*
- * context_write() - the packet goes into the appliance of the leg, and will come
- * out of its other port. Two networks may have the same addresses, and a frame
- * does not say whose it is: who came first has the flow. A global function: the
- * verifier looks at it once.
+ * context_put() - the leg's context under the leg's key, or whether it may be.
+ * Two networks may have the same addresses, and a frame does not say whose it
+ * is: who came first has the flow. A newer label was judged here as well, and
+ * stays. A global function: the verifier looks at it once.
  */
-__noinline int context_write(const struct packet *p)
+__noinline int context_put(__u64 lifetime, bool look)
 {
 	struct dove_context *now, *old;
 	struct leg *leg = leg_here();
 
-	if (!p || !leg)
+	if (!leg)
 		return -DOVE_OFF_PATH;
 	now = &leg->context;
-	context_key(p, leg->reverse ? leg->hop.in : leg->hop.out, &leg->key);
-	context_fill(p, leg, now);
 	old = bpf_map_lookup_elem(&dove_contexts, &leg->key);
-	if (old && since(now->seen, old->seen) < (__s64)flow_lifetime(p->l4_proto)) {
+	if (old && since(now->seen, old->seen) < (__s64)lifetime) {
 		if (old->source != now->source || old->reverse != now->reverse)
 			return -DOVE_TAKEN;
-		if (old->revision == now->revision && old->stage == now->stage &&
+		if (old->revision >= now->revision && old->stage == now->stage &&
 		    old->policy == now->policy && since(now->seen, old->seen) < (__s64)DOVE_FLOW_TOUCH_NS)
 			return 0;
 	}
-	return bpf_map_update_elem(&dove_contexts, &leg->key, now, BPF_ANY) ? -DOVE_OFF_PATH : 0;
+	return !look && bpf_map_update_elem(&dove_contexts, &leg->key, now, BPF_ANY) ? -DOVE_OFF_PATH : 0;
+}
+
+/*
+ * The leg's context as that of what answers it: out of the port that it goes
+ * into, its flow and its path turned round. A packet that was routed has the
+ * gateway's MAC for its sender's, and so have its answers.
+ */
+static __always_inline void context_turn(struct leg *leg)
+{
+	struct dove_context_key *key = &leg->key;
+	struct dove_context *c = &leg->context;
+	__u8 mac[6] __attribute__((aligned(8)));
+	__u16 port = key->from_port;
+	struct dove_ip ip = key->src;
+
+	key->src = key->dst;
+	key->dst = ip;
+	key->from_port = key->to_port;
+	key->to_port = port;
+	key->ifindex = leg->reverse ? leg->hop.out : leg->hop.in;
+	c->source_vnid = leg->vnid;
+	c->stage = path_length(leg->path) + 1 - leg->stage;
+	c->reverse = !leg->reverse;
+	__builtin_memcpy(mac, c->smac, sizeof(mac));
+	if (!mac_equal(mac, gateway_mac))
+		__builtin_memcpy(c->smac, c->dmac, sizeof(c->smac));
+	__builtin_memcpy(c->dmac, mac, sizeof(c->dmac));
+}
+
+/*
+ * A proxy answers out of the port that the packet goes into, in the name of
+ * its destination, and maybe before anything has come from there. What began
+ * the flow came from a network that a reply does not name: only what is there
+ * already is kept alive by one.
+ */
+static __always_inline int context_back(struct leg *leg, __u64 lifetime)
+{
+	struct dove_context *old;
+
+	context_turn(leg);
+	if (!leg->reverse)
+		return context_put(lifetime, false);
+	old = bpf_map_lookup_elem(&dove_contexts, &leg->key);
+	if (!old)
+		return 0;
+	if (old->source != leg->source)
+		return -DOVE_TAKEN;
+	leg->context.source_vnid = old->source_vnid;
+	return context_put(lifetime, false);
+}
+
+static __noinline int context_begin(const struct packet *p, struct leg *leg)
+{
+	context_key(p, leg->reverse ? leg->hop.in : leg->hop.out, &leg->key);
+	context_fill(p, leg, &leg->context);
+	return 0;
+}
+
+/*
+ * context_write() - the packet goes into the appliance of the leg, and will come
+ * out of its other port; what goes into a proxy is answered, too. Both, or it
+ * does not go in. A global function, as above.
+ */
+__noinline int context_write(const struct packet *p)
+{
+	struct leg *leg = leg_here();
+	__u64 lifetime;
+
+	if (!p || !leg)
+		return -DOVE_OFF_PATH;
+	lifetime = flow_lifetime(p->l4_proto);
+	context_begin(p, leg);
+	if (unlikely(leg->hop.proxy)) {
+		TRY(context_put(lifetime, true));
+		TRY(context_back(leg, lifetime));
+		context_begin(p, leg);
+	}
+	return context_put(lifetime, false);
 }
 
 /*

@@ -185,7 +185,8 @@ static cJSON *instance_json(const struct model *m, const struct service_spec *se
 	cJSON_AddBoolToObject(out, "up",
 			      !more->down && is_attached(m, service->instances.v[i], host) &&
 				      (!more->out || is_attached(m, more->out, host)));
-	cJSON_AddBoolToObject(out, "routed", more->routed);
+	cJSON_AddBoolToObject(out, "routed", more->routed || more->proxy);
+	cJSON_AddBoolToObject(out, "proxy", more->proxy);
 	if (host)
 		cJSON_AddStringToObject(out, "host", host->o.key);
 	else

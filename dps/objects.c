@@ -309,6 +309,20 @@ static int parse_either(const cJSON *item, const char *field, const char *usual,
 	return 0;
 }
 
+static int parse_mode(const cJSON *item, struct instance *out, struct json_error *err)
+{
+	const char *text = NULL;
+	int rc = json_str_opt(item, "mode", &text, err);
+
+	if (rc || !text)
+		return rc;
+	out->routed = !strcmp(text, "routed");
+	out->proxy = !strcmp(text, "proxy");
+	if (out->routed || out->proxy || !strcmp(text, "transparent"))
+		return 0;
+	return json_fail(err, "mode", "'%.40s' is none of transparent, routed, proxy", text);
+}
+
 static int parse_instance_fields(const cJSON *item, const char **endpoint, struct instance *out,
 				 struct json_error *err)
 {
@@ -325,7 +339,7 @@ static int parse_instance_fields(const cJSON *item, const char **endpoint, struc
 		rc = json_fail(err, "out", "'%.140s' is its 'endpoint' already", other);
 	rc = rc ? rc : json_uint_opt(item, "weight", 1, WEIGHT_MAX, &weight, err);
 	rc = rc ? rc : parse_either(item, "state", "up", "down", &out->down, err);
-	rc = rc ? rc : parse_either(item, "mode", "transparent", "routed", &out->routed, err);
+	rc = rc ? rc : parse_mode(item, out, err);
 	if (rc)
 		return rc;
 	out->weight = weight;
@@ -385,6 +399,8 @@ static void service_render(const struct spec *spec, cJSON *out)
 			cJSON_AddStringToObject(item, "state", "down");
 		if (more->routed)
 			cJSON_AddStringToObject(item, "mode", "routed");
+		if (more->proxy)
+			cJSON_AddStringToObject(item, "mode", "proxy");
 		cJSON_AddItemToArray(list, item);
 	}
 }

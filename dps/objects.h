@@ -109,6 +109,7 @@ struct instance {
 	uint32_t weight; /* of 1 to WEIGHT_MAX: its share of the flows */
 	bool down;	 /* the administrator has taken it out */
 	bool routed;	 /* it wants packets for its own MAC */
+	bool proxy;	 /* so does one that ends flows and begins them anew, in both ends' names */
 };
 
 struct service_spec {

@@ -393,12 +393,14 @@ struct dove_hop {
 	__u8 routed;   /* packets must be for its own MAC */
 	__u8 in_mac[6];
 	__u8 out_mac[6];
-	__u8 pad[2];
+	__u8 proxy; /* what goes into a port is answered out of it, too */
+	__u8 pad;
 };
 
 /*
  * dove_contexts: what went into an appliance, as it is to come out: by the port
- * that it comes out of, and its flow in that direction. Writers, readers: programs.
+ * that it comes out of, and its flow in that direction; of a proxy also by the
+ * port that it went into, turned round. Writers, readers: programs.
  */
 struct dove_context_key {
 	struct dove_ip src;

@@ -13,6 +13,7 @@ BUILD_PACKAGES="gcc libc6-dev linux-libc-dev clang llvm pkg-config libelf-dev zl
 	libcurl4-openssl-dev libsqlite3-dev libssl-dev uthash-dev libmnl-dev libcbor-dev libnftables-dev"
 TEST_PACKAGES="libcriterion-dev iproute2 iputils-ping iputils-tracepath procps iperf3 curl tcpdump tshark jq busybox
 	dnsmasq-base bind9-dnsutils ethtool nftables openssl python3 python3-yaml libclang-rt-dev"
+# Suricata and HAProxy would start where they are installed: net/83-appliances.sh unpacks them, by scripts/unpack.sh.
 CHECK_PACKAGES="clang-format clang-tidy"
 BPF_PACKAGES="libbpf-dev bpftool"
 LIBBPF_LEAST=1.4

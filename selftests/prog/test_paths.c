@@ -286,3 +286,245 @@ Test(paths, R20_who_comes_past_a_service_is_found_out)
 		expect_end(&r, TC_ACT_REDIRECT, DOVE_TO_SERVICE);
 	}
 }
+
+/* ---- a proxy ---- */
+
+static const uint8_t proxy_mac[6] = { 0x02, 0, 0, 0, 2, 1 };
+
+/* What goes a path's way goes in at one port, and what comes back at the other. */
+static void proxy_put(uint32_t service, uint32_t in, uint32_t out)
+{
+	struct dove_hop hop = { .endpoint = 500, .in = in, .out = out, .routed = 1, .proxy = 1 };
+
+	memcpy(hop.in_mac, proxy_mac, 6);
+	hop_put(service, &hop);
+	port_put(PORT, &vm1, DOVE_PORT_SERVICE);
+}
+
+/* In VM 3's name to VM 2, and how VM 2 gets it. */
+static struct vm_frame the_answer(enum family inner)
+{
+	struct vm_frame v = udp_between(inner, &vm3, &vm2);
+
+	v.from_port = 53;
+	v.to_port = 4000;
+	return v;
+}
+
+static struct frame from_the_proxy(const struct vm_frame *v)
+{
+	struct frame f = frame_vm(v);
+
+	memcpy(f.b + 6, proxy_mac, 6);
+	return f;
+}
+
+/* A reply on its way back, one service ahead. */
+static struct frame staged_reply(const struct way *w)
+{
+	struct vm_frame v = the_answer(w->inner);
+	struct outer_frame o = outer_from_host2(w->outer);
+	struct frame inner = frame_vm(&v);
+
+	o.stage_flags = 0x10 | DOVE_FLAG_REVERSE;
+	return frame_encapsulated(&o, &inner);
+}
+
+static void begin_proxy(const struct way *w, const char *name)
+{
+	struct dove_translation back = allow_to(&vm2);
+	struct dove_cache_key key = pair_key_in(w->inner, &vm2);
+
+	begin_hop(w, name);
+	proxy_put(FIREWALL, PORT, OTHER_PORT);
+	key.source = vm3.endpoint;
+	map_put(dove_cache, &key, &back);
+	host2_flags(DOVE_HOST_REACHABLE | DOVE_HOST_SERVICES);
+}
+
+static struct dove_context_key context_of(const struct vm_frame *v, uint32_t ifindex)
+{
+	return (struct dove_context_key){ .src = v->src,
+					  .dst = v->dst,
+					  .ifindex = ifindex,
+					  .from_port = v->from_port,
+					  .to_port = v->to_port,
+					  .proto = v->proto };
+}
+
+static void expect_into_proxy(const struct run *r, uint32_t contexts)
+{
+	expect_end(r, TC_ACT_REDIRECT, DOVE_TO_SERVICE);
+	check(map_count(dove->maps.dove_contexts) == contexts, "%u contexts",
+	      map_count(dove->maps.dove_contexts));
+	counters_clear();
+}
+
+Test(paths, R10_a_proxy_answers_in_its_destinations_name)
+{
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct vm_frame answer = the_answer(w.inner), other = answer;
+		struct frame f = staged(&w, 0x10), out = from_the_proxy(&answer), want = frame_vm(&answer);
+		struct run r;
+
+		if (w.hook == AT_XDP)
+			continue;
+		begin_proxy(&w, "the answer");
+		r = arrive(AT_TC, &f);
+		expect_into_proxy(&r, 2);
+		r = run_port(&out);
+		expect_sent(&r, DOVE_ENCAPSULATED);
+		check(frame_get(&r.out, OUTER_AT(option.stage_vnid), 1) == 0, "stage");
+		check(frame_get(&r.out, OUTER_AT(option.source), 4) == vm3.endpoint, "source %u",
+		      frame_get(&r.out, OUTER_AT(option.source), 4));
+		check(r.out.len == OUTER_LEN + want.len && !memcmp(r.out.b + OUTER_LEN, want.b, want.len),
+		      "bytes");
+
+		case_set("another flow");
+		other.to_port++;
+		out = from_the_proxy(&other);
+		counters_clear();
+		r = run_port(&out);
+		expect_dropped(&r, DOVE_OFF_PATH);
+
+		case_set("what went in does not come back out of that port");
+		out = the_inner(w.inner);
+		memcpy(out.b + 6, proxy_mac, 6);
+		counters_clear();
+		r = run_port(&out);
+		expect_dropped_again(&r, DOVE_OFF_PATH);
+
+		begin_proxy(&w, "nothing has gone in");
+		out = from_the_proxy(&answer);
+		r = run_port(&out);
+		expect_dropped(&r, DOVE_OFF_PATH);
+
+		begin_proxy(&w, "one that is no proxy");
+		appliance_put(FIREWALL);
+		arrive(AT_TC, &f);
+		counters_clear();
+		r = run_port(&out);
+		expect_dropped(&r, DOVE_OFF_PATH);
+	}
+}
+
+Test(paths, R13_a_proxys_answer_goes_back_by_the_services_before_it)
+{
+	struct vm_frame answer = the_answer(V4);
+	struct frame out = from_the_proxy(&answer), f;
+	struct way w = { .hook = AT_TC };
+	struct run r;
+
+	f = staged(&w, 0x10);
+	begin_proxy(&w, "the second of two");
+	path_put(2, 0);
+	appliance_elsewhere(FIREWALL);
+	proxy_put(IPS, PORT, OTHER_PORT);
+	r = arrive(AT_TC, &f);
+	expect_into_proxy(&r, 2);
+	r = run_port(&out);
+	expect_sent(&r, DOVE_ENCAPSULATED);
+	check(frame_get(&r.out, OUTER_AT(option.stage_vnid), 1) == (0x10 | DOVE_FLAG_REVERSE), "stage %02x",
+	      frame_get(&r.out, OUTER_AT(option.stage_vnid), 1));
+	check(frame_get(&r.out, OUTER_AT(option.source), 4) == vm2.endpoint, "as what it answers");
+	check(frame_get(&r.out, OUTER_AT(option.policy), 4) == POLICY, "policy");
+
+	f = staged(&w, 0x20);
+	begin_proxy(&w, "the first of two");
+	path_put(2, 0);
+	appliance_elsewhere(IPS);
+	r = arrive(AT_TC, &f);
+	expect_into_proxy(&r, 2);
+	r = run_port(&out);
+	expect_sent(&r, DOVE_ENCAPSULATED);
+	check(frame_get(&r.out, OUTER_AT(option.stage_vnid), 1) == 0, "stage");
+	check(frame_get(&r.out, OUTER_AT(option.source), 4) == vm3.endpoint, "nothing is ahead of it");
+}
+
+/* The other half: what the destination says keeps alive what the proxy may say to it, and begins nothing. */
+Test(paths, R13_a_proxy_answers_replies_where_the_flow_is_known)
+{
+	struct way w = { .hook = AT_TC };
+	struct frame f = staged(&w, 0x10), back = staged_reply(&w), inner = the_inner(V4);
+	struct vm_frame asked = udp_from_vm2(V4);
+	struct dove_context_key key = context_of(&asked, PORT);
+	struct dove_context first, c;
+	struct run r;
+
+	begin_proxy(&w, "nothing is known of it");
+	proxy_put(FIREWALL, OTHER_PORT, PORT);
+	r = arrive(AT_TC, &back);
+	expect_into_proxy(&r, 1);
+
+	begin_proxy(&w, "known");
+	proxy_put(FIREWALL, OTHER_PORT, PORT);
+	r = arrive(AT_TC, &f);
+	expect_into_proxy(&r, 2);
+	check(map_get(dove_contexts, &key, &first), "no context");
+	c = first;
+	c.seen = 1;
+	c.source_vnid = GREEN; /* which a reply does not tell */
+	map_put(dove_contexts, &key, &c);
+	r = arrive(AT_TC, &back);
+	expect_into_proxy(&r, 2);
+	check(map_get(dove_contexts, &key, &c) && c.seen >= first.seen, "as old as it was");
+	check(c.source_vnid == GREEN && c.stage == first.stage && !c.reverse && c.policy == first.policy &&
+		      !memcmp(c.smac, first.smac, 6) && !memcmp(c.dmac, first.dmac, 6),
+	      "not as it was");
+	r = run_port(&inner);
+	expect_sent(&r, DOVE_DELIVERED_LOCAL);
+
+	case_set("another's, however long ago");
+	counters_clear();
+	c.source++;
+	c.seen = 1;
+	map_put(dove_contexts, &key, &c);
+	r = arrive(AT_TC, &back);
+	expect_refused(AT_TC, &r, DOVE_TAKEN);
+}
+
+Test(paths, R13_a_proxy_has_both_ways_of_a_flow_or_none)
+{
+	struct way w = { .hook = AT_TC };
+	struct vm_frame asked = udp_from_vm2(V4), answer = the_answer(V4);
+	struct dove_context_key keys[] = { context_of(&asked, OTHER_PORT), context_of(&answer, PORT) };
+	struct frame f = staged(&w, 0x10);
+	struct dove_context c;
+	struct run r;
+
+	for (size_t i = 0; i < ARRAY_SIZE(keys); i++) {
+		begin_proxy(&w, i ? "another has the way back" : "another has the way on");
+		r = arrive(AT_TC, &f);
+		expect_into_proxy(&r, 2);
+		check(map_get(dove_contexts, &keys[i], &c), "no context");
+		c.source++;
+		map_put(dove_contexts, &keys[i], &c);
+		map_del(dove_contexts, &keys[!i]);
+		r = arrive(AT_TC, &f);
+		expect_refused(AT_TC, &r, DOVE_TAKEN);
+		check(map_count(dove->maps.dove_contexts) == 1, "something was opened");
+	}
+}
+
+/* A packet that was routed came with the gateway's MAC, and is answered so. */
+Test(paths, R3_a_proxys_answer_to_what_was_routed)
+{
+	struct way w = { .hook = AT_TC };
+	struct vm_frame asked = udp_from_vm2(V4), answer = the_answer(V4);
+	struct outer_frame o = outer_from_host2(V4);
+	struct frame inner, f, out = from_the_proxy(&answer), want;
+	struct run r;
+
+	memcpy(asked.smac, gateway.mac, 6);
+	memcpy(answer.smac, gateway.mac, 6);
+	o.stage_flags = 0x10;
+	inner = frame_vm(&asked);
+	want = frame_vm(&answer);
+	f = frame_encapsulated(&o, &inner);
+	begin_proxy(&w, "routed");
+	r = arrive(AT_TC, &f);
+	expect_into_proxy(&r, 2);
+	r = run_port(&out);
+	expect_sent(&r, DOVE_ENCAPSULATED);
+	check(!memcmp(r.out.b + OUTER_LEN, want.b, want.len), "bytes");
+}

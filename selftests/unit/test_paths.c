@@ -52,6 +52,9 @@ Test(paths, R8_the_same_again_changes_nothing)
 	apply(rich);
 	apply(rich);
 	cr_assert_eq(w.counts.unchanged, 1);
+	apply(SERVICE("'endpoint':'blue/vm1','mode':'proxy'"));
+	apply(SERVICE("'endpoint':'blue/vm1','mode':'proxy'"));
+	cr_assert_eq(w.counts.unchanged, 1);
 	apply(SERVICE("'endpoint':'blue/vm1','weight':1,'state':'up','mode':'transparent'"));
 	apply(SERVICE("'endpoint':'blue/vm1'"));
 	cr_assert_eq(w.counts.unchanged, 1);
@@ -157,14 +160,17 @@ Test(paths, R28_hosts_are_told_where_instances_are)
 	w.committed = tell;
 	w.arg = &feed;
 	apply("[{'kind':'service','name':'firewall','instances':[{'endpoint':'blue/vm8','weight':2}]}]");
-	cr_assert(told("\"up\":false,\"routed\":false,\"host\":null"));
+	cr_assert(told("\"up\":false,\"routed\":false,\"proxy\":false,\"host\":null"));
 	cr_assert_eq(world_place(&w, "blue/vm8", "h1", "claim"), 0);
-	cr_assert(told("\"up\":true,\"routed\":false,\"host\":\"h1\",\"host_addresses\":[\"192.0.2.1\"]"));
+	cr_assert(told("\"up\":true,\"routed\":false,\"proxy\":false,\"host\":\"h1\","
+		       "\"host_addresses\":[\"192.0.2.1\"]"));
 	world_endpoint(&w, "blue/vm8")->place.idle = true;
 	feed_tell_services(&feed, &w.m);
-	cr_assert(told("\"up\":false,\"routed\":false,\"host\":\"h1\""));
+	cr_assert(told("\"up\":false,\"routed\":false,\"proxy\":false,\"host\":\"h1\""));
 	feed_tell_services(&feed, &w.m);
 	cr_assert_not(told("services"), "what is as it was is not told again");
+	apply("[{'kind':'service','name':'firewall','instances':[{'endpoint':'blue/vm8','mode':'proxy'}]}]");
+	cr_assert(told("\"routed\":true,\"proxy\":true,"), "a proxy wants packets for its own MAC, too");
 	w.committed = NULL;
 	feed_stop(&feed);
 }

@@ -11,62 +11,13 @@
 #
 # (No shebang: this file is sourced by bash scripts.)
 
-. "$ROOT/scripts/apt.sh"
+UNPACKED=$VM
+. "$ROOT/scripts/unpack.sh"
 
 # The suite whose kernel metapackage names that version. Unstable's moves on: the report names what it was.
 declare -A KERNEL_SUITE=([6.1]=bookworm [6.12]=trixie [7.2]=sid)
-CODENAME=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
-LIB=lib/$(uname -m)-linux-gnu
-
-# ---- an apt of our own ----
-
-apt_in() { # DIR PROGRAM ARG...
-	local d=$1 program=$2
-	"$program" -qq -o Dir::Etc::SourceList=/dev/null -o Dir::Etc::SourceParts="$d/sources" \
-		-o Dir::Etc::Preferences="$d/preferences" -o Dir::Etc::PreferencesParts=/dev/null \
-		-o Dir::State::Lists="$d/lists" -o Dir::Cache="$d/cache" -o APT::Sandbox::User=root -o Debug::NoLocking=1 "${@:3}"
-}
-
-# The first suite is preferred. Of the others comes only what is asked for by name: unpinned, a
-# package of a newer suite would want that suite's libc too.
-apt_new() { # DIR SUITE...
-	local d=$1 suite
-	mkdir -p "$d/sources" "$d/lists/partial" "$d/cache/archives/partial" "$d/debs"
-	own_source "$d/sources" "${@:2}" || return 1
-	for suite in "${@:3}"; do
-		[ "$suite" = "$2" ] || printf 'Package: *\nPin: release n=%s\nPin-Priority: 50\n\n' "$suite"
-	done >"$d/preferences"
-	apt_in "$d" apt-get update
-}
-
-# would_install DIR PACKAGE...: NAME=VERSION of what it would install here.
-would_install() {
-	apt_in "$1" apt-get -s install --reinstall --no-install-recommends ${EMPTY_SYSTEM:+-o Dir::State::status=/dev/null} "${@:2}" |
-		sed -n 's/^Inst \([^ ]*\) .*(\([^ ]*\) .*/\1=\2/p'
-}
-
-# unpack TREE FILTER "SUITE..." PACKAGE...: what apt would install here for them, where the name fits.
-unpack() {
-	local tree=$VM/$1 filter=$2 apt=$VM/apt-$1 packages deb
-	[ ! -e "$tree" ] || return 0
-	echo "-- fetching ${*:4}"
-	rm -rf "$tree.part" "$apt"
-	apt_new "$apt" $3 || { echo "$1: no package lists of $3"; return 1; }
-	packages=$(would_install "$apt" "${@:4}" | grep -E "$filter") || { echo "$1: $3 has no ${*:4}"; return 1; }
-	(cd "$apt/debs" && apt_in "$apt" apt-get download $packages) || { echo "$1: cannot be fetched"; return 1; }
-	for deb in "$apt"/debs/*; do dpkg -x "$deb" "$tree.part" || return 1; done
-	rm -rf "$apt"
-	mv "$tree.part" "$tree"
-}
 
 # ---- tools, compilers, kernels ----
-
-# wrapper NAME TREE COMMAND...: a command in $VM/bin that finds its libraries in the tree.
-wrapper() {
-	printf '#!/bin/sh\nexport LD_LIBRARY_PATH=%s QEMU_MODULE_DIR=%s\nexec %s "$@"\n' \
-		"$2/usr/$LIB:$2/$LIB" "$2/usr/$LIB/qemu" "${*:3}" >"$VM/bin/$1"
-	chmod +x "$VM/bin/$1"
-}
 
 # QEMU 7.2 panics 6.12 guests. A system's older SeaBIOS makes QEMU 10 wait half a minute before it
 # starts a kernel, so ours comes first.
@@ -77,7 +28,7 @@ fetch_tools() {
 		virtme-ng/trixie kmod busybox-static || return 1
 	for name in modprobe depmod; do ln -sf "$(first "$tools"/{usr/,}bin/kmod)" "$VM/bin/$name"; done
 	ln -sf "$(first "$tools"/{usr/,}bin/busybox)" "$VM/bin/busybox-static"
-	wrapper qemu-system-x86_64 "$tools" "$tools/usr/bin/qemu-system-x86_64 -L $tools/usr/share/seabios -L $tools/usr/share/qemu"
+	wrapper qemu-system-x86_64 "$tools" "env QEMU_MODULE_DIR=$tools/usr/$LIB/qemu $tools/usr/bin/qemu-system-x86_64 -L $tools/usr/share/seabios -L $tools/usr/share/qemu"
 	cp "$HERE/udevd" "$VM/bin/"
 }
 
