@@ -64,14 +64,13 @@ static void reply_all(struct batch *b)
 	free_batch(b);
 }
 
-static void on_answer(cJSON *answer, void *arg)
+static void on_answer(char *answer, void *arg)
 {
 	struct slot *slot = arg;
 	struct batch *b = slot->batch;
 
 	slot->recurse = NULL;
-	slot->text = cJSON_PrintUnformatted(answer);
-	cJSON_Delete(answer);
+	slot->text = answer;
 	if (!--b->left && !b->starting)
 		reply_all(b);
 }
@@ -211,7 +210,8 @@ static void find_out(struct slot *slot, const struct recurse_key *key)
 		cJSON_AddArrayToObject(none, "scope");
 		cJSON_AddNumberToObject(none, "sequence", 0);
 		cJSON_AddNumberToObject(none, "lifetime", 1);
-		on_answer(none, slot);
+		on_answer(cJSON_PrintUnformatted(none), slot);
+		cJSON_Delete(none);
 		return;
 	}
 	r = recurse_start(slot->batch->h, key, slot->batch->id, on_answer, slot);

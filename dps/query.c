@@ -224,6 +224,7 @@ void query_tell(struct query *q, const struct query_result *result)
 	if (result->doc)
 		copy.doc = signed_copy(result->doc, &doc) ? NULL : &doc;
 	copy.zone = zone;
+	copy.entry = NULL;
 	copy.upstream = q->upstream;
 	copy.referrals = q->referrals;
 	while ((w = find_satisfied(q, result, serial)))
@@ -244,6 +245,7 @@ static struct query_result result_of(const struct cached *entry)
 	return (struct query_result){ .kind = result_kinds[entry->kind],
 				      .reason = entry->reason,
 				      .doc = &entry->doc,
+				      .entry = entry,
 				      .zone = entry->zone,
 				      .sequence = entry->sequence,
 				      .fresh = entry->fresh,

@@ -109,6 +109,8 @@ struct query_result {
 	uint64_t sequence;
 	int64_t fresh, expires; /* unix time until which it may be used without asking, and at all */
 	bool stale;		/* served although it isn't fresh, because nobody could be asked */
+	const struct cached
+		*entry; /* where it lies in the cache; NULL: it does not, or was not looked for there */
 	unsigned int upstream, referrals; /* what it took; 0: it was here */
 };
 
