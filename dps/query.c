@@ -482,6 +482,25 @@ static struct waiter *wait(struct resolver *r, const struct ask *ask, const stru
 	return w;
 }
 
+bool query_here(struct resolver *r, const struct ask *question, query_done done, void *arg)
+{
+	struct ask ask = *question;
+	uint64_t floor = cache_least(&r->cache, &ask);
+	struct own_word own = { 0 };
+	struct query_result result;
+	bool here;
+
+	if (floor > ask.min_revision)
+		ask.min_revision = floor;
+	here = from_here(r, &ask, &own, &result);
+	if (here) {
+		r->counters.questions++;
+		done(&result, arg);
+	}
+	reply_free(&own.reply);
+	return here;
+}
+
 struct waiter *query_ask(struct resolver *r, const struct ask *question, const struct errand *errand,
 			 query_done done, void *arg)
 {

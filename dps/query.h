@@ -151,6 +151,9 @@ void query_free(struct resolver *r);
 struct waiter *query_ask(struct resolver *r, const struct ask *ask, const struct errand *errand,
 			 query_done done, void *arg);
 
+/* query_here() - the same from what is here, before this returns. False, and done is not called: it is not. */
+bool query_here(struct resolver *r, const struct ask *ask, query_done done, void *arg);
+
 /* query_ask_others() - the same, as if we knew nothing ourselves. */
 struct waiter *query_ask_others(struct resolver *r, const struct ask *ask, const struct errand *errand,
 				query_done done, void *arg);

@@ -29,6 +29,7 @@ struct recurse {
 	bool reading;	       /* what is kept has not been enough: both halves are read */
 	void (*done)(char *answer, void *arg);
 	void *arg;
+	bool here;     /* nobody else is asked */
 	bool starting; /* still inside recurse_start() */
 	bool over;
 };
@@ -186,7 +187,7 @@ static void keep(struct recurse *r, const struct cached *entry, uint64_t first, 
 		   mem_printf("%.*s", (int)(end + 1 - text), text));
 }
 
-/* What is ready: for this packet, for as long as its parts live. entry: beside which it may be kept, or NULL. */
+/* What is ready: for this packet, for as long as its parts live. entry: where it is kept, or NULL. */
 static void give(struct recurse *r, cJSON *answer, const struct cached *entry, uint64_t first)
 {
 	int rule = kept_rule(answer, &r->key.packet);
@@ -425,13 +426,17 @@ static void ask_next(struct recurse *r)
 		ask_name(r, r->key.to);
 	else if (r->step == STEP_FIRST)
 		ask_policy(r);
+	if (r->here) { /* where it does not: recurse_here() has nothing to give */
+		query_here(&r->h->node.r, &r->ask, on_result, r);
+		return;
+	}
 	waiter = query_ask(&r->h->node.r, &r->ask, &r->errand, on_result, r);
 	if (waiter) /* else it is answered already, and r may be gone */
 		r->waiter = waiter;
 }
 
-struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key, const char *id,
-			      void (*done)(char *answer, void *arg), void *arg)
+static struct recurse *new_recurse(struct hierarchy *h, const struct recurse_key *key,
+				   void (*done)(char *answer, void *arg), void *arg)
 {
 	struct recurse *r = mem_alloc(sizeof(*r));
 
@@ -440,6 +445,30 @@ struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key
 	r->done = done;
 	r->arg = arg;
 	r->lifetime = LIFETIME_MAX;
+	return r;
+}
+
+static void on_here(char *answer, void *arg)
+{
+	*(char **)arg = answer;
+}
+
+char *recurse_here(struct hierarchy *h, const struct recurse_key *key)
+{
+	char *answer = NULL;
+	struct recurse *r = new_recurse(h, key, on_here, &answer);
+
+	r->here = r->starting = true;
+	ask_next(r);
+	free_recurse(r);
+	return answer;
+}
+
+struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key, const char *id,
+			      void (*done)(char *answer, void *arg), void *arg)
+{
+	struct recurse *r = new_recurse(h, key, done, arg);
+
 	r->errand.recursive = true;
 	snprintf(r->errand.id, sizeof(r->errand.id), "%s", id);
 	r->starting = true;

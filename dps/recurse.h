@@ -35,6 +35,9 @@ struct recurse;
  */
 struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key, const char *id,
 			      void (*done)(char *answer, void *arg), void *arg);
+
+/* recurse_here() - the same from what is here, the caller's; NULL: others would have to be asked. */
+char *recurse_here(struct hierarchy *h, const struct recurse_key *key);
 void recurse_cancel(struct recurse *r);
 
 #endif

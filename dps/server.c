@@ -23,6 +23,7 @@
 #include "dps/hierarchy.h"
 #include "dps/persist.h"
 #include "dps/relay.h"
+#include "dps/short.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/notify.h"
@@ -341,6 +342,7 @@ static int server_open(struct server *server, const struct config *config, struc
 	if (!server->api.base || open_events(server))
 		return json_fail(err, NULL, "cannot make the event loop");
 	server->api.guard = guard_open(server->api.base, config->per_peer);
+	guard_at_once(server->api.guard, short_way, &server->api);
 	rc = config->root ? hierarchy_open(&server->api, config, &server->h, err) : 0;
 	return rc ? rc : open_http(server, config, err);
 }
