@@ -141,8 +141,11 @@ static int check_revision(uint64_t sequence, uint64_t min_revision, struct json_
 
 static void add_text(struct evbuffer *out, const char *text, int64_t lifetime)
 {
+	char end[24];
+	int len = snprintf(end, sizeof(end), "%lld}", (long long)lifetime);
+
 	evbuffer_add(out, text, strlen(text));
-	evbuffer_add_printf(out, "%lld}", (long long)lifetime);
+	evbuffer_add(out, end, (size_t)len);
 }
 
 static int answer_anew(struct api *api, const struct question *q, uint64_t min_revision, int64_t now,

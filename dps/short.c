@@ -6,6 +6,7 @@
 #include <event2/bufferevent_ssl.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -16,6 +17,8 @@
 #include "lib/cleanup.h"
 
 #define LENGTH_DIGITS 6
+#define HEAD_ROOM 256
+#define OUT_ROOM 2000 /* a signed answer, in one piece */
 
 /* ---- is it such a request? ---- */
 
@@ -183,7 +186,7 @@ static enum guard_took write_now(struct guard *guard, struct bufferevent *bev, c
 
 /* ---- all of it ---- */
 
-/* The answers after room for the headers, which come last as they say the length. False: not at once. */
+/* The reply's body. False: not at once. */
 static bool answer(struct api *api, struct bufferevent *bev, const char *text, size_t len,
 		   struct evbuffer *out)
 {
@@ -196,37 +199,35 @@ static bool answer(struct api *api, struct bufferevent *bev, const char *text, s
 	return api_resolve_at_once(&call, body, len, out);
 }
 
-static enum guard_took reply(struct guard *guard, struct bufferevent *bev, struct evbuffer *body)
+static enum guard_took reply(struct guard *guard, struct bufferevent *bev, struct evbuffer *out)
 {
-	struct evbuffer *out = evbuffer_new();
-	enum guard_took took;
+	char head[HEAD_ROOM];
+	int len = snprintf(head, sizeof(head),
+			   "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %s\r\n"
+			   "Content-Length: %zu\r\n\r\n",
+			   date(), evbuffer_get_length(out));
 
-	evbuffer_add_printf(out,
-			    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: %s\r\n"
-			    "Content-Length: %zu\r\n\r\n",
-			    date(), evbuffer_get_length(body));
-	evbuffer_add_buffer(out, body);
-	took = write_now(guard, bev, (char *)evbuffer_pullup(out, -1), evbuffer_get_length(out));
-	evbuffer_free(out);
-	return took;
+	evbuffer_prepend(out, head, (size_t)len);
+	return write_now(guard, bev, (char *)evbuffer_pullup(out, -1), evbuffer_get_length(out));
 }
 
 enum guard_took short_way(struct bufferevent *bev, void *arg)
 {
-	struct evbuffer *in = bufferevent_get_input(bev), *body;
+	struct evbuffer *in = bufferevent_get_input(bev), *out;
 	size_t len = evbuffer_get_length(in);
 	enum guard_took took = GUARD_LEFT;
 	struct api *api = arg;
 
 	if (len > SHORT_REQUEST_MAX || evbuffer_get_length(bufferevent_get_output(bev)))
 		return GUARD_LEFT;
-	body = evbuffer_new();
-	if (answer(api, bev, (char *)evbuffer_pullup(in, -1), len, body)) {
+	out = evbuffer_new();
+	evbuffer_expand(out, OUT_ROOM);
+	if (answer(api, bev, (char *)evbuffer_pullup(in, -1), len, out)) {
 		api->requests++;
 		api->short_ways++;
 		evbuffer_drain(in, len);
-		took = reply(api->guard, bev, body);
+		took = reply(api->guard, bev, out);
 	}
-	evbuffer_free(body);
+	evbuffer_free(out);
 	return took;
 }
