@@ -31,6 +31,7 @@ LIBS_CTL   := -lcurl -lcjson -lcbor -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
 LIBS_untag    := -lbpf -lelf -lz
 LIBS_programs := -lbpf -lelf -lz
+LIBS_agents   := -lssl -lcrypto
 
 SRC_lib    := $(wildcard lib/*.c)
 SRC_loader := $(wildcard loader/*.c)

@@ -71,15 +71,19 @@ static const struct identity *kept(SSL *ssl)
 	return id;
 }
 
-void access_identity(struct evhttp_request *req, struct identity *out)
+void access_identity_bev(struct bufferevent *bev, struct identity *out)
 {
-	struct evhttp_connection *conn = evhttp_request_get_connection(req);
-	SSL *ssl = bufferevent_openssl_get_ssl(evhttp_connection_get_bufferevent(conn));
+	SSL *ssl = bufferevent_openssl_get_ssl(bev);
 
 	if (ssl && SSL_get_verify_mode(ssl) & SSL_VERIFY_PEER)
 		*out = *kept(ssl);
 	else
 		*out = (struct identity){ .role = ROLE_ANYONE };
+}
+
+void access_identity(struct evhttp_request *req, struct identity *out)
+{
+	access_identity_bev(evhttp_connection_get_bufferevent(evhttp_request_get_connection(req)), out);
 }
 
 /* ---- what it may do ---- */
@@ -162,10 +166,15 @@ bool access_host(struct api_call *call, const char *host)
 	return refuse(call, what);
 }
 
+bool access_may_question(const struct api_call *call, const char *domain)
+{
+	return access_owns(call, domain) || access_owns(call, call->api->admin) ||
+	       call->who.role == ROLE_HOST || is_relay(call);
+}
+
 bool access_questions(struct api_call *call, const char *domain)
 {
-	if (access_owns(call, domain) || access_owns(call, call->api->admin) || call->who.role == ROLE_HOST ||
-	    is_relay(call))
+	if (access_may_question(call, domain))
 		return true;
 	return refuse(call, "ask for translations here");
 }

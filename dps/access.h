@@ -16,6 +16,8 @@
 
 /* access_identity() - who calls: from the connection's certificate. ROLE_ANYONE where nobody is told apart. */
 void access_identity(struct evhttp_request *req, struct identity *out);
+struct bufferevent;
+void access_identity_bev(struct bufferevent *bev, struct identity *out);
 
 /* access_identity_of() - the same of a certificate (X509 *; NULL: nobody). */
 struct x509_st;
@@ -35,6 +37,7 @@ bool access_host(struct api_call *call, const char *host);
 
 /* Whoever has a certificate and a reason to look: administrators and servers of the domain, hosts. */
 bool access_questions(struct api_call *call, const char *domain);
+bool access_may_question(const struct api_call *call, const char *domain); /* the same, without refusing */
 
 /* access_speaks_for() - the host in whose name it asks; NULL: it is not bound to one. */
 const char *access_speaks_for(const struct api_call *call);

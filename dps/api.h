@@ -38,7 +38,7 @@ struct api {
 	struct signer signer;	 /* of answers; without a key they go out unsigned */
 	struct prepared prepared;
 	int64_t started; /* monotonic seconds */
-	uint64_t requests, errors, questions;
+	uint64_t requests, errors, questions, short_ways;
 	struct api_watcher *watchers;
 	unsigned int n_watchers;
 };
@@ -83,6 +83,14 @@ void api_put_place(struct api_call *call);
 void api_delete_place(struct api_call *call);
 
 void api_resolve(struct api_call *call);
+
+/*
+ * api_resolve_at_once() - the reply's body, to that of a request that is not whole HTTP (call->req NULL).
+ * False, and nothing has been done: it is to be refused, or takes longer.
+ */
+bool api_resolve_at_once(struct api_call *call, const char *body, size_t len, struct evbuffer *out);
+bool api_resolve_far_at_once(struct api_call *call, const cJSON *json,
+			     struct evbuffer *out);		/* of api_resolve_far() */
 void api_resolve_far(struct api_call *call, const cJSON *json); /* where others may have to be asked */
 
 /* Parts of these: 0, or -errno with *err. */

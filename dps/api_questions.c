@@ -141,8 +141,11 @@ static int check_revision(uint64_t sequence, uint64_t min_revision, struct json_
 
 static void add_text(struct evbuffer *out, const char *text, int64_t lifetime)
 {
+	char end[24];
+	int len = snprintf(end, sizeof(end), "%lld}", (long long)lifetime);
+
 	evbuffer_add(out, text, strlen(text));
-	evbuffer_add_printf(out, "%lld}", (long long)lifetime);
+	evbuffer_add(out, end, (size_t)len);
 }
 
 static int answer_anew(struct api *api, const struct question *q, uint64_t min_revision, int64_t now,
@@ -342,6 +345,25 @@ void api_resolve(struct api_call *call)
 	else
 		resolve_alone(call, json);
 	cJSON_Delete(json);
+}
+
+bool api_resolve_at_once(struct api_call *call, const char *body, size_t len, struct evbuffer *out)
+{
+	struct json_error err = { 0 };
+	uint64_t questions = call->api->questions;
+	cJSON *json = access_may_question(call, call->api->admin) ? json_parse(body, len, &err) : NULL;
+	bool good = json;
+
+	evbuffer_add(out, "{\"answers\":[", 12);
+	if (json && call->api->h)
+		good = api_resolve_far_at_once(call, json, out);
+	else if (json)
+		good = !answer_all(call->api, json, access_speaks_for(call), out, &err);
+	evbuffer_add(out, "]}", 2);
+	cJSON_Delete(json);
+	if (!good)
+		call->api->questions = questions;
+	return good;
 }
 
 /* Of the domains here that one answers whose network it is about. */

@@ -64,14 +64,13 @@ static void reply_all(struct batch *b)
 	free_batch(b);
 }
 
-static void on_answer(cJSON *answer, void *arg)
+static void on_answer(char *answer, void *arg)
 {
 	struct slot *slot = arg;
 	struct batch *b = slot->batch;
 
 	slot->recurse = NULL;
-	slot->text = cJSON_PrintUnformatted(answer);
-	cJSON_Delete(answer);
+	slot->text = answer;
 	if (!--b->left && !b->starting)
 		reply_all(b);
 }
@@ -211,7 +210,8 @@ static void find_out(struct slot *slot, const struct recurse_key *key)
 		cJSON_AddArrayToObject(none, "scope");
 		cJSON_AddNumberToObject(none, "sequence", 0);
 		cJSON_AddNumberToObject(none, "lifetime", 1);
-		on_answer(none, slot);
+		on_answer(cJSON_PrintUnformatted(none), slot);
+		cJSON_Delete(none);
 		return;
 	}
 	r = recurse_start(slot->batch->h, key, slot->batch->id, on_answer, slot);
@@ -256,6 +256,57 @@ static int start_all(struct api_call *call, struct batch *b, const cJSON *keys, 
 			return rc;
 	}
 	return 0;
+}
+
+/* ---- without waiting for anybody ---- */
+
+static bool answer_here(struct api_call *call, const cJSON *item, uint64_t min_revision, struct evbuffer *out,
+			struct json_error *err)
+{
+	struct recurse_key key;
+	struct question q;
+	struct domain *d;
+	char *text;
+
+	if (api_read_key(item, &q, err))
+		return false;
+	d = answerer(call->api->h, &q);
+	if (d)
+		return !api_answer(d->api, &q, access_speaks_for(call), min_revision, out, err);
+	if (make_key(call->api, &q, &key, err))
+		return false;
+	key.min_revision = min_revision;
+	hide(call, &key);
+	text = *key.from || key.vnid ? recurse_here(call->api->h, &key) : NULL;
+	if (!text)
+		return false;
+	call->api->questions++;
+	evbuffer_add(out, text, strlen(text));
+	free(text);
+	return true;
+}
+
+bool api_resolve_far_at_once(struct api_call *call, const cJSON *json, struct evbuffer *out)
+{
+	struct json_error err = { 0 };
+	const cJSON *keys = NULL, *item;
+	uint64_t min_revision = 0;
+	char id[ERRAND_ID_ROOM];
+	bool good = !api_read_questions(json, &min_revision, &keys, &err), first = true;
+
+	cJSON_ArrayForEach (item, keys) {
+		evbuffer_add(out, ",", !first);
+		first = false;
+		good = good && answer_here(call, item, min_revision, out, &err);
+		if (!good)
+			break;
+	}
+	hierarchy_arm(call->api->h);
+	if (good) {
+		hierarchy_new_id(call->api->h, id);
+		log_debug("query=%s event=resolve keys=%d", id, cJSON_GetArraySize(keys));
+	}
+	return good;
 }
 
 void api_resolve_far(struct api_call *call, const cJSON *json)

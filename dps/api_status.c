@@ -110,6 +110,7 @@ static void add_resolver(struct ptrs *lines, const struct hierarchy *h)
 	add_metric(lines, "cache_answers", "gauge", r->cache.n[CACHE_POLICY]);
 	add_metric(lines, "cache_negative", "gauge", r->cache.n[CACHE_NEGATIVE]);
 	add_metric(lines, "cache_failed", "gauge", r->cache.n[CACHE_FAILED]);
+	add_metric(lines, "cache_said_again_total", "counter", r->cache.said_again);
 	add_metric(lines, "root_zone_serial", "gauge", h->node.root ? h->node.root->serial : 0);
 	add_metric(lines, "loops_total", "counter", h->node.loops);
 }
@@ -147,6 +148,7 @@ void api_metrics(struct api_call *call)
 	add_metric(&lines, "policies", "gauge", count_policies(api));
 	add_metric(&lines, "hosts", "gauge", count(api, KIND_HOST));
 	add_metric(&lines, "services", "gauge", count(api, KIND_SERVICE));
+	add_metric(&lines, "short_ways_total", "counter", api->short_ways);
 	add_metric(&lines, "prepared_hits_total", "counter", api->prepared.hits);
 	add_metric(&lines, "prepared_misses_total", "counter", api->prepared.misses);
 	add_connections(&lines, api->guard);

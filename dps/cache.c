@@ -42,6 +42,7 @@ static void drop(struct cache *c, struct cached *entry)
 	c->n[entry->room]--;
 	c->bytes[entry->room] -= entry->bytes;
 	signed_free(&entry->doc);
+	kept_free(entry->kept);
 	free(entry->zone);
 	free(entry->key);
 	free(entry);
@@ -87,7 +88,9 @@ static void make_room(struct cache *c, enum cache_room room, size_t bytes)
 /* Takes over what the entry holds, in any case. */
 static const struct cached *add(struct cache *c, struct cached *entry)
 {
+	entry->number = ++c->numbers;
 	entry->bytes = sizeof(*entry) + strlen(entry->key) + 1 + strlen(entry->zone) + 1 + entry->doc.len + 1;
+	entry->alone = entry->bytes;
 	make_room(c, entry->room, entry->bytes);
 	HASH_ADD_KEYPTR(hh, c->entries, entry->key, strlen(entry->key), entry);
 	DL_PREPEND(c->recent[entry->room], entry);
@@ -97,6 +100,53 @@ static const struct cached *add(struct cache *c, struct cached *entry)
 		return entry;
 	drop(c, entry);
 	return NULL;
+}
+
+/* What is beside them */
+
+/* It was used last: others go before it, and without them what is beside it. */
+static void grow(struct cache *c, struct cached *entry, long more)
+{
+	enum cache_room room = entry->room;
+
+	entry->bytes += more;
+	c->bytes[room] += more;
+	while (c->bytes[room] > c->limits[room].bytes && c->recent[room]->prev != entry) {
+		drop(c, c->recent[room]->prev);
+		c->evicted++;
+	}
+	if (c->bytes[room] <= c->limits[room].bytes)
+		return;
+	c->bytes[room] -= entry->bytes - entry->alone;
+	entry->bytes = entry->alone;
+	kept_free(entry->kept);
+	entry->kept = NULL;
+}
+
+static struct kept *kept_of(struct cache *c, struct cached *entry)
+{
+	if (!entry->kept) {
+		entry->kept = mem_alloc(sizeof(*entry->kept));
+		entry->bytes += sizeof(*entry->kept);
+		c->bytes[entry->room] += sizeof(*entry->kept);
+	}
+	return entry->kept;
+}
+
+void cache_keep(struct cache *c, const struct cached *entry, uint64_t first, const cJSON *answer, int rule,
+		char *text)
+{
+	struct cached *e = (struct cached *)entry;
+
+	grow(c, e, kept_put(kept_of(c, e), first, answer, rule, text));
+}
+
+void cache_keep_beyond(struct cache *c, const struct cached *entry, uint32_t beyond)
+{
+	struct cached *e = (struct cached *)entry;
+
+	kept_of(c, e)->beyond = beyond;
+	grow(c, e, 0);
 }
 
 /* Putting */

@@ -18,6 +18,7 @@
 #include <uthash.h>
 
 #include "dps/ask.h"
+#include "dps/kept.h"
 
 #define CACHE_PREFETCH_PART 10 /* a used answer is asked for anew when a tenth of its life is left */
 
@@ -39,7 +40,8 @@ enum cached_kind {
 };
 
 struct cached {
-	char *key; /* ask_text() */
+	char *key;	 /* ask_text() */
+	uint64_t number; /* of this entry and no other, also when its question is answered anew */
 	enum cached_kind kind;
 	char *zone;    /* whose word it is */
 	uint32_t vnid; /* that `sequence` is of, or a name leads to; 0: none */
@@ -48,8 +50,9 @@ struct cached {
 	int64_t issued, fresh, stale, expires; /* fresh, stale: until when; a failure has only fresh */
 	struct signed_doc doc;		       /* empty for a failure */
 	int reason;			       /* of a failure: enum query_reason */
+	struct kept *kept;		       /* what was made of it for agents; NULL: nothing yet */
 	enum cache_room room;
-	size_t bytes;
+	size_t bytes, alone;	    /* with what is beside it, and without */
 	struct cached *prev, *next; /* of its room, by use, the latest first */
 	UT_hash_handle hh;
 };
@@ -65,7 +68,8 @@ struct cache {
 	size_t n[CACHE_ROOMS], bytes[CACHE_ROOMS];
 	struct cache_limits limits[CACHE_ROOMS];
 	struct cache_floor *floors;
-	uint64_t hits, misses, evicted;
+	uint64_t numbers;
+	uint64_t hits, misses, evicted, said_again;
 };
 
 /* cache_init() - limits of the first room; the other two get an eighth of it each. */
@@ -95,6 +99,16 @@ const struct cached *cache_get_failure(struct cache *c, const struct ask *ask, i
 bool cache_ageing(const struct cached *entry, int64_t now);
 
 void cache_drop(struct cache *c, const struct cached *entry);
+
+/*
+ * cache_keep() - have this text beside an entry that was just got: of what it says to packets under
+ * that rule of the answer (kept_put()). It counts among the cache's bytes, and others may go for it.
+ */
+void cache_keep(struct cache *c, const struct cached *entry, uint64_t first, const cJSON *answer, int rule,
+		char *text);
+
+/* cache_keep_beyond() - the same, where it is a half and leads to this network. */
+void cache_keep_beyond(struct cache *c, const struct cached *entry, uint32_t beyond);
 
 /* cache_raise_floor() - answers of this network below `floor` are not handed out any more. Never falls. */
 void cache_raise_floor(struct cache *c, uint32_t vnid, uint64_t floor);

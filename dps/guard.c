@@ -44,6 +44,8 @@ struct guard {
 	struct guarded *all;
 	struct peer *peers;
 	unsigned int per_peer;
+	enum guard_took (*at_once)(struct bufferevent *bev, void *arg);
+	void *at_once_arg;
 	struct guard_counters counters;
 };
 
@@ -151,12 +153,27 @@ static void set_state(struct guarded *c, enum state state)
 	c->bytes = 0;
 }
 
+/* The first bytes of a request: evhttp has read all before them, and nothing of it. */
+static bool begins(const struct guarded *c, const struct evbuffer_cb_info *info)
+{
+	return c->state != STATE_SERVING && !c->bytes && !info->orig_size && c->peer && !c->shut;
+}
+
+static bool is_answered(struct guarded *c)
+{
+	enum guard_took took = c->g->at_once(c->bev, c->g->at_once_arg);
+
+	if (took != GUARD_LEFT)
+		set_state(c, took == GUARD_SENT ? STATE_IDLE : STATE_SERVING);
+	return took != GUARD_LEFT;
+}
+
 static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
 {
 	struct guarded *c = arg;
 
 	(void)buffer;
-	if (!info->n_added)
+	if (!info->n_added || (c->g->at_once && begins(c, info) && is_answered(c)))
 		return;
 	if (c->state == STATE_IDLE)
 		set_state(c, STATE_READING);
@@ -202,13 +219,30 @@ static struct guarded *find(const struct guard *g, const struct bufferevent *bev
 	return c;
 }
 
+void guard_at_once(struct guard *g, enum guard_took (*at_once)(struct bufferevent *bev, void *arg), void *arg)
+{
+	g->at_once = at_once;
+	g->at_once_arg = arg;
+}
+
+/* What has come meanwhile is of the next request. */
+void guard_sent(struct guard *g, struct bufferevent *bev)
+{
+	struct guarded *c = find(g, bev);
+	size_t waiting = evbuffer_get_length(bufferevent_get_input(bev));
+
+	if (!c)
+		return;
+	set_state(c, waiting ? STATE_READING : STATE_IDLE);
+	c->bytes = waiting;
+}
+
 static void on_sent(struct evhttp_request *req, void *arg)
 {
 	struct evhttp_connection *conn = evhttp_request_get_connection(req);
-	struct guarded *c = conn ? find(arg, evhttp_connection_get_bufferevent(conn)) : NULL;
 
-	if (c)
-		set_state(c, STATE_IDLE);
+	if (conn)
+		guard_sent(arg, evhttp_connection_get_bufferevent(conn));
 }
 
 void guard_whole(struct guard *g, struct evhttp_request *req)

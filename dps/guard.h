@@ -38,6 +38,21 @@ void guard_close(struct guard *g); /* after evhttp_free() */
 /* guard_add() - watch over a connection that was just made for evhttp. Its socket may not be there yet. */
 void guard_add(struct guard *g, struct bufferevent *bev);
 
+/* What became of a request that came in one piece. */
+enum guard_took {
+	GUARD_LEFT,    /* evhttp is to read it */
+	GUARD_SENT,    /* it is answered, and gone from the connection's input */
+	GUARD_SENDING, /* the same, but for what of the answer guard_sent() will tell of */
+};
+
+/*
+ * guard_at_once() - what begins a request, where nothing else waits to be read, is shown to this
+ * function before evhttp sees it. Once, before the first connection.
+ */
+void guard_at_once(struct guard *g, enum guard_took (*at_once)(struct bufferevent *bev, void *arg),
+		   void *arg);
+void guard_sent(struct guard *g, struct bufferevent *bev);
+
 /* guard_whole() - a request is whole, and is being answered: until that is sent nothing is due. */
 void guard_whole(struct guard *g, struct evhttp_request *req);
 

@@ -224,6 +224,7 @@ void query_tell(struct query *q, const struct query_result *result)
 	if (result->doc)
 		copy.doc = signed_copy(result->doc, &doc) ? NULL : &doc;
 	copy.zone = zone;
+	copy.entry = NULL;
 	copy.upstream = q->upstream;
 	copy.referrals = q->referrals;
 	while ((w = find_satisfied(q, result, serial)))
@@ -244,6 +245,7 @@ static struct query_result result_of(const struct cached *entry)
 	return (struct query_result){ .kind = result_kinds[entry->kind],
 				      .reason = entry->reason,
 				      .doc = &entry->doc,
+				      .entry = entry,
 				      .zone = entry->zone,
 				      .sequence = entry->sequence,
 				      .fresh = entry->fresh,
@@ -478,6 +480,25 @@ static struct waiter *wait(struct resolver *r, const struct ask *ask, const stru
 	if (w)
 		w->handle = NULL;
 	return w;
+}
+
+bool query_here(struct resolver *r, const struct ask *question, query_done done, void *arg)
+{
+	struct ask ask = *question;
+	uint64_t floor = cache_least(&r->cache, &ask);
+	struct own_word own = { 0 };
+	struct query_result result;
+	bool here;
+
+	if (floor > ask.min_revision)
+		ask.min_revision = floor;
+	here = from_here(r, &ask, &own, &result);
+	if (here) {
+		r->counters.questions++;
+		done(&result, arg);
+	}
+	reply_free(&own.reply);
+	return here;
 }
 
 struct waiter *query_ask(struct resolver *r, const struct ask *question, const struct errand *errand,

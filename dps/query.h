@@ -109,6 +109,8 @@ struct query_result {
 	uint64_t sequence;
 	int64_t fresh, expires; /* unix time until which it may be used without asking, and at all */
 	bool stale;		/* served although it isn't fresh, because nobody could be asked */
+	const struct cached
+		*entry; /* where it lies in the cache; NULL: it does not, or was not looked for there */
 	unsigned int upstream, referrals; /* what it took; 0: it was here */
 };
 
@@ -148,6 +150,9 @@ void query_free(struct resolver *r);
  */
 struct waiter *query_ask(struct resolver *r, const struct ask *ask, const struct errand *errand,
 			 query_done done, void *arg);
+
+/* query_here() - the same from what is here, before this returns. False, and done is not called: it is not. */
+bool query_here(struct resolver *r, const struct ask *ask, query_done done, void *arg);
 
 /* query_ask_others() - the same, as if we knew nothing ourselves. */
 struct waiter *query_ask_others(struct resolver *r, const struct ask *ask, const struct errand *errand,

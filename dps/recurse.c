@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "dps/halves.h"
+#include "dps/kept.h"
 #include "lib/cleanup.h"
 
 #define FAILED_SECONDS 1       /* that a failure is to be taken for one: the cache knows for how long it is */
@@ -23,10 +23,13 @@ struct recurse {
 	enum step step;
 	struct ask ask;
 	struct waiter *waiter;
-	cJSON *first;	   /* the source's half: the statement's answer */
-	uint32_t lifetime; /* that the halves leave */
-	void (*done)(cJSON *answer, void *arg);
+	cJSON *first;	       /* the source's half: the statement's answer; NULL: it was not read */
+	uint64_t first_number; /* of its entry in the cache; 0: it has none */
+	uint32_t lifetime;     /* that the halves leave */
+	bool reading;	       /* what is kept has not been enough: both halves are read */
+	void (*done)(char *answer, void *arg);
 	void *arg;
+	bool here;     /* nobody else is asked */
 	bool starting; /* still inside recurse_start() */
 	bool over;
 };
@@ -37,13 +40,21 @@ static void free_recurse(struct recurse *r)
 	free(r);
 }
 
-static void finish(struct recurse *r, cJSON *answer)
+static void finish(struct recurse *r, char *answer)
 {
 	r->over = true;
 	r->waiter = NULL;
 	r->done(answer, r->arg);
 	if (!r->starting)
 		free_recurse(r);
+}
+
+static void finish_json(struct recurse *r, cJSON *answer)
+{
+	char *text = cJSON_PrintUnformatted(answer);
+
+	cJSON_Delete(answer);
+	finish(r, text);
 }
 
 /* ---- answers of our own making: nothing passes ---- */
@@ -75,7 +86,7 @@ static void fail(struct recurse *r, const char *reason, const char *text)
 
 	cJSON_AddStringToObject(out, "failed", reason);
 	cJSON_AddStringToObject(out, "error", text);
-	finish(r, out);
+	finish_json(r, out);
 }
 
 /* There is none: of the kind that the step was about. */
@@ -85,7 +96,7 @@ static void none(struct recurse *r, enum result_kind kind)
 	cJSON *out = closed_answer(r, source ? "no_source" : "no_endpoint", CACHE_NO_VM_SECONDS);
 
 	cJSON_AddStringToObject(out, "reason", result_kind_name(kind));
-	finish(r, out);
+	finish_json(r, out);
 }
 
 /* ---- what a statement says ---- */
@@ -98,9 +109,10 @@ static cJSON *body_of(const struct query_result *result)
 						: NULL;
 }
 
-static uint32_t lifetime_of(const struct query_result *result)
+static uint32_t lifetime_of(const struct recurse *r, const struct query_result *result)
 {
-	int64_t now = time(NULL), left = (result->stale ? result->expires : result->fresh) - now;
+	const struct query_env *env = &r->h->node.r.env;
+	int64_t left = (result->stale ? result->expires : result->fresh) - env->now(env->arg);
 
 	if (result->stale && (left > STALE_SECONDS || left <= 0)) /* a refusal may be served beyond its end */
 		left = STALE_SECONDS;
@@ -123,33 +135,6 @@ static bool half_of(const cJSON *answer, struct translation *out)
 
 /* ---- the packet that was asked for, where an answer has rules for all ---- */
 
-static bool in_range(const cJSON *rule, const char *field, uint16_t port)
-{
-	const cJSON *range = json_get(rule, field);
-	uint64_t first = 0, last = 0;
-
-	return json_whole(cJSON_GetArrayItem(range, 0), 0, UINT16_MAX, &first) &&
-	       json_whole(cJSON_GetArrayItem(range, 1), 0, UINT16_MAX, &last) && port >= first &&
-	       port <= last;
-}
-
-static bool is_any(const cJSON *rule)
-{
-	return in_range(rule, "from_port", 0) && in_range(rule, "from_port", UINT16_MAX) &&
-	       in_range(rule, "to_port", 0) && in_range(rule, "to_port", UINT16_MAX);
-}
-
-static bool matches(const cJSON *rule, const struct packet_fields *packet)
-{
-	uint64_t proto = 0;
-
-	if (!json_whole(json_get(rule, "proto"), 0, UINT8_MAX, &proto) || (proto && proto != packet->proto))
-		return false;
-	if (!flow_has_ports(packet->proto) || !packet->proto)
-		return is_any(rule);
-	return in_range(rule, "from_port", packet->from_port) && in_range(rule, "to_port", packet->to_port);
-}
-
 static void take_field(cJSON *answer, const cJSON *rule, const char *field)
 {
 	const cJSON *value = json_get(rule, field);
@@ -160,25 +145,21 @@ static void take_field(cJSON *answer, const cJSON *rule, const char *field)
 }
 
 /* A kept answer's own verdict is of the packet that it was first asked for. */
-static void fit_packet(cJSON *answer, const struct packet_fields *packet)
+static void fit_rule(cJSON *answer, int i)
 {
 	static const char *const fields[] = {
 		"verdict", "reject", "reply", "replies", "policy", "path", "qos"
 	};
-	const cJSON *rule, *policy = json_get(answer, "policy");
+	const cJSON *rule = cJSON_GetArrayItem(json_get(answer, "rules"), i),
+		    *policy = json_get(answer, "policy");
 	double before = policy ? policy->valuedouble : 0;
 
-	cJSON_ArrayForEach (rule, json_get(answer, "rules")) {
-		if (!matches(rule, packet))
-			continue;
-		for (size_t i = 0; i < ARRAY_SIZE(fields); i++)
-			take_field(answer, rule, fields[i]);
-		policy = json_get(answer, "policy");
-		if (policy && policy->valuedouble != before) {
-			cJSON_DeleteItemFromObject(answer, "policy_name");
-			cJSON_AddStringToObject(answer, "policy_name", ""); /* rules don't name them */
-		}
-		return;
+	for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
+		take_field(answer, rule, fields[f]);
+	policy = json_get(answer, "policy");
+	if (policy && policy->valuedouble != before) {
+		cJSON_DeleteItemFromObject(answer, "policy_name");
+		cJSON_AddStringToObject(answer, "policy_name", ""); /* rules don't name them */
 	}
 }
 
@@ -196,12 +177,30 @@ static void add_signed(const cJSON *answer, cJSON *list)
 		cJSON_AddItemToArray(list, cJSON_Duplicate(one, true));
 }
 
-/* What is ready: for this packet, for as long as its parts live. */
-static void give(struct recurse *r, cJSON *answer)
+/* The lifetime is last, and said anew whenever the rest is said again. */
+static void keep(struct recurse *r, const struct cached *entry, uint64_t first, const cJSON *answer, int rule,
+		 const char *text)
 {
-	fit_packet(answer, &r->key.packet);
+	const char *end = strrchr(text, ':');
+
+	cache_keep(&r->h->node.r.cache, entry, first, answer, rule,
+		   mem_printf("%.*s", (int)(end + 1 - text), text));
+}
+
+/* What is ready: for this packet, for as long as its parts live. entry: where it is kept, or NULL. */
+static void give(struct recurse *r, cJSON *answer, const struct cached *entry, uint64_t first)
+{
+	int rule = kept_rule(answer, &r->key.packet);
+	char *text;
+
+	if (rule >= 0)
+		fit_rule(answer, rule);
 	set_lifetime(answer, r->lifetime);
-	finish(r, answer);
+	text = cJSON_PrintUnformatted(answer);
+	if (entry && text)
+		keep(r, entry, first, answer, rule, text);
+	cJSON_Delete(answer);
+	finish(r, text);
 }
 
 /* The destination's authority knows nobody there: there is nothing to sign. */
@@ -212,13 +211,27 @@ static bool is_nobody(const cJSON *answer)
 	return verdict && !strcmp(verdict, "no_endpoint");
 }
 
-static void join_halves(struct recurse *r, cJSON *second)
+static void ask_next(struct recurse *r);
+
+/* Nobody has read the source's half, as what it leads to was kept; but now it is needed. */
+static void read_both(struct recurse *r)
+{
+	r->reading = true;
+	r->step = STEP_FIRST;
+	ask_next(r);
+}
+
+static void join_halves(struct recurse *r, const cJSON *second, const struct cached *entry)
 {
 	_free_ struct translation *t = mem_alloc(3 * sizeof(*t));
 	cJSON *out, *list;
 
 	if (is_nobody(second)) {
 		none(r, RESULT_NO_VM);
+		return;
+	}
+	if (!r->first) {
+		read_both(r);
 		return;
 	}
 	if (!half_of(r->first, &t[0]) || !half_of(second, &t[1])) {
@@ -231,12 +244,10 @@ static void join_halves(struct recurse *r, cJSON *second)
 	add_signed(r->first, list);
 	add_signed(second, list);
 	cJSON_AddItemToObject(out, "signed", list);
-	give(r, out);
+	give(r, out, r->first_number ? entry : NULL, r->first_number);
 }
 
 /* ---- steps ---- */
-
-static void ask_next(struct recurse *r);
 
 /* Does every packet stay here already? Then nobody need be asked what may enter there. */
 static bool is_refused(const cJSON *answer)
@@ -254,29 +265,63 @@ static uint64_t least_of(const struct recurse *r, uint32_t vnid, uint64_t otherw
 									      : otherwise;
 }
 
+static void shorten(struct recurse *r, uint32_t lifetime)
+{
+	if (lifetime < r->lifetime)
+		r->lifetime = lifetime;
+}
+
+static void ask_second(struct recurse *r, uint32_t beyond, const struct cached *first)
+{
+	r->first_number = first ? first->number : 0;
+	r->ask.from_vnid = r->ask.vnid;
+	r->ask.vnid = beyond;
+	r->ask.min_revision = least_of(r, beyond, 0);
+	r->step = STEP_SECOND;
+	ask_next(r);
+}
+
 static void take_policy(struct recurse *r, const struct query_result *result, cJSON *body)
 {
 	cJSON *answer = cJSON_DetachItemFromObject(body, "answer");
 	const cJSON *beyond = json_get(body, "beyond");
-	uint32_t lifetime = lifetime_of(result);
 
-	if (lifetime < r->lifetime)
-		r->lifetime = lifetime;
+	shorten(r, lifetime_of(r, result));
 	if (r->step == STEP_FIRST && cJSON_IsNumber(beyond) && !is_refused(answer)) {
 		r->first = answer;
-		r->ask.from_vnid = r->ask.vnid;
-		r->ask.vnid = (uint32_t)beyond->valuedouble;
-		r->ask.min_revision = least_of(r, r->ask.vnid, 0);
-		r->step = STEP_SECOND;
-		ask_next(r);
+		if (result->entry)
+			cache_keep_beyond(&r->h->node.r.cache, result->entry, (uint32_t)beyond->valuedouble);
+		ask_second(r, (uint32_t)beyond->valuedouble, result->entry);
 		return;
 	}
 	if (r->step == STEP_SECOND) {
-		join_halves(r, answer);
+		join_halves(r, answer, result->entry);
 		cJSON_Delete(answer);
 		return;
 	}
-	give(r, answer);
+	give(r, answer, result->entry, 0);
+}
+
+/* What was said of these very entries before, where it was. False: they have to be read. */
+static bool say_again(struct recurse *r, const struct query_result *result)
+{
+	const struct kept *kept = result->entry ? result->entry->kept : NULL;
+	const struct kept_text *text;
+
+	if (!kept || r->reading || (r->step != STEP_FIRST && r->step != STEP_SECOND))
+		return false;
+	if (r->step == STEP_FIRST && kept->beyond) {
+		shorten(r, lifetime_of(r, result));
+		ask_second(r, kept->beyond, result->entry);
+		return true;
+	}
+	text = kept_find(kept, r->first_number, &r->key.packet);
+	if (!text)
+		return false;
+	shorten(r, lifetime_of(r, result));
+	r->h->node.r.cache.said_again++;
+	finish(r, kept_say(text, r->lifetime));
+	return true;
 }
 
 static bool read_name(const cJSON *body, uint32_t *vnid, uint32_t *id)
@@ -325,6 +370,8 @@ static void on_result(const struct query_result *result, void *arg)
 	cJSON *body;
 
 	r->waiter = NULL;
+	if (say_again(r, result))
+		return;
 	switch (result->kind) {
 	case RESULT_FAILED:
 		fail(r, query_reason_name(result->reason), query_reason_text(result->reason));
@@ -379,13 +426,17 @@ static void ask_next(struct recurse *r)
 		ask_name(r, r->key.to);
 	else if (r->step == STEP_FIRST)
 		ask_policy(r);
+	if (r->here) { /* where it does not: recurse_here() has nothing to give */
+		query_here(&r->h->node.r, &r->ask, on_result, r);
+		return;
+	}
 	waiter = query_ask(&r->h->node.r, &r->ask, &r->errand, on_result, r);
 	if (waiter) /* else it is answered already, and r may be gone */
 		r->waiter = waiter;
 }
 
-struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key, const char *id,
-			      void (*done)(cJSON *answer, void *arg), void *arg)
+static struct recurse *new_recurse(struct hierarchy *h, const struct recurse_key *key,
+				   void (*done)(char *answer, void *arg), void *arg)
 {
 	struct recurse *r = mem_alloc(sizeof(*r));
 
@@ -394,6 +445,30 @@ struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key
 	r->done = done;
 	r->arg = arg;
 	r->lifetime = LIFETIME_MAX;
+	return r;
+}
+
+static void on_here(char *answer, void *arg)
+{
+	*(char **)arg = answer;
+}
+
+char *recurse_here(struct hierarchy *h, const struct recurse_key *key)
+{
+	char *answer = NULL;
+	struct recurse *r = new_recurse(h, key, on_here, &answer);
+
+	r->here = r->starting = true;
+	ask_next(r);
+	free_recurse(r);
+	return answer;
+}
+
+struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key, const char *id,
+			      void (*done)(char *answer, void *arg), void *arg)
+{
+	struct recurse *r = new_recurse(h, key, done, arg);
+
 	r->errand.recursive = true;
 	snprintf(r->errand.id, sizeof(r->errand.id), "%s", id);
 	r->starting = true;

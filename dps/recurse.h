@@ -3,7 +3,8 @@
  * Agents' questions that more than one authority may have to answer: a name
  * becomes an id, the source's authority says its half, the destination's the
  * other, and both are one ANSWER (docs/api.md). Through the node's resolver,
- * so from its cache where that knows.
+ * so from its cache where that knows; and what was made of that is kept beside
+ * it (dps/kept.h), so that it is not read again.
  */
 #ifndef DPS_RECURSE_H
 #define DPS_RECURSE_H
@@ -28,12 +29,15 @@ struct recurse;
 
 /*
  * recurse_start() - done is called exactly once, maybe before this returns
- * (NULL then), with the ANSWER, which is done's. An answer that nobody could
+ * (NULL then), with the ANSWER's text, which is done's. An answer that nobody could
  * give has "failed": it lets nothing pass, and lives for a second. id: of the
  * question, for logs. The call is good until then, or recurse_cancel().
  */
 struct recurse *recurse_start(struct hierarchy *h, const struct recurse_key *key, const char *id,
-			      void (*done)(cJSON *answer, void *arg), void *arg);
+			      void (*done)(char *answer, void *arg), void *arg);
+
+/* recurse_here() - the same from what is here, the caller's; NULL: others would have to be asked. */
+char *recurse_here(struct hierarchy *h, const struct recurse_key *key);
 void recurse_cancel(struct recurse *r);
 
 #endif

@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
 
 #include "dps/access.h"
@@ -23,12 +24,14 @@
 #include "dps/hierarchy.h"
 #include "dps/persist.h"
 #include "dps/relay.h"
+#include "dps/short.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/notify.h"
 
 #define LISTEN_BACKLOG 1024
 #define EXPIRE_SECONDS 60
+#define FILES (GUARD_CONNECTIONS + 1024)
 
 struct server {
 	struct api api;
@@ -320,6 +323,19 @@ static struct event_base *open_base(void)
 	return base;
 }
 
+/* As many as connections may be open, and some: what a process begins with is often 1,024 in all. */
+static void raise_files(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= FILES)
+		return;
+	limit.rlim_cur = limit.rlim_max < FILES ? limit.rlim_max : FILES;
+	if (setrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur < FILES)
+		log_warn("only %llu files may be open: not all of %d connections",
+			 (unsigned long long)limit.rlim_cur, GUARD_CONNECTIONS);
+}
+
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
 {
 	struct timespec now;
@@ -340,7 +356,9 @@ static int server_open(struct server *server, const struct config *config, struc
 	server->api.base = open_base();
 	if (!server->api.base || open_events(server))
 		return json_fail(err, NULL, "cannot make the event loop");
+	raise_files();
 	server->api.guard = guard_open(server->api.base, config->per_peer);
+	guard_at_once(server->api.guard, short_way, &server->api);
 	rc = config->root ? hierarchy_open(&server->api, config, &server->h, err) : 0;
 	return rc ? rc : open_http(server, config, err);
 }
