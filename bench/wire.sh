@@ -10,7 +10,8 @@
 #
 #   ROUNDS=5 SECS=2 CC=cubic NICS="veth tap" bench/wire.sh
 #
-# Prints medians with [min..max], the ratio to kernel VXLAN, and the frames' mean length on the wire. What is
+# Prints medians with [min..max], the ratio to kernel VXLAN, the frames' mean length on the wire, and what TCP had to
+# send again. What is
 # counted as passed or failed is that data goes through, never how fast.
 . "$(dirname "$0")/../selftests/net/lib.sh"
 
@@ -19,7 +20,7 @@ SECS=${SECS:-$((${DOVE_TEST_SLOW:-1} > 1 ? 4 : 2))}
 KINDS="tc xdp vxlan"
 NICS=${NICS:-veth tap}
 declare -A FROM=([tc]=h1 [xdp]=h3 [vxlan]=h5) TO=([tc]=h2 [xdp]=h4 [vxlan]=h6) MTU=([tc]=1430 [xdp]=1430 [vxlan]=1450)
-declare -A MBITS=() FRAME=()
+declare -A MBITS=() FRAME=() LOST=()
 ENDPOINTS=()
 
 addr() { echo "10.1.0.$((10 * ${1#h} + $([ "$2" = tap ]; echo $?)))"; } # HOST veth|tap
@@ -58,6 +59,7 @@ stream() {
 	timeout $((SECS + 20 * ${DOVE_TEST_SLOW:-1})) ip netns exec "$P-$2$from" iperf3 -c "$(addr "$to" "$2")" -t "$SECS" ${CC:+-C "$CC"} -J >"$W/iperf.json" ||
 		{ jq -r .error "$W/iperf.json"; return 1; }
 	FRAME[$1 $2]=$(echo "$before $(received "$to")" | awk '{ printf "%d", ($3 - $1) / ($4 - $2) }')
+	LOST[$1 $2]=$((${LOST[$1 $2]:-0} + $(jq .end.sum_sent.retransmits "$W/iperf.json")))
 	MBITS[$1 $2]+=" $(jq '.end.sum_received.bits_per_second / 1e6' "$W/iperf.json")"
 }
 # summary NUMBER...: median [min..max]
@@ -99,11 +101,11 @@ for ((round = 1; round <= ROUNDS; round++)); do
 	done
 done
 say
-printf '%-28s %-22s %-20s %s\n' "one TCP stream" "MBit/s" "/ kernel VXLAN" "bytes a frame"
+printf '%-28s %-22s %-20s %-15s %s\n' "one TCP stream" "MBit/s" "/ kernel VXLAN" "bytes a frame" "sent again, in all"
 for nic in $NICS; do
 	for kind in $KINDS; do
 		case $kind in vxlan) what="kernel VXLAN" ratio=1 ;; *) what="DOVE, ${kind^^}" ratio=$(FORMAT=%.2f summary $(ratios "$kind $nic" "vxlan $nic")) ;; esac
-		printf '%-28s %-22s %-20s %s\n' "$nic to $nic, $what" "$(FORMAT=%.0f summary ${MBITS[$kind $nic]})" "$ratio" "${FRAME[$kind $nic]}"
+		printf '%-28s %-22s %-20s %-15s %s\n' "$nic to $nic, $what" "$(FORMAT=%.0f summary ${MBITS[$kind $nic]})" "$ratio" "${FRAME[$kind $nic]}" "${LOST[$kind $nic]}"
 	done
 done
 say

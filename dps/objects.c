@@ -332,9 +332,11 @@ static int parse_instance_fields(const cJSON *item, const char **endpoint, struc
 	int rc = json_only(item, fields, err);
 
 	rc = rc ? rc : parse_port(item, "endpoint", endpoint, err);
-	if (!rc && !*endpoint)
-		rc = json_fail(err, "endpoint", "'endpoint' is missing");
-	rc = rc ? rc : parse_port(item, "out", &other, err);
+	if (rc)
+		return rc;
+	if (!*endpoint)
+		return json_fail(err, "endpoint", "'endpoint' is missing");
+	rc = parse_port(item, "out", &other, err);
 	if (!rc && other && !strcmp(other, *endpoint))
 		rc = json_fail(err, "out", "'%.140s' is its 'endpoint' already", other);
 	rc = rc ? rc : json_uint_opt(item, "weight", 1, WEIGHT_MAX, &weight, err);
