@@ -148,7 +148,7 @@ void api_metrics(struct api_call *call)
 	add_metric(&lines, "policies", "gauge", count_policies(api));
 	add_metric(&lines, "hosts", "gauge", count(api, KIND_HOST));
 	add_metric(&lines, "services", "gauge", count(api, KIND_SERVICE));
-	add_metric(&lines, "short_ways_total", "counter", api->short_ways);
+	add_metric(&lines, "short_ways_total", "counter", base->short_ways);
 	add_metric(&lines, "prepared_hits_total", "counter", api->prepared.hits);
 	add_metric(&lines, "prepared_misses_total", "counter", api->prepared.misses);
 	add_connections(&lines, api->guard);

@@ -156,7 +156,8 @@ static void set_state(struct guarded *c, enum state state)
 /* The first bytes of a request: evhttp has read all before them, and nothing of it. */
 static bool begins(const struct guarded *c, const struct evbuffer_cb_info *info)
 {
-	return c->state != STATE_SERVING && !c->bytes && !info->orig_size && c->peer && !c->shut;
+	return c->state != STATE_SERVING && !c->bytes && !info->orig_size && c->peer && !c->shut &&
+	       !is_over(c);
 }
 
 static bool is_answered(struct guarded *c)

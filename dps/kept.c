@@ -109,7 +109,7 @@ static long clear(struct kept *k)
 long kept_put(struct kept *k, uint64_t first, const cJSON *answer, int rule, char *text)
 {
 	const cJSON *list = json_get(answer, "rules"), *one;
-	struct kept_text *at = &k->texts[rule < 0 ? KEPT_RULES_MAX : rule];
+	struct kept_text *at;
 	long more = k->first != first ? -clear(k) : 0;
 
 	k->first = first;
@@ -120,6 +120,7 @@ long kept_put(struct kept *k, uint64_t first, const cJSON *answer, int rule, cha
 	k->n_rules = 0;
 	cJSON_ArrayForEach (one, list)
 		k->rules[k->n_rules++] = box_of(one);
+	at = &k->texts[rule < 0 ? KEPT_RULES_MAX : rule];
 	more -= (long)at->len;
 	free(at->text);
 	*at = (struct kept_text){ text, strlen(text) };

@@ -131,6 +131,7 @@ static void on_written(struct bufferevent *bev, void *arg)
 	struct rest rest = hand_back(bev, arg);
 
 	guard_sent(rest.guard, bev);
+	bufferevent_enable(bev, EV_READ);
 	if (evbuffer_get_length(bufferevent_get_input(bev)))
 		bufferevent_trigger(bev, EV_READ, 0);
 }
@@ -149,6 +150,7 @@ static void write_later(struct guard *guard, struct bufferevent *bev, const char
 	rest->guard = guard;
 	bufferevent_getcb(bev, &rest->read, &rest->write, &rest->event, &rest->arg);
 	bufferevent_setcb(bev, NULL, on_written, on_end, rest);
+	bufferevent_disable(bev, EV_READ); /* as evhttp does: who does not read is not read */
 	bufferevent_write(bev, data, len);
 	bufferevent_enable(bev, EV_WRITE);
 }

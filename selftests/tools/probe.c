@@ -12,7 +12,7 @@
  * when nothing has come for so many seconds. WINDOWS: a file with lines "FROM
  * TO", between which the receiver was not attached anywhere. `judge` prints
  *   sent N, received N, lost N (N while detached), doubled N, overtaken N (N near a move)
- * where near is within three quarters of a second; `between` prints
+ * where near is from such a time until 1.25 s after it, as what was kept for the receiver comes late; `between` prints
  *   sent N, of those received N, received then N
  * of what was sent, and of what came, from one time to another; `chart` makes an SVG of the time
  * each probe took around the windows, and of those that were lost.
@@ -31,7 +31,7 @@
 #define SECOND 1000000000ull
 #define PROBES_MAX (4u << 20)
 #define WINDOWS_MAX 4096
-#define NEAR (SECOND * 3 / 4)
+#define NEAR (SECOND * 5 / 4)
 /* Clocks of one machine; but what is said to be detached was told a little before, or after. */
 #define SLACK (SECOND / 500)
 #define SIZE 64
@@ -172,10 +172,10 @@ static void windows_read(const char *name)
 	fclose(f);
 }
 
-static bool in_window(uint64_t t, uint64_t slack)
+static bool in_window(uint64_t t, uint64_t before, uint64_t after)
 {
 	for (int i = 0; i < n_windows; i++)
-		if (t + slack >= windows[i].from && t <= windows[i].to + slack)
+		if (t + before >= windows[i].from && t <= windows[i].to + after)
 			return true;
 	return false;
 }
@@ -195,7 +195,7 @@ static int do_judge(char **argv)
 		doubled += seen[a[i].number];
 		if (!seen[a[i].number] && a[i].number < highest) {
 			overtaken++;
-			near += in_window(a[i].at, NEAR);
+			near += in_window(a[i].at, SLACK, NEAR);
 		}
 		seen[a[i].number] = 1;
 		if (a[i].number > highest)
@@ -206,7 +206,7 @@ static int do_judge(char **argv)
 		if (!at[i] || seen[i])
 			continue;
 		lost++;
-		if (in_window(at[i], SLACK))
+		if (in_window(at[i], SLACK, SLACK))
 			lost_detached++;
 		else if (shown++ < 5)
 			fprintf(stderr, "lost: %zu, sent at %llu\n", i, (unsigned long long)at[i]);
