@@ -230,10 +230,10 @@ static bool is_passed(struct model *m, const struct question *q, const struct en
 /* A host asks for what it serves: to others it is as if there were none. */
 static bool is_served(struct api *api, const struct question *q, const char *host)
 {
-	const struct endpoint *from = q->source ? model_party(&api->model, q->source) : NULL;
+	const struct endpoint *from = host ? resolve_source(&api->model, q) : NULL;
 	const struct endpoint *to = q->destination ? model_party(&api->model, q->destination) : NULL;
 
-	if (!host || !from)
+	if (!from) /* an administrator asks, or nobody is asked about */
 		return true;
 	if (q->by_address)
 		to = model_at(&api->model, from->o.net->o.id, &q->address);

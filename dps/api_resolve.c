@@ -190,8 +190,9 @@ static void hide(const struct api_call *call, struct recurse_key *key)
 {
 	const char *host = access_speaks_for(call), *at = NULL;
 
-	if (!host || !key->source)
+	if (!host)
 		return;
+	*key->from = '\0'; /* a name says nothing of where it is: hosts ask by id */
 	if (!sources_vnid(call->api->h->sources, key->source, &at) || strcmp(at, host) != 0)
 		key->vnid = 0;
 }

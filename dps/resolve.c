@@ -12,7 +12,7 @@ static const struct endpoint *find_name(const struct model *m, const char *netwo
 	return (const struct endpoint *)(obj ? obj : model_find_in(m, KIND_EXTERNAL, network, name));
 }
 
-static const struct endpoint *find_source(const struct model *m, const struct question *q)
+const struct endpoint *resolve_source(const struct model *m, const struct question *q)
 {
 	return q->source ? model_party(m, q->source) : find_name(m, q->network, q->from);
 }
@@ -156,7 +156,7 @@ static void resolve_key(struct model *m, const struct question *q, struct answer
 		resolve_stranger(m, q, out);
 		return;
 	}
-	from = find_source(m, q);
+	from = resolve_source(m, q);
 	if (!from || (q->vnid && q->vnid != from->o.net->o.id))
 		return;
 	out->source = from->o.id;

@@ -50,6 +50,9 @@ struct answer {
 
 void resolve(struct model *m, const struct question *question, struct answer *out);
 
+/* resolve_source() - whom the question is of, by id or by name. NULL: nobody. */
+const struct endpoint *resolve_source(const struct model *m, const struct question *question);
+
 /* A translation that a packet carried, and what it is worth today. */
 struct check {
 	uint32_t vnid, policy;
