@@ -46,6 +46,7 @@ told() { da h1 stats --json | jq -e '.hints.received >= 5'; }
 check "R19: and told the origin" told
 
 say "-- a stream from a VM that it had beside it"
+ping_ok w2 10.1.0.12 1 >/dev/null # the order of what waits for a first answer is another test's
 stream v2 w2 v2 8
 sleep 1
 PAUSE=1.5 check "R5: it leaves, and comes back" moves v2 h3 h2
