@@ -74,7 +74,8 @@ static __noinline int destination_find(struct packet *p, struct dove_local **to,
 	/* Its network may have left with it. */
 	TRY(relay_find(p, &key, j));
 	j->sequence = p->sequence;
-	return bpf_map_lookup_elem(&dove_networks, &key.vnid) ? -DOVE_UNKNOWN_ENDPOINT : -DOVE_UNKNOWN_NETWORK;
+	return bpf_map_lookup_elem(&dove_networks, &key.vnid) ? -DOVE_UNKNOWN_ENDPOINT
+							      : -DOVE_UNKNOWN_NETWORK;
 }
 
 /* It is not for one who is here: who sent it shall know better. */
