@@ -21,12 +21,6 @@ verdict() { # FROM TO [ARGS]: verdict and path, as the service sees it
 }
 is() { local got; got=$("${@:2}"); echo "got: $got"; [ "$got" = "$1" ]; }
 web() { on "$1" curl -sS -m 2 -o /dev/null "http://10.1.0.13:$2/"; }
-count_up() { # HOST REASON COMMAND...: the command must fail, and raise that reason
-	local before; before=$(stat "$1" "$2")
-	! "${@:3}" || return 1
-	echo "$2: $before -> $(stat "$1" "$2")"
-	[ "$(stat "$1" "$2")" -gt "$before" ]
-}
 
 world
 service

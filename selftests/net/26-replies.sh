@@ -49,12 +49,6 @@ port_closed() { on "$1" dig +time=2 +tries=1 -p 5353 "@$2" host.example.test 2>&
 trace() { on "$1" tracepath -n -m 4 "$2" | tee /dev/stderr | grep -q 'reached'; }
 filtered() { on "$1" ping -n -c 1 -W 2 "$2" | tee /dev/stderr | grep -qiE 'filtered|prohibited'; }
 # count_up HOST REASON COMMAND...: the command must fail, and raise that reason
-count_up() {
-	local before; before=$(stat "$1" "$2")
-	! "${@:3}" || return 1
-	echo "$2: $before -> $(stat "$1" "$2")"
-	[ "$(stat "$1" "$2")" -gt "$before" ]
-}
 # One TCP connection with an echo behind it, kept open by descriptor 7.
 conn_open() { # NS ADDR
 	mkfifo "$W/in"

@@ -15,22 +15,6 @@
 declare -A ADDR=()
 for i in 1 2 3 5 7 8; do ADDR[vm$i]=10.1.0.1$i; done
 
-# bridge NAME: br0 and what it may forward; counters `seen` and `refused`
-bridge() {
-	on "$1" ip link add br0 type bridge stp_state 0 mcast_snooping 0
-	on "$1" ip link set br0 up
-	on "$1" nft -f - <<-'NFT'
-	table bridge fw {
-		counter seen { }
-		counter refused { }
-		chain forward {
-			type filter hook forward priority 0; policy accept;
-			ether type { ip, ip6 } counter name seen
-			tcp dport 23 counter name refused drop
-		}
-	}
-	NFT
-}
 stateful() { # NAME: what comes back must answer what went out (not every kernel has conntrack for bridges)
 	on "$1" nft -f - <<-'NFT'
 	table bridge fw {
@@ -82,12 +66,6 @@ meets() {
 		fi
 	done
 	return $rc
-}
-count_up() { # HOST REASON COMMAND...: the command must fail, and raise that reason
-	local before; before=$(stat "$1" "$2")
-	! "${@:3}" || return 1
-	echo "$2: $before -> $(stat "$1" "$2")"
-	[ "$(stat "$1" "$2")" -gt "$before" ]
 }
 apply() { jq -n "$1" >"$W/apply.json" && ctl apply -f "$W/apply.json" >/dev/null; }
 policy() { # NAME JSON

@@ -39,21 +39,9 @@ appliance() { # NAME MAC MAC
 }
 
 firewall() {
-	on fw ip link add br0 type bridge stp_state 0 mcast_snooping 0
-	on fw ip link set br0 up
+	bridge fw
 	on fw ip link set eth0 master br0
 	on fw ip link set eth0-out master br0
-	on fw nft -f - <<-'NFT'
-	table bridge fw {
-		counter seen { }
-		counter refused { }
-		chain forward {
-			type filter hook forward priority 0; policy accept;
-			ether type { ip, ip6 } counter name seen
-			tcp dport 23 counter name refused drop
-		}
-	}
-	NFT
 }
 
 # Suricata takes frames as they were on a wire: of no more than the MTU, their checksums right.
@@ -192,13 +180,6 @@ has() { grep -aq "$2" "$W/$1.pcap"; } # NAME TEXT: in the frames as they are
 
 web() { on "$1" curl -sS -m "${3:-5}" -o /dev/null "http://10.1.0.13:$2"; }
 pings() { ping_all "$1" 10.1.0.13; }
-
-count_up() { # HOST REASON COMMAND...: the command must fail, and raise that reason
-	local before; before=$(stat "$1" "$2")
-	! "${@:3}" || return 1
-	echo "$2: $before -> $(stat "$1" "$2")"
-	[ "$(stat "$1" "$2")" -gt "$before" ]
-}
 
 need_root
 why=$(fetch 2>&1) || { say "skip appliances: $(tail -n 1 <<<"$why")"; say "0 passed, 0 failed, 1 skipped"; exit 0; }

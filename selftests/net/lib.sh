@@ -69,8 +69,31 @@ check() {
 }
 
 refuses() { ! "$@"; }
+count_up() { # HOST REASON COMMAND...: the command must fail, and raise that reason
+	local before; before=$(stat "$1" "$2")
+	! "${@:3}" || return 1
+	echo "$2: $before -> $(stat "$1" "$2")"
+	[ "$(stat "$1" "$2")" -gt "$before" ]
+}
 
 on() { local ns=$1; shift; ip netns exec "$P-$ns" "$@"; }
+
+# bridge NAME: an appliance's br0, and what it may forward; counters `seen` and `refused`
+bridge() {
+	on "$1" ip link add br0 type bridge stp_state 0 mcast_snooping 0
+	on "$1" ip link set br0 up
+	on "$1" nft -f - <<-'NFT'
+	table bridge fw {
+		counter seen { }
+		counter refused { }
+		chain forward {
+			type filter hook forward priority 0; policy accept;
+			ether type { ip, ip6 } counter name seen
+			tcp dport 23 counter name refused drop
+		}
+	}
+	NFT
+}
 
 # bg NAME NS COMMAND...: in the background, output to $W/NAME.log, pid in PID[NAME].
 bg() {
