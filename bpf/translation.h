@@ -119,12 +119,19 @@ static __always_inline int translation_of_pair(struct packet *p, struct dove_cac
 	return 0;
 }
 
-/* A refusal is asked again at once when anything that it rests on has changed. */
+/*
+ * A refusal is asked again at once when anything that it rests on has changed,
+ * and every so often where nobody tells this host of changes.
+ */
 static __always_inline int refuse_old(const struct decision *d)
 {
 	if (d->judged.fresh == STALE_REFUSED)
 		return -DOVE_HELD_MISS;
-	return d->judged.fresh == STALE && d->verdict != DOVE_VERDICT_ALLOW ? -DOVE_HELD_MISS : 0;
+	if (d->verdict == DOVE_VERDICT_ALLOW)
+		return 0;
+	if (d->judged.fresh == STALE)
+		return -DOVE_HELD_MISS;
+	return d->t->refuses_until && bpf_ktime_get_coarse_ns() >= d->t->refuses_until ? -DOVE_HELD_MISS : 0;
 }
 
 /* What rests on no policy (nobody has the address, or the gateway) is asked again when the network has moved on. */

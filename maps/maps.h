@@ -20,8 +20,8 @@
  * Layout version, part of the pin path (PIN_DIR/vN) and of the XDP metadata's
  * magic. Raise it with every change of a key, value, event or map type.
  */
-#define DOVE_LAYOUT 4
-#define DOVE_LAYOUT_DIR "v4"
+#define DOVE_LAYOUT 5
+#define DOVE_LAYOUT_DIR "v5"
 
 #define DOVE_DEFAULT_PIN_DIR "/sys/fs/bpf/dove"
 
@@ -198,10 +198,11 @@ struct dove_translation {
 	struct dove_ip host; /* underlay address of the destination's host: key of dove_hosts */
 	__u64 revision;	     /* S: destination network's revision it was made at */
 	__u64 expires;
-	__u64 gate;	/* DOVE_GATE_* */
-	__u64 floor;	/* since that revision the same services are asked for */
-	__u32 vnid;	/* the destination's; of a refusal, the network whose policy refuses */
-	__u32 endpoint; /* the destination's */
+	__u64 gate;	     /* DOVE_GATE_* */
+	__u64 floor;	     /* since that revision the same services are asked for */
+	__u64 refuses_until; /* asked again from then on instead of refusing; 0: it refuses as long as it holds */
+	__u32 vnid;	     /* the destination's; of a refusal, the network whose policy refuses */
+	__u32 endpoint;	     /* the destination's */
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 path;    /* as in a rule */
@@ -642,7 +643,7 @@ _Static_assert(sizeof(struct dove_addr_key) == 24, "no hidden padding in a key")
 _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_rule) == 20, "no hidden padding");
-_Static_assert(sizeof(struct dove_translation) == 80 + 20 * DOVE_RULES_MAX, "no hidden padding");
+_Static_assert(sizeof(struct dove_translation) == 88 + 20 * DOVE_RULES_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_qos) == 32 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");

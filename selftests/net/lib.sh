@@ -122,10 +122,10 @@ listener() {
 
 # until_ok SECONDS COMMAND...: again and again until it ends 0. DOVE_TEST_SLOW stretches it.
 until_ok() {
-	local end=$((SECONDS + $1 * ${DOVE_TEST_SLOW:-1}))
+	local end=$((${EPOCHREALTIME//[.,]/} + $1 * 1000000 * ${DOVE_TEST_SLOW:-1}))
 	shift
 	until "$@" >/dev/null 2>&1; do
-		[ $SECONDS -lt $end ] || return 1
+		[ "${EPOCHREALTIME//[.,]/}" -lt $end ] || return 1
 		sleep 0.05
 	done
 }
