@@ -58,7 +58,7 @@ static int register_host(const struct api_call *call, struct api *api, const cJS
 {
 	struct commit_context ctx = api_context(api);
 	struct commit_counts counts;
-	struct spec *spec;
+	struct spec *spec = NULL;
 	int rc = make_host_spec(call, json, &spec, err);
 
 	if (rc)
