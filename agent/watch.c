@@ -91,8 +91,11 @@ void watch_expect(struct watch *w, uint32_t vnid, uint64_t revision)
 				    .alive_until = now + ALIVE_NS,
 				    .judge_until = now + ALIVE_NS };
 
-	if (!network_find(w, vnid))
-		bpf_map_update_elem(w->agent->maps->networks, &vnid, &row, BPF_NOEXIST);
+	if (network_find(w, vnid))
+		return;
+	loader_numbers(w->agent->loader, 0);
+	bpf_map_update_elem(w->agent->maps->networks, &vnid, &row, BPF_NOEXIST);
+	loader_numbers(w->agent->loader, clock_now());
 }
 
 uint64_t watch_extend(const struct watch *w, uint32_t vnid, uint32_t sequence)
@@ -596,18 +599,29 @@ static const struct {
  * A frame that can't be read ends the stream: what it said is missing from
  * then on, and only a new snapshot brings it.
  */
-static int on_frame(const cJSON *json, void *arg)
+static int frame_take(struct watch *w, const cJSON *json)
 {
 	const char *type = cJSON_GetStringValue(json_get(json, "type"));
 	struct json_error err = {};
 
 	for (size_t i = 0; type && i < ARRAY_SIZE(frames); i++) {
-		if (strcmp(type, frames[i].type) || !frames[i].on(arg, json, &err))
+		if (strcmp(type, frames[i].type) || !frames[i].on(w, json, &err))
 			continue;
 		log_warn("watch: frame \"%s\": %s %s", type, err.field, err.text);
 		return -EBADMSG;
 	}
 	return 0;
+}
+
+static int on_frame(const cJSON *json, void *arg)
+{
+	struct watch *w = arg;
+	int rc;
+
+	loader_numbers(w->agent->loader, 0);
+	rc = frame_take(w, json);
+	loader_numbers(w->agent->loader, clock_now());
+	return rc;
 }
 
 /* ---- the connection ---- */
@@ -665,8 +679,12 @@ void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy)
 		return;
 	id = whole;
 	HASH_FIND(hh, n->policies, &id, sizeof(id), known);
-	if (!known && policy_item(w, n, policy, &err))
+	if (known)
+		return;
+	loader_numbers(w->agent->loader, 0);
+	if (policy_item(w, n, policy, &err))
 		log_warn("check: %s %s", err.field, err.text);
+	loader_numbers(w->agent->loader, clock_now());
 }
 
 cJSON *watch_show(const struct watch *w)

@@ -197,6 +197,7 @@ static void numbers_put(void)
 	    &(struct dove_network){
 		    .revision = REVISION, .floor = 1, .alive_until = hour, .judge_until = hour });
 	put(obj->maps.dove_policies, &key, &(struct dove_policy){ .sequence = 100, .floor = 50 });
+	obj->bss->numbers_version = now_ns(CLOCK_MONOTONIC);
 }
 
 /* Destinations up to `n`: a translation that leads to host 2, and the same address as that of a VM here. */

@@ -29,6 +29,20 @@ struct leg {
 	struct dove_context context;
 };
 
+/* What a processor has read of dove_networks and dove_policies last, see numbers_find(). */
+#define NUMBERS_SLOTS 256
+
+struct numbers {
+	__u64 version; /* of both maps, when they were read */
+	__u32 vnid;
+	__u32 policy;
+	__u8 watched; /* there is such a network, and `net` is its row */
+	__u8 known;   /* there is such a policy in it */
+	__u8 pad[6];
+	struct dove_network net;
+	struct dove_policy of;
+};
+
 #define MAP(name, map_type, key_type, value_type, entries, flag_bits)                                        \
 	struct {                                                                                             \
 		__uint(type, map_type);                                                                      \
@@ -51,6 +65,7 @@ MAP(dove_local, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_local, 655
 MAP(dove_moved, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_moved, 16384, BPF_F_NO_PREALLOC);
 MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576, BPF_F_NO_PREALLOC);
 MAP(dove_networks, BPF_MAP_TYPE_HASH, __u32, struct dove_network, 65536, BPF_F_NO_PREALLOC);
+MAP(dove_numbers, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct numbers, NUMBERS_SLOTS, 0);
 MAP(dove_hosts, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_flows, BPF_MAP_TYPE_LRU_HASH, struct dove_flow_key, struct dove_flow, 131072, 0);
 MAP(dove_paths, BPF_MAP_TYPE_ARRAY, __u32, struct dove_path, DOVE_PATHS, 0);
@@ -90,6 +105,12 @@ const volatile __u32 cfg_door = 0; /* ifindex of the agent's own device */
  * happen then: what the body changes and reads again must begin with this.
  */
 volatile __u32 unknown_zero;
+
+/*
+ * What dove_networks and dove_policies hold is of this version: 0 while the
+ * agent changes them, and afterwards one that has never been.
+ */
+volatile __u64 numbers_version;
 
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;

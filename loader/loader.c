@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -390,6 +391,13 @@ int loader_cut_fd(const struct loader *l)
 int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room)
 {
 	return door_read(l->door_fd, ifindex, frame, room);
+}
+
+void loader_numbers(struct loader *l, uint64_t version)
+{
+	atomic_thread_fence(memory_order_seq_cst);
+	l->skel->bss->numbers_version = version;
+	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static bool opened_by(const struct bpf_program *prog, void *opening, uint32_t size)

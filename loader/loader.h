@@ -128,6 +128,14 @@ int loader_cut_fd(const struct loader *l);
 int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room);
 
 /*
+ * loader_numbers() - before (0) and after any row of dove_networks or
+ * dove_policies is written or deleted: the programs forget what they remember
+ * of them. version: has never been given before, by no other process either,
+ * for what is remembered outlives the agent; the clock will do.
+ */
+void loader_numbers(struct loader *l, uint64_t version);
+
+/*
  * loader_open_gate() - open a translation's gate, if it still is as
  * opening->gate says. False: it is not, and opening->gate is what it is now.
  * True also where the entry is gone, or is another.

@@ -72,11 +72,13 @@ struct run run_vm(const struct vm_frame *v); /* run_port() of that */
 
 /* ---- maps ---- */
 
+/* As the agent does, they tell the programs when numbers have changed. */
 #define map_put(map, key, value) map_put_sized(dove->maps.map, key, sizeof(*(key)), value, sizeof(*(value)))
 #define map_get(map, key, value) map_get_sized(dove->maps.map, key, sizeof(*(key)), value, sizeof(*(value)))
-#define map_del(map, key) bpf_map__delete_elem(dove->maps.map, key, sizeof(*(key)), 0)
+#define map_del(map, key) map_del_sized(dove->maps.map, key, sizeof(*(key)))
 
 void map_put_sized(struct bpf_map *map, const void *key, size_t key_len, const void *value, size_t value_len);
+int map_del_sized(struct bpf_map *map, const void *key, size_t key_len);
 bool map_get_sized(struct bpf_map *map, const void *key, size_t key_len, void *value, size_t value_len);
 
 /*

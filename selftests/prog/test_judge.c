@@ -233,6 +233,40 @@ static void silent(bool may_judge)
 	map_put(dove_networks, &(uint32_t){ BLUE }, &n);
 }
 
+/* What a processor has read of the two maps is used until the agent has changed them; while it does, nothing is. */
+Test(judge, R15_numbers_hold_until_their_version_changes)
+{
+	for (struct way w = {}; w.hook < AT_COUNT; way_next(&w)) {
+		struct dove_policy_key key = { .vnid = BLUE, .policy = POLICY };
+		struct dove_policy risen = { .sequence = REVISION + 1, .floor = REVISION + 1 };
+		struct frame inner = the_inner(w.inner);
+		struct run r;
+
+		begin_way(&w, "a floor that nobody has told of");
+		network_put(BLUE, REVISION + 1, 1);
+		policy_put(BLUE, POLICY, 1, 1);
+		r = arrive_sent_at(&w, REVISION);
+		expect_accepted(w.hook, &r, &inner);
+		counters_clear();
+		bpf_map__update_elem(dove->maps.dove_policies, &key, sizeof(key), &risen, sizeof(risen),
+				     BPF_ANY);
+		r = arrive_sent_at(&w, REVISION);
+		expect_accepted(w.hook, &r, &inner);
+
+		begin_way(&w, "while it is written");
+		dove->bss->numbers_version = 0;
+		bpf_map__update_elem(dove->maps.dove_policies, &key, sizeof(key), &risen, sizeof(risen),
+				     BPF_ANY);
+		r = arrive_sent_at(&w, REVISION);
+		expect_refused(w.hook, &r, DOVE_REFUSED);
+
+		begin_way(&w, "written");
+		policy_put(BLUE, POLICY, REVISION + 1, REVISION + 1);
+		r = arrive_sent_at(&w, REVISION);
+		expect_refused(w.hook, &r, DOVE_REFUSED);
+	}
+}
+
 Test(judge, R15_cannot_judge)
 {
 	static const struct {

@@ -14,10 +14,25 @@ const uint8_t hop_mac[6] = { 0x02, 0xaa, 0, 0, 0, 0xfe };
 
 /* ---- maps ---- */
 
+static void numbers_changed(const struct bpf_map *map)
+{
+	if (map == dove->maps.dove_networks || map == dove->maps.dove_policies)
+		dove->bss->numbers_version = now_ns();
+}
+
 void map_put_sized(struct bpf_map *map, const void *key, size_t key_len, const void *value, size_t value_len)
 {
 	cr_assert(!bpf_map__update_elem(map, key, key_len, value, value_len, BPF_ANY), "%s: %s: %s",
 		  case_name(), bpf_map__name(map), strerror(errno));
+	numbers_changed(map);
+}
+
+int map_del_sized(struct bpf_map *map, const void *key, size_t key_len)
+{
+	int rc = bpf_map__delete_elem(map, key, key_len, 0);
+
+	numbers_changed(map);
+	return rc;
 }
 
 bool map_get_sized(struct bpf_map *map, const void *key, size_t key_len, void *value, size_t value_len)
