@@ -475,6 +475,45 @@ Test(translation, R15_what_the_origin_does_not_know_is_the_destinations_to_judge
 	expect_quiet();
 }
 
+/* Nobody tells this host that a network has changed which it does not serve: what that refuses is asked for again. */
+Test(translation, R20_a_refusal_is_asked_for_again_when_its_time_has_come)
+{
+	static const enum dove_verdict refused[] = { DOVE_VERDICT_DENY, DOVE_VERDICT_NO_ENDPOINT,
+						     DOVE_VERDICT_NO_PLACE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct dove_translation t = answer_to(&vm2, refused[i]);
+		struct run r;
+
+		begin(case_text("verdict %d, not yet", refused[i]));
+		map_del(dove_networks, &(uint32_t){ BLUE });
+		t.refuses_until = now_ns() + 60 * SECOND;
+		cache_put(&vm2, &t);
+		r = send_udp(&vm2);
+		check(r.action == TC_ACT_SHOT && !counted(DOVE_HELD_MISS), "returned %d", r.action);
+
+		begin(case_text("verdict %d, then", refused[i]));
+		map_del(dove_networks, &(uint32_t){ BLUE });
+		t.refuses_until = now_ns() - SECOND;
+		cache_put(&vm2, &t);
+		r = send_udp(&vm2);
+		expect_held(&r, DOVE_HELD_MISS);
+	}
+}
+
+Test(translation, R20_what_is_allowed_does_not_end_with_what_is_refused)
+{
+	struct dove_translation t = allow_to(&vm2);
+	struct run r;
+
+	begin("allowed");
+	t.refuses_until = now_ns() - SECOND;
+	cache_put(&vm2, &t);
+	r = send_udp(&vm2);
+	expect_encapsulated(&r);
+	expect_quiet();
+}
+
 /* Origins that look at nothing, so that destinations find out alone. */
 
 Test(translation_unchecked, R15_old_translations_leave_unseen)
