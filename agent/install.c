@@ -11,7 +11,6 @@
 #include "paths.h"
 #include "qos.h"
 #include "underlay.h"
-#include "watch.h"
 
 static int verdict_parse(const cJSON *json, uint8_t *out, struct json_error *err)
 {
@@ -206,8 +205,7 @@ static int translation_parse(struct agent *a, const cJSON *json, struct dove_tra
 	if (!allows_anything(t) && lifetime > REFUSAL_LIFETIME_S)
 		lifetime = REFUSAL_LIFETIME_S;
 	t->expires = clock_now() + lifetime * SECOND_NS;
-	if (!watch_revision(a->watch, vnid))
-		t->refuses_until = clock_now() + REFUSAL_UNWATCHED_S * SECOND_NS;
+	t->refuses_until = clock_now() + REFUSAL_UNWATCHED_S * SECOND_NS;
 	return 0;
 }
 

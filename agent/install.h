@@ -8,10 +8,7 @@
 
 /* How long a refusal is remembered before the service is asked again. */
 #define REFUSAL_LIFETIME_S 5
-/*
- * And how long where nobody would tell this host that it has ended: the network
- * is not served here, and no destination sees a packet that was refused.
- */
+/* And where nobody would tell this host that it has ended, because it does not watch the network that refuses. */
 #define REFUSAL_UNWATCHED_S 1
 
 /* What an answer led to: the entry that decides, to be made active when nobody waits any more. */

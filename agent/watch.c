@@ -60,6 +60,7 @@ struct watch {
 	struct event *retry;
 	long retry_ms;
 	uint64_t lifetime; /* seconds */
+	uint64_t version;  /* last one of dove_version */
 	bool streaming;	   /* a stream is open, or about to be opened again */
 	bool connected;
 };
@@ -70,6 +71,23 @@ static struct network *network_find(const struct watch *w, uint32_t vnid)
 
 	HASH_FIND(hh, w->networks, &vnid, sizeof(vnid), n);
 	return n;
+}
+
+/* Before any row of dove_networks or dove_policies is written: the programs use what they have read no longer. */
+static void numbers_change(const struct watch *w)
+{
+	uint64_t none = 0;
+
+	bpf_map_update_elem(w->agent->maps->version, &(uint32_t){ 0 }, &none, BPF_ANY);
+}
+
+/* And after it: by the clock, for what they remember outlives the agent. */
+static void numbers_changed(struct watch *w)
+{
+	uint64_t now = clock_now();
+
+	w->version = now > w->version ? now : w->version + 1;
+	bpf_map_update_elem(w->agent->maps->version, &(uint32_t){ 0 }, &w->version, BPF_ANY);
 }
 
 bool watch_connected(const struct watch *w)
@@ -93,9 +111,9 @@ void watch_expect(struct watch *w, uint32_t vnid, uint64_t revision)
 
 	if (network_find(w, vnid))
 		return;
-	loader_numbers(w->agent->loader, 0);
+	numbers_change(w);
 	bpf_map_update_elem(w->agent->maps->networks, &vnid, &row, BPF_NOEXIST);
-	loader_numbers(w->agent->loader, clock_now());
+	numbers_changed(w);
 }
 
 uint64_t watch_extend(const struct watch *w, uint32_t vnid, uint32_t sequence)
@@ -618,9 +636,9 @@ static int on_frame(const cJSON *json, void *arg)
 	struct watch *w = arg;
 	int rc;
 
-	loader_numbers(w->agent->loader, 0);
+	numbers_change(w);
 	rc = frame_take(w, json);
-	loader_numbers(w->agent->loader, clock_now());
+	numbers_changed(w);
 	return rc;
 }
 
@@ -681,10 +699,10 @@ void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy)
 	HASH_FIND(hh, n->policies, &id, sizeof(id), known);
 	if (known)
 		return;
-	loader_numbers(w->agent->loader, 0);
+	numbers_change(w);
 	if (policy_item(w, n, policy, &err))
 		log_warn("check: %s %s", err.field, err.text);
-	loader_numbers(w->agent->loader, clock_now());
+	numbers_changed(w);
 }
 
 cJSON *watch_show(const struct watch *w)

@@ -191,13 +191,15 @@ static void numbers_put(void)
 {
 	uint32_t vnid = VNID;
 	struct dove_policy_key key = { .vnid = VNID, .policy = POLICY };
-	uint64_t hour = now_ns(CLOCK_MONOTONIC) + 3600 * SECOND;
+	uint64_t hour = now_ns(CLOCK_MONOTONIC) + 3600 * SECOND, version;
+	uint32_t first = 0;
 
 	put(obj->maps.dove_networks, &vnid,
 	    &(struct dove_network){
 		    .revision = REVISION, .floor = 1, .alive_until = hour, .judge_until = hour });
 	put(obj->maps.dove_policies, &key, &(struct dove_policy){ .sequence = 100, .floor = 50 });
-	obj->bss->numbers_version = now_ns(CLOCK_MONOTONIC);
+	version = now_ns(CLOCK_MONOTONIC);
+	put(obj->maps.dove_version, &first, &version);
 }
 
 /* Destinations up to `n`: a translation that leads to host 2, and the same address as that of a VM here. */

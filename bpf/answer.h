@@ -97,8 +97,8 @@ static __always_inline int address_find(struct packet *p, struct dove_cache_key 
 		return rc;
 	}
 	if (d->verdict == DOVE_VERDICT_NO_ENDPOINT)
-		return translation_of_nobody(d, -DOVE_NO_ENDPOINT);
-	return d->verdict == DOVE_VERDICT_GATEWAY ? translation_of_nobody(d, 0) : 0;
+		return translation_of_nobody(p, d, -DOVE_NO_ENDPOINT);
+	return d->verdict == DOVE_VERDICT_GATEWAY ? translation_of_nobody(p, d, 0) : 0;
 }
 
 /*

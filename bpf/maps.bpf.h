@@ -43,6 +43,11 @@ struct numbers {
 	struct dove_policy of;
 };
 
+/*
+ * dove_version: what dove_networks and dove_policies hold is of this version; 0 while the agent changes them, and
+ * afterwards one that has never been. In a map, so that programs of an earlier agent hear of it, too.
+ */
+
 #define MAP(name, map_type, key_type, value_type, entries, flag_bits)                                        \
 	struct {                                                                                             \
 		__uint(type, map_type);                                                                      \
@@ -65,7 +70,8 @@ MAP(dove_local, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_local, 655
 MAP(dove_moved, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_moved, 16384, BPF_F_NO_PREALLOC);
 MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576, BPF_F_NO_PREALLOC);
 MAP(dove_networks, BPF_MAP_TYPE_HASH, __u32, struct dove_network, 65536, BPF_F_NO_PREALLOC);
-MAP(dove_numbers, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct numbers, NUMBERS_SLOTS, 0);
+MAP(dove_numbers, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct numbers, NUMBERS_SLOTS + 1, 0);
+MAP(dove_version, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);
 MAP(dove_hosts, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_flows, BPF_MAP_TYPE_LRU_HASH, struct dove_flow_key, struct dove_flow, 131072, 0);
 MAP(dove_paths, BPF_MAP_TYPE_ARRAY, __u32, struct dove_path, DOVE_PATHS, 0);
@@ -105,12 +111,6 @@ const volatile __u32 cfg_door = 0; /* ifindex of the agent's own device */
  * happen then: what the body changes and reads again must begin with this.
  */
 volatile __u32 unknown_zero;
-
-/*
- * What dove_networks and dove_policies hold is of this version: 0 while the
- * agent changes them, and afterwards one that has never been.
- */
-volatile __u64 numbers_version;
 
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;

@@ -217,6 +217,8 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 		if (reply != -DOVE_DENIED)
 			rc = reply;
 	}
+	if (d->t && d->verdict != DOVE_VERDICT_ALLOW && rc == verdict_reason(d->verdict) && refusal_due(d))
+		rc = -DOVE_HELD_MISS;
 	if (rc == -DOVE_DENIED || rc == -DOVE_REJECTED)
 		count_policy(p, p->vnid, d->policy, POLICY_DENIED);
 	return rc == -DOVE_HELD_MISS || rc == -DOVE_HELD_FLOW || (!rc && !route_ends(p))
@@ -329,11 +331,13 @@ static __noinline int path_back(struct packet *p, struct decision *d, struct leg
 	return 0;
 }
 
-/* A path that leads nowhere is a refusal, which is asked again when anything that it rests on has changed. */
-static __always_inline int path_refused(struct decision *d, int rc)
+/* A path that leads nowhere is a refusal, and asked for again as one. */
+static __always_inline int path_refused(const struct packet *p, struct decision *d, int rc)
 {
-	judge_sent(d->t, d->policy, &d->judged);
-	return d->judged.fresh == STALE || d->judged.fresh == STALE_REFUSED ? -DOVE_HELD_MISS : rc;
+	judge_sent(d->t, d->policy, p->hook == HOOK_TRACE, &d->judged);
+	return d->judged.fresh == STALE || d->judged.fresh == STALE_REFUSED || refusal_due(d)
+		       ? -DOVE_HELD_MISS
+		       : rc;
 }
 
 /* From a VM: STRAIGHT_ON where no service is ahead. */
@@ -361,7 +365,7 @@ static __noinline int path_begin(struct __sk_buff *skb, struct packet *p, struct
 		return -DOVE_NO_SERVICE;
 	rc = leg_find(p);
 	if (rc)
-		return path_refused(d, rc);
+		return path_refused(p, d, rc);
 	return leg->stage ? hop_send(skb, p) : STRAIGHT_ON;
 }
 
@@ -475,7 +479,7 @@ static __always_inline int send_over_bridge(struct __sk_buff *skb, struct packet
 
 	TRY(translation_of_pair(p, &key, d));
 	if (d->verdict == DOVE_VERDICT_NO_ENDPOINT || d->verdict == DOVE_VERDICT_GATEWAY) {
-		TRY(translation_of_nobody(d, 0));
+		TRY(translation_of_nobody(p, d, 0));
 		return refuse(skb, p, d, verdict_reason(d->verdict));
 	}
 	if (bpf_skb_store_bytes(skb, 0, d->t->mac, 6, 0))

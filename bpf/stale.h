@@ -23,6 +23,7 @@ enum freshness {
 
 struct judgement {
 	enum freshness fresh;
+	bool watched;	/* at the origin: this host hears of it when the network, or its policy, changes */
 	bool through;	/* what passes under its policy must have been through a service */
 	__u64 sequence; /* of the packet, 64 bits */
 	__u64 wanted;	/* least revision that would do */
@@ -44,9 +45,13 @@ static __always_inline __u64 extend(__u32 sequence, __u64 watched)
 static __noinline int numbers_read(struct numbers *n, __u32 vnid, __u32 policy, __u64 version)
 {
 	struct dove_policy_key key = { .vnid = vnid, .policy = policy };
-	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &key.vnid);
-	struct dove_policy *of = bpf_map_lookup_elem(&dove_policies, &key);
+	struct dove_network *net;
+	struct dove_policy *of;
 
+	/* A barrier: processors that read ahead must not have the rows from before the version. */
+	__sync_val_compare_and_swap(&n->version, 0, 0);
+	net = bpf_map_lookup_elem(&dove_networks, &key.vnid);
+	of = bpf_map_lookup_elem(&dove_policies, &key);
 	n->version = version;
 	n->vnid = vnid;
 	n->policy = policy;
@@ -64,15 +69,20 @@ static __noinline int numbers_read(struct numbers *n, __u32 vnid, __u32 policy, 
  * are now. Nearly every packet needs those of the one before it, and looking
  * them up in two hashes costs more than all that is done with them: what a
  * processor has read holds until the agent changes any of it. The version is
- * read before the rows, and raised after them.
+ * read before the rows, and raised after them. What is traced has a slot of
+ * its own: up to 6.2 packets interrupt what BPF_PROG_TEST_RUN runs.
  */
-static __always_inline const struct numbers *numbers_find(__u32 vnid, __u32 policy)
+static __always_inline const struct numbers *numbers_find(__u32 vnid, __u32 policy, bool traced)
 {
-	__u32 slot = (vnid * 61 + policy) % NUMBERS_SLOTS;
+	__u32 slot = traced ? NUMBERS_SLOTS : (vnid * 61 + policy) % NUMBERS_SLOTS, first = 0;
 	struct numbers *n = bpf_map_lookup_elem(&dove_numbers, &slot);
-	__u64 version = numbers_version;
+	volatile __u64 *current = bpf_map_lookup_elem(&dove_version, &first);
+	__u64 version;
 
-	if (n && unlikely(!version || n->version != version || n->vnid != vnid || n->policy != policy))
+	if (!n || !current)
+		return 0;
+	version = *current;
+	if (unlikely(!version || n->version != version || n->vnid != vnid || n->policy != policy))
 		numbers_read(n, vnid, policy, version);
 	return n;
 }
@@ -99,7 +109,7 @@ static __always_inline enum freshness judge_numbers(const struct numbers *n, __u
 static __always_inline void judge_received(const struct packet *p, const struct dove_local *to,
 					   struct judgement *j)
 {
-	const struct numbers *n = numbers_find(p->vnid, p->policy);
+	const struct numbers *n = numbers_find(p->vnid, p->policy, p->hook == HOOK_TRACE);
 	__u64 now = bpf_ktime_get_coarse_ns();
 
 	if (!n || !n->watched) {
@@ -123,7 +133,7 @@ static __always_inline void judge_received(const struct packet *p, const struct 
  * does not know (a network that it does not serve, a policy that it has not
  * watched) is left to the destination.
  */
-__noinline int judge_sent(const struct dove_translation *t, __u32 policy, struct judgement *j)
+__noinline int judge_sent(const struct dove_translation *t, __u32 policy, bool traced, struct judgement *j)
 {
 	const struct numbers *n;
 
@@ -131,9 +141,10 @@ __noinline int judge_sent(const struct dove_translation *t, __u32 policy, struct
 		return 0;
 	j->sequence = t->revision;
 	j->fresh = FRESH;
-	n = numbers_find(t->vnid, policy);
+	n = numbers_find(t->vnid, policy, traced);
 	if (!n || !n->watched)
 		return 0;
+	j->watched = n->known || !policy;
 	if (!policy) /* an answer that no policy gave: good for that revision only */
 		j->fresh = n->net.revision > t->revision ? STALE : FRESH;
 	else

@@ -119,27 +119,29 @@ static __always_inline int translation_of_pair(struct packet *p, struct dove_cac
 	return 0;
 }
 
-/*
- * A refusal is asked again at once when anything that it rests on has changed,
- * and every so often where nobody tells this host of changes.
- */
+/* A refusal is asked again at once when anything that it rests on has changed. */
 static __always_inline int refuse_old(const struct decision *d)
 {
 	if (d->judged.fresh == STALE_REFUSED)
 		return -DOVE_HELD_MISS;
-	if (d->verdict == DOVE_VERDICT_ALLOW)
-		return 0;
-	if (d->judged.fresh == STALE)
-		return -DOVE_HELD_MISS;
-	return d->t->refuses_until && bpf_ktime_get_coarse_ns() >= d->t->refuses_until ? -DOVE_HELD_MISS : 0;
+	return d->judged.fresh == STALE && d->verdict != DOVE_VERDICT_ALLOW ? -DOVE_HELD_MISS : 0;
+}
+
+/*
+ * And every so often where nobody would tell this host: what it refuses no
+ * destination sees. Due only when nothing else has let the packet through.
+ */
+static __always_inline bool refusal_due(const struct decision *d)
+{
+	return !d->judged.watched && d->t->refuses_until && bpf_ktime_get_coarse_ns() >= d->t->refuses_until;
 }
 
 /* What rests on no policy (nobody has the address, or the gateway) is asked again when the network has moved on. */
-static __always_inline int translation_of_nobody(struct decision *d, int rc)
+static __always_inline int translation_of_nobody(const struct packet *p, struct decision *d, int rc)
 {
-	judge_sent(d->t, 0, &d->judged);
+	judge_sent(d->t, 0, p->hook == HOOK_TRACE, &d->judged);
 	TRY(refuse_old(d));
-	return rc;
+	return refusal_due(d) ? -DOVE_HELD_MISS : rc;
 }
 
 static __always_inline int verdict_reason(__u8 verdict)
@@ -184,7 +186,7 @@ static __noinline int translation_find(struct packet *p, struct decision *d)
 	}
 	/* What stays on this host has no other side that would find it out. */
 	if (cfg_origin_check || d->t->local || d->verdict != DOVE_VERDICT_ALLOW) {
-		judge_sent(d->t, d->policy, &d->judged);
+		judge_sent(d->t, d->policy, p->hook == HOOK_TRACE, &d->judged);
 		TRY(refuse_old(d));
 	}
 	return verdict_reason(d->verdict);

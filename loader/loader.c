@@ -6,7 +6,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
@@ -137,6 +136,7 @@ static void maps_find(struct loader *l)
 		.moved = bpf_map__fd(s->maps.dove_moved),
 		.policies = bpf_map__fd(s->maps.dove_policies),
 		.networks = bpf_map__fd(s->maps.dove_networks),
+		.version = bpf_map__fd(s->maps.dove_version),
 		.hosts = bpf_map__fd(s->maps.dove_hosts),
 		.flows = bpf_map__fd(s->maps.dove_flows),
 		.groups = bpf_map__fd(s->maps.dove_groups),
@@ -391,13 +391,6 @@ int loader_cut_fd(const struct loader *l)
 int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room)
 {
 	return door_read(l->door_fd, ifindex, frame, room);
-}
-
-void loader_numbers(struct loader *l, uint64_t version)
-{
-	atomic_thread_fence(memory_order_seq_cst);
-	l->skel->bss->numbers_version = version;
-	atomic_thread_fence(memory_order_seq_cst);
 }
 
 static bool opened_by(const struct bpf_program *prog, void *opening, uint32_t size)

@@ -36,7 +36,7 @@ enum loader_ingress { LOADER_INGRESS_AUTO, LOADER_INGRESS_XDP, LOADER_INGRESS_TC
 /* The maps that user space works with, as file descriptors that the loader owns. */
 struct loader_maps {
 	int ports, budgets, addrs, prefixes, cache, denied, qos, meters, local, moved, policies, networks,
-		hosts, flows, groups, paths, hops, contexts, packets, events, stats, policy_stats;
+		version, hosts, flows, groups, paths, hops, contexts, packets, events, stats, policy_stats;
 };
 
 /*
@@ -126,14 +126,6 @@ int loader_send_on(struct loader *l, uint16_t way, uint32_t ifindex, const void 
  */
 int loader_cut_fd(const struct loader *l);
 int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room);
-
-/*
- * loader_numbers() - before (0) and after any row of dove_networks or
- * dove_policies is written or deleted: the programs forget what they remember
- * of them. version: has never been given before, by no other process either,
- * for what is remembered outlives the agent; the clock will do.
- */
-void loader_numbers(struct loader *l, uint64_t version);
 
 /*
  * loader_open_gate() - open a translation's gate, if it still is as

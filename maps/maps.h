@@ -200,7 +200,7 @@ struct dove_translation {
 	__u64 expires;
 	__u64 gate;	     /* DOVE_GATE_* */
 	__u64 floor;	     /* since that revision the same services are asked for */
-	__u64 refuses_until; /* asked again from then on instead of refusing; 0: it refuses as long as it holds */
+	__u64 refuses_until; /* where its network is not watched: asked again from then on, instead of refusing; 0: never */
 	__u32 vnid;	     /* the destination's; of a refusal, the network whose policy refuses */
 	__u32 endpoint;	     /* the destination's */
 	__u32 policy;

@@ -9,7 +9,6 @@
 #include "agent/install.h"
 #include "agent/paths.h"
 #include "agent/underlay.h"
-#include "agent/watch.h"
 #include "fuzz.h"
 #include "lib/log.h"
 
@@ -25,8 +24,8 @@ static struct agent *no_maps(void)
 	memset(&maps, 0xff, sizeof(maps));
 	log_init("fuzz", 0);
 	a.base = event_base_new();
-	fuzz_check(a.base && !underlay_open(&a, &a.underlay, &err) && !watch_open(&a, &a.watch, &err) &&
-			   !paths_open(&a, &a.paths, &err) && !ip_parse("192.0.2.1", &own),
+	fuzz_check(a.base && !underlay_open(&a, &a.underlay, &err) && !paths_open(&a, &a.paths, &err) &&
+			   !ip_parse("192.0.2.1", &own),
 		   "no agent");
 	underlay_self(a.underlay, &own, 1);
 	return &a;

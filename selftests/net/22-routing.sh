@@ -169,6 +169,14 @@ objects "[$TO_GREEN, $FROM_BLUE]" >/dev/null
 once() { on "$1" ping -q -n -c 1 -W 0.3 "$2"; }
 check "R8, R20: IPv4: policies of both: they reach each other within a second" until_ok 1 once v1 10.2.0.11
 check "R8: replies included" ping_all v1 10.2.0.11
+questions() { da h2 stats --json | jq .questions; }
+unasked() { # h2 would let nothing into blue that is no reply
+	local before; before=$(questions)
+	on v1 ping -q -n -c 13 -i 0.2 -W 2 10.2.0.11 | grep ' 0% packet loss' || return 1
+	echo "$before -> $(questions)"
+	[ "$(questions)" = "$before" ]
+}
+check "R8, R20: ... which no question interrupts" unasked
 check "R8: IPv6: the same" until_ok 5 ping_all v1 fd00:9::11
 check "R8: from behind the bridge" until_ok 5 ping_all b1 10.2.0.11
 objects "[$TO_GREEN, ${FROM_BLUE/\"action\"/\"proto\":\"udp\",\"action\"}]" >/dev/null

@@ -77,6 +77,9 @@ struct run run_vm(const struct vm_frame *v); /* run_port() of that */
 #define map_get(map, key, value) map_get_sized(dove->maps.map, key, sizeof(*(key)), value, sizeof(*(value)))
 #define map_del(map, key) map_del_sized(dove->maps.map, key, sizeof(*(key)))
 
+/* version_put() - as the agent: 0 while it changes numbers, then another one than ever before. */
+void version_put(uint64_t version);
+
 void map_put_sized(struct bpf_map *map, const void *key, size_t key_len, const void *value, size_t value_len);
 int map_del_sized(struct bpf_map *map, const void *key, size_t key_len);
 bool map_get_sized(struct bpf_map *map, const void *key, size_t key_len, void *value, size_t value_len);

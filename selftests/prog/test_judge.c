@@ -254,7 +254,7 @@ Test(judge, R15_numbers_hold_until_their_version_changes)
 		expect_accepted(w.hook, &r, &inner);
 
 		begin_way(&w, "while it is written");
-		dove->bss->numbers_version = 0;
+		version_put(0);
 		bpf_map__update_elem(dove->maps.dove_policies, &key, sizeof(key), &risen, sizeof(risen),
 				     BPF_ANY);
 		r = arrive_sent_at(&w, REVISION);

@@ -63,6 +63,28 @@ Test(replies, R8_a_reply_passes)
 	}
 }
 
+/* A refusal that is due to be asked for again is in no reply's way, be the service there or not. */
+Test(replies, R8_a_reply_into_a_network_that_is_not_watched)
+{
+	struct dove_translation t = answer_to(&vm2, DOVE_VERDICT_DENY);
+	struct vm_frame v = reply_in(V4, 17);
+	struct dove_flow_key key = flow_for(&v);
+	struct run r;
+
+	t.vnid = BLUE + 1;
+	t.flags = DOVE_RULE_REPLIES;
+	t.refuses_until = now_ns() - SECOND;
+	begin("a reply");
+	answer_put(&vm2, &t);
+	flow_put(&key, 0);
+	r = run_vm(&v);
+	expect_sent(&r, DOVE_ENCAPSULATED);
+	begin("none");
+	answer_put(&vm2, &t);
+	r = run_vm(&v);
+	expect_held(&r, DOVE_HELD_MISS);
+}
+
 Test(replies, R8_only_where_the_answer_says_so)
 {
 	static const enum dove_verdict verdicts[] = { DOVE_VERDICT_NO_ENDPOINT, DOVE_VERDICT_NO_PLACE,

@@ -492,6 +492,12 @@ Test(translation, R20_a_refusal_is_asked_for_again_when_its_time_has_come)
 		r = send_udp(&vm2);
 		check(r.action == TC_ACT_SHOT && !counted(DOVE_HELD_MISS), "returned %d", r.action);
 
+		begin(case_text("verdict %d, of a network that is watched", refused[i]));
+		t.refuses_until = now_ns() - SECOND;
+		cache_put(&vm2, &t);
+		r = send_udp(&vm2);
+		check(r.action == TC_ACT_SHOT && !counted(DOVE_HELD_MISS), "returned %d", r.action);
+
 		begin(case_text("verdict %d, then", refused[i]));
 		map_del(dove_networks, &(uint32_t){ BLUE });
 		t.refuses_until = now_ns() - SECOND;
@@ -499,6 +505,20 @@ Test(translation, R20_a_refusal_is_asked_for_again_when_its_time_has_come)
 		r = send_udp(&vm2);
 		expect_held(&r, DOVE_HELD_MISS);
 	}
+}
+
+/* By a policy of the sender's network, say: the destination's has numbers, but not for that. */
+Test(translation, R20_a_refusal_by_a_policy_that_is_not_watched_is_asked_for_again)
+{
+	struct dove_translation t = answer_to(&vm2, DOVE_VERDICT_DENY);
+	struct run r;
+
+	begin("denied by another policy");
+	t.policy = POLICY + 1;
+	t.refuses_until = now_ns() - SECOND;
+	cache_put(&vm2, &t);
+	r = send_udp(&vm2);
+	expect_held(&r, DOVE_HELD_MISS);
 }
 
 Test(translation, R20_what_is_allowed_does_not_end_with_what_is_refused)

@@ -14,10 +14,16 @@ const uint8_t hop_mac[6] = { 0x02, 0xaa, 0, 0, 0, 0xfe };
 
 /* ---- maps ---- */
 
+void version_put(uint64_t version)
+{
+	bpf_map__update_elem(dove->maps.dove_version, &(uint32_t){ 0 }, sizeof(uint32_t), &version,
+			     sizeof(version), BPF_ANY);
+}
+
 static void numbers_changed(const struct bpf_map *map)
 {
 	if (map == dove->maps.dove_networks || map == dove->maps.dove_policies)
-		dove->bss->numbers_version = now_ns();
+		version_put(now_ns());
 }
 
 void map_put_sized(struct bpf_map *map, const void *key, size_t key_len, const void *value, size_t value_len)
