@@ -369,6 +369,8 @@ static void port_leave(struct port *port)
 	port_silence(port);
 }
 
+static void port_renew(const struct port *port);
+
 /* Take the port apart, in the order in which nothing slips through: mute, detach, forget. */
 static void port_remove(struct port *port, bool release)
 {
@@ -382,8 +384,14 @@ static void port_remove(struct port *port, bool release)
 	bpf_map_delete_elem(a->maps->budgets, &key);
 	if (port->closed_member)
 		rtnl_bridge_member_set(port->ifindex, false);
-	if (release && port->claim[0] && port->state != PORT_LOST)
+	if (release && port->claim[0] && port->state != PORT_LOST) {
+		/* Its place is kept for a while; its flows don't wait for it. */
+		if (service && port->vanished) {
+			port->held_until = clock_now() + HOLD_NS;
+			port_renew(port);
+		}
 		place_release(port, port->vanished ? RELEASE_AFTER_S : 0);
+	}
 	port_free(port);
 	if (service)
 		paths_forget_port(a->paths, key);
