@@ -433,6 +433,29 @@ void paths_forget_port(struct paths *p, int ifindex)
 
 /* ---- showing ---- */
 
+struct dove_stats paths_handed(const struct paths *p, uint32_t endpoint)
+{
+	int cpus = loader_possible_cpus();
+	_free_ struct dove_stats *values = calloc(cpus, sizeof(*values));
+	struct dove_stats sum = {};
+
+	if (!values || bpf_map_lookup_elem(p->agent->maps->hop_stats, &endpoint, values))
+		return sum;
+	for (int i = 0; i < cpus; i++) {
+		sum.packets += values[i].packets;
+		sum.bytes += values[i].bytes;
+	}
+	return sum;
+}
+
+static void add_handed(const struct paths *p, cJSON *out, uint32_t endpoint)
+{
+	struct dove_stats handed = paths_handed(p, endpoint);
+
+	cJSON_AddNumberToObject(out, "packets", handed.packets);
+	cJSON_AddNumberToObject(out, "bytes", handed.bytes);
+}
+
 cJSON *paths_json(const struct paths *p, uint8_t number)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -468,6 +491,7 @@ cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t 
 		cJSON_AddStringToObject(one, "host",
 					hop.in ? p->agent->config.host
 					       : underlay_name(p->agent->underlay, &host));
+		add_handed(p, one, hop.endpoint);
 	}
 	return list;
 }
@@ -482,6 +506,7 @@ static cJSON *instance_json(const struct paths *p, const struct instance *i)
 	cJSON_AddBoolToObject(one, "alive", i->alive);
 	cJSON_AddNumberToObject(one, "weight", i->weight);
 	cJSON_AddNumberToObject(one, "share", (double)i->slots / DOVE_SLOTS);
+	add_handed(p, one, i->id);
 	return one;
 }
 
