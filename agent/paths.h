@@ -44,6 +44,9 @@ cJSON *paths_json(const struct paths *p, uint8_t number);
  */
 cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t slot);
 
+/* paths_here() - the endpoints of instances at ports of this host, at most max; how many. */
+int paths_here(const struct paths *p, uint32_t *endpoints, int max);
+
 /* paths_handed() - what this host has sent to an instance, or put into its port; by its endpoint's id. */
 struct dove_stats paths_handed(const struct paths *p, uint32_t endpoint);
 
