@@ -134,7 +134,7 @@ deps: ## install what is missing to build and test (Debian, as root)
 
 # What needs the things that `deps` installs is built by a make of its own, after it.
 .PHONY: demo demo-down test
-demo: deps ## hosts, a service, a firewall, real traffic: a story in under a minute (DEMO_KEEP=1: it stays up)
+demo: deps ## hosts, a service, a firewall, an IPS, real traffic: a story in under a minute (DEMO_KEEP=1: it stays up)
 	$(Q)$(MAKE) --no-print-directory all
 	$(Q)selftests/demo.sh
 

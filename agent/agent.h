@@ -95,6 +95,7 @@ struct agent {
 	struct pmtu *pmtu;
 	struct gateway *gateway;
 	struct paths *paths;
+	struct load *load;
 };
 
 /* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */

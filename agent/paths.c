@@ -16,6 +16,7 @@
 #include "underlay.h"
 
 #define WEIGHT_MAX 100
+#define PARTS 8
 #define MASK_BITS 64
 #define SERVING_MAX 4096 /* addresses of hosts that have instances */
 
@@ -23,7 +24,8 @@ struct instance {
 	char name[160]; /* "network/endpoint" */
 	uint32_t id, out;
 	uint32_t weight;
-	bool up; /* as the service says */
+	uint32_t aside; /* so many of PARTS parts of its flows are for others */
+	bool up;	/* as the service says */
 	bool routed, proxy;
 	bool alive; /* as it is in use */
 	bool far;   /* on another host */
@@ -192,12 +194,18 @@ static uint64_t mix(uint64_t h)
 	return h ^ h >> 33;
 }
 
+/* The more it stands aside, the more slots, and those of before are among them. */
+static bool stands_aside(const struct instance *i, uint32_t slot)
+{
+	return mix(~((uint64_t)i->id << 32 | slot)) % PARTS < i->aside;
+}
+
 /*
  * Highest random weight (Thaler and Ravishankar, 1998): every host comes to the
  * same, and when an instance goes only its own flows go elsewhere. A weight is
  * so many draws.
  */
-static struct instance *choose(struct service *s, uint32_t slot)
+static struct instance *draw(struct service *s, uint32_t slot, bool all)
 {
 	struct instance *best = NULL;
 	uint64_t most = 0;
@@ -205,7 +213,9 @@ static struct instance *choose(struct service *s, uint32_t slot)
 	for (int i = 0; i < s->n; i++) {
 		struct instance *one = &s->instances[i];
 
-		for (uint32_t w = 0; one->alive && w < one->weight; w++) {
+		if (!one->alive || (!all && stands_aside(one, slot)))
+			continue;
+		for (uint32_t w = 0; w < one->weight; w++) {
 			uint64_t draw = mix((uint64_t)one->id << 32 | slot << 8 | w);
 
 			if (best && draw <= most)
@@ -215,6 +225,14 @@ static struct instance *choose(struct service *s, uint32_t slot)
 		}
 	}
 	return best;
+}
+
+/* Who has too much to do is better than nobody. */
+static struct instance *choose(struct service *s, uint32_t slot)
+{
+	struct instance *best = draw(s, slot, false);
+
+	return best ? best : draw(s, slot, true);
 }
 
 static void hop_here(const struct paths *p, const struct instance *i, struct dove_hop *hop)
@@ -330,14 +348,16 @@ static void instance_parse(struct paths *p, const cJSON *json, struct instance *
 	const char *name = cJSON_GetStringValue(json_get(json, "endpoint"));
 	const char *host = cJSON_GetStringValue(json_get(json, "host"));
 	const cJSON *addresses = json_get(json, "host_addresses");
-	uint64_t id = 0, other = 0, weight = 1;
+	uint64_t id = 0, other = 0, weight = 1, aside = 0;
 
 	json_whole(json_get(json, "id"), 1, UINT32_MAX, &id);
 	json_whole(json_get(json, "out"), 1, UINT32_MAX, &other);
 	json_whole(json_get(json, "weight"), 1, WEIGHT_MAX, &weight);
+	json_whole(json_get(json, "aside"), 0, PARTS, &aside);
 	*out = (struct instance){ .id = id,
 				  .out = other,
 				  .weight = weight,
+				  .aside = aside,
 				  .up = cJSON_IsTrue(json_get(json, "up")),
 				  .routed = cJSON_IsTrue(json_get(json, "routed")),
 				  .proxy = cJSON_IsTrue(json_get(json, "proxy")),
@@ -433,6 +453,40 @@ void paths_forget_port(struct paths *p, int ifindex)
 
 /* ---- showing ---- */
 
+int paths_here(const struct paths *p, uint32_t *endpoints, int max)
+{
+	int n = 0;
+
+	for (const struct service *s = p->services; s; s = s->hh.next)
+		for (int i = 0; i < s->n && n < max; i++)
+			if (is_here(p, &s->instances[i]))
+				endpoints[n++] = s->instances[i].id;
+	return n;
+}
+
+struct dove_stats paths_handed(const struct paths *p, uint32_t endpoint)
+{
+	int cpus = loader_possible_cpus();
+	_free_ struct dove_stats *values = calloc(cpus, sizeof(*values));
+	struct dove_stats sum = {};
+
+	if (!values || bpf_map_lookup_elem(p->agent->maps->hop_stats, &endpoint, values))
+		return sum;
+	for (int i = 0; i < cpus; i++) {
+		sum.packets += values[i].packets;
+		sum.bytes += values[i].bytes;
+	}
+	return sum;
+}
+
+static void add_handed(const struct paths *p, cJSON *out, uint32_t endpoint)
+{
+	struct dove_stats handed = paths_handed(p, endpoint);
+
+	cJSON_AddNumberToObject(out, "packets", handed.packets);
+	cJSON_AddNumberToObject(out, "bytes", handed.bytes);
+}
+
 cJSON *paths_json(const struct paths *p, uint8_t number)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -468,6 +522,7 @@ cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t 
 		cJSON_AddStringToObject(one, "host",
 					hop.in ? p->agent->config.host
 					       : underlay_name(p->agent->underlay, &host));
+		add_handed(p, one, hop.endpoint);
 	}
 	return list;
 }
@@ -481,7 +536,9 @@ static cJSON *instance_json(const struct paths *p, const struct instance *i)
 				i->far ? underlay_name(p->agent->underlay, &i->addr) : p->agent->config.host);
 	cJSON_AddBoolToObject(one, "alive", i->alive);
 	cJSON_AddNumberToObject(one, "weight", i->weight);
+	cJSON_AddNumberToObject(one, "aside", i->aside);
 	cJSON_AddNumberToObject(one, "share", (double)i->slots / DOVE_SLOTS);
+	add_handed(p, one, i->id);
 	return one;
 }
 

@@ -39,9 +39,16 @@ cJSON *paths_json(const struct paths *p, uint8_t number);
 /*
  * paths_hops() - the stops of a path for the flows of a slot, in the order in
  * which they are met: "stage" (services ahead), "service", and where it has a
- * live instance "instance" and "host"; the caller's.
+ * live instance "instance" and "host", and "packets" and "bytes" that this host
+ * has handed to it; the caller's.
  */
 cJSON *paths_hops(const struct paths *p, uint8_t number, bool reverse, uint32_t slot);
+
+/* paths_here() - the endpoints of instances at ports of this host, at most max; how many. */
+int paths_here(const struct paths *p, uint32_t *endpoints, int max);
+
+/* paths_handed() - what this host has sent to an instance, or put into its port; by its endpoint's id. */
+struct dove_stats paths_handed(const struct paths *p, uint32_t endpoint);
 
 /* paths_instance() - an instance by its endpoint's id: "network/endpoint"; "?": there is none. */
 const char *paths_instance(const struct paths *p, uint32_t endpoint);

@@ -369,6 +369,8 @@ static void port_leave(struct port *port)
 	port_silence(port);
 }
 
+static void port_renew(const struct port *port, cJSON *load);
+
 /* Take the port apart, in the order in which nothing slips through: mute, detach, forget. */
 static void port_remove(struct port *port, bool release)
 {
@@ -382,8 +384,14 @@ static void port_remove(struct port *port, bool release)
 	bpf_map_delete_elem(a->maps->budgets, &key);
 	if (port->closed_member)
 		rtnl_bridge_member_set(port->ifindex, false);
-	if (release && port->claim[0] && port->state != PORT_LOST)
+	if (release && port->claim[0] && port->state != PORT_LOST) {
+		/* Its place is kept for a while; its flows don't wait for it. */
+		if (service && port->vanished) {
+			port->held_until = clock_now() + HOLD_NS;
+			port_renew(port, NULL);
+		}
 		place_release(port, port->vanished ? RELEASE_AFTER_S : 0);
+	}
 	port_free(port);
 	if (service)
 		paths_forget_port(a->paths, key);
@@ -457,8 +465,8 @@ static void on_renewed(const struct dps_reply *r, void *arg)
 	port_lose(port);
 }
 
-/* Of an appliance the service is told, too, whether anybody is behind its device. */
-static void port_renew(const struct port *port)
+/* Of an appliance the service is told, too, whether anybody is behind its device, and its load, if any; taken over. */
+static void port_renew(const struct port *port, cJSON *load)
 {
 	const struct agent *a = port->ports->agent;
 	struct renewal *renewal = calloc(1, sizeof(*renewal));
@@ -473,8 +481,23 @@ static void port_renew(const struct port *port)
 	cJSON_AddStringToObject(body, "claim", port->claim);
 	if (port->kind == DOVE_PORT_SERVICE)
 		cJSON_AddBoolToObject(body, "up", !port->held_until);
+	if (load)
+		cJSON_AddItemToObject(body, "load", load);
 	place_path(port, path, sizeof(path));
 	dps_call(a->dps, "PUT", path, body, on_renewed, renewal);
+}
+
+void ports_tell_load(const struct ports *p, uint32_t endpoint, uint32_t kbps, uint64_t packets)
+{
+	const struct port *port = port_by_endpoint(p, endpoint);
+	cJSON *load;
+
+	if (!port || port->state != PORT_UP || port->kind != DOVE_PORT_SERVICE)
+		return;
+	load = cJSON_CreateObject();
+	cJSON_AddNumberToObject(load, "kbps", kbps);
+	cJSON_AddNumberToObject(load, "packets", packets);
+	port_renew(port, load);
 }
 
 static void port_up(struct port *port)
@@ -486,7 +509,7 @@ static void port_up(struct port *port)
 	if (port->kind == DOVE_PORT_SERVICE) {
 		paths_refresh(port->ports->agent->paths);
 		if (port->held_until)
-			port_renew(port);
+			port_renew(port, NULL);
 	}
 	if (port->timeout)
 		event_free(port->timeout);
@@ -576,7 +599,7 @@ static void port_carrier(struct port *port, bool there)
 	if (port->kind == DOVE_PORT_SERVICE) {
 		paths_refresh(port->ports->agent->paths);
 		if (port->state == PORT_UP)
-			port_renew(port);
+			port_renew(port, NULL);
 	}
 	if (there)
 		miss_next_hop(port->ports->agent->miss);
@@ -906,7 +929,7 @@ void ports_claim(struct ports *p)
 {
 	for (struct port *port = p->list; port; port = port->next)
 		if (port->state == PORT_UP)
-			port_renew(port);
+			port_renew(port, NULL);
 }
 
 void ports_device_changed(struct ports *p, int ifindex)

@@ -65,6 +65,9 @@ struct port_place {
 /* ports_place() - 0 and *out; -ENODEV where it is not here, or nobody is behind its device. */
 int ports_place(const struct ports *p, uint32_t endpoint, struct port_place *out);
 
+/* ports_tell_load() - to the service, what an appliance here has to do; one that is not up is left out. */
+void ports_tell_load(const struct ports *p, uint32_t endpoint, uint32_t kbps, uint64_t packets);
+
 /* ports_services() - which endpoints are instances of services may be others now. */
 void ports_services(struct ports *p);
 

@@ -25,6 +25,7 @@
 #include "lib/log.h"
 #include "lib/notify.h"
 #include "lib/sign.h"
+#include "load.h"
 #include "loader/rtnl.h"
 #include "miss.h"
 #include "moved.h"
@@ -184,6 +185,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = paths_open(a, &a->paths, err);
 	if (!rc)
+		rc = load_open(a, &a->load, err);
+	if (!rc)
 		rc = watch_open(a, &a->watch, err);
 	if (!rc)
 		rc = miss_open(a, &a->miss, err);
@@ -225,6 +228,7 @@ static void rooms_close(struct agent *a)
 	pmtu_close(a->pmtu);
 	gateway_close(a->gateway);
 	watch_close(a->watch);
+	load_close(a->load);
 	paths_close(a->paths);
 	underlay_close(a->underlay);
 	ports_close(a->ports);

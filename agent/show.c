@@ -117,8 +117,8 @@ static void show_services(const cJSON *services)
 	cJSON_ArrayForEach (one, services) {
 		printf("service          %s:", str(one, "name"));
 		cJSON_ArrayForEach (i, json_get(one, "instances"))
-			printf(" %s on %s (%s)", str(i, "endpoint"), str(i, "host"),
-			       cJSON_IsTrue(json_get(i, "alive")) ? "alive" : "not there");
+			printf(" %s on %s (%s, %.0f packets)", str(i, "endpoint"), str(i, "host"),
+			       cJSON_IsTrue(json_get(i, "alive")) ? "alive" : "not there", num(i, "packets"));
 		printf("\n");
 	}
 }

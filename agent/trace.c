@@ -260,25 +260,35 @@ static void steps_way(struct trace *t, const struct dove_traced *d)
 	     underlay_name(t->agent->underlay, &host), ip_format(&host, text), dev, row.mtu);
 }
 
+static void step_hop(struct trace *t, const struct dove_traced *d, cJSON *hop)
+{
+	const char *instance = cJSON_GetStringValue(json_get(hop, "instance"));
+	const char *service = cJSON_GetStringValue(json_get(hop, "service"));
+	const char *back = d->reverse ? ", on the way back" : "";
+	double stage = json_get(hop, "stage")->valuedouble;
+
+	if (d->path_sequence)
+		cJSON_AddNumberToObject(hop, "sequence", d->path_sequence);
+	if (instance)
+		step(t, "service",
+		     "%.0f ahead: '%s'%s, %s on host %s, under sequence %llu; %.0f packets from here so far",
+		     stage, service, back, instance, cJSON_GetStringValue(json_get(hop, "host")),
+		     (unsigned long long)d->path_sequence, json_get(hop, "packets")->valuedouble);
+	else
+		step(t, "service", "%.0f ahead: '%s'%s, which has no live instance", stage, service, back);
+}
+
 /* The services on its way; where to it goes first is what the program chose. */
 static void steps_path(struct trace *t, const struct dove_traced *d, cJSON *json)
 {
 	uint32_t slot = dove_slot(&d->src, d->from_port, &d->dst, d->to_port, d->proto);
-	const cJSON *one;
-	cJSON *hops;
+	cJSON *hops, *one;
 
 	if (!d->path)
 		return;
 	hops = paths_hops(t->agent->paths, d->path, d->reverse, slot);
-	cJSON_ArrayForEach (one, hops) {
-		const char *instance = cJSON_GetStringValue(json_get(one, "instance"));
-		const char *host = cJSON_GetStringValue(json_get(one, "host"));
-
-		step(t, "service", "%.0f ahead: '%s'%s, %s%s%s", json_get(one, "stage")->valuedouble,
-		     cJSON_GetStringValue(json_get(one, "service")), d->reverse ? ", on the way back" : "",
-		     instance ? instance : "which has no live instance", host ? " on host " : "",
-		     host ? host : "");
-	}
+	cJSON_ArrayForEach (one, hops)
+		step_hop(t, d, one);
 	cJSON_AddItemToObject(json, "hops", hops);
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * programs [--rounds N] [--repeat N] [--entries N,N,...]
+ * programs [--rounds N] [--repeat N] [--entries N,N,... | --policies N,N,...]
  *
  * What the data path's programs take for one packet, by BPF_PROG_TEST_RUN, in
  * a network namespace of its own; nothing is pinned. For each number of
@@ -13,6 +13,12 @@
  * a program that does nothing has it too.
  *
  * Prints one JSON object: encap_ns, decap_xdp_ns, decap_tc_ns, miss_ns.
+ *
+ * With --policies, encapsulation on the way to the first of two services, where
+ * there are so many policies that lead through services, with 10,000 destinations
+ * among them. Each number has programs and maps of its own, so that a round runs
+ * all of them in turn. Prints what bench/report.py reads: a line a figure, and
+ * the ratio of the last number's to the first one's in each round.
  */
 #include <argp.h>
 #include <arpa/inet.h>
@@ -56,8 +62,13 @@ struct outer4 {
 #define REVISION 1000
 #define ROUNDS_MAX 64
 #define SIZES_MAX 8
-#define FIRST 0x0b000000u  /* 11.0.0.0: the destinations */
-#define NOBODY 0x0a0100ffu /* has no translation */
+#define FIRST 0x0b000000u     /* 11.0.0.0: the destinations */
+#define NOBODY 0x0a0100ffu    /* has no translation */
+#define FIRST_LED 0x0c000000u /* 12.0.0.0: destinations of policies that lead through services */
+#define FIRST_LEADER 1000     /* those policies' ids */
+#define LED 10000u	      /* so many of them */
+#define SERVICES 20u
+#define PATHS 200u
 #define HOST1 0xc0000201u
 #define HOST2 0xc6336402u
 /* What the ring buffer has room for. */
@@ -84,8 +95,8 @@ static struct vm_frame vm_frame;
 static struct wire_frame wire_frame;
 
 static struct {
-	unsigned rounds, repeat, n_sizes;
-	uint32_t sizes[SIZES_MAX];
+	unsigned rounds, repeat, n_sizes, n_policies;
+	uint32_t sizes[SIZES_MAX], policies[SIZES_MAX];
 } asked = { .rounds = 5, .repeat = 200000, .n_sizes = 4, .sizes = { 1, 1000, 100000, 1000000 } };
 
 /* ---- the packets ---- */
@@ -202,19 +213,26 @@ static void numbers_put(void)
 	put(obj->maps.dove_version, &first, &version);
 }
 
-/* Destinations up to `n`: a translation that leads to host 2, and the same address as that of a VM here. */
-static void destinations_put(uint32_t n)
+static struct dove_translation translation_to_host2(void)
 {
-	static uint32_t have;
 	struct dove_translation t = { .host = ip_of(HOST2),
 				      .revision = REVISION,
 				      .expires = now_ns(CLOCK_MONOTONIC) + 3600 * SECOND,
 				      .vnid = VNID,
 				      .endpoint = 10,
 				      .policy = POLICY };
-	struct dove_local local = { .sequence = 1, .floor = 1, .ifindex = PORT, .endpoint = 10, .mtu = 1500 };
 
 	memcpy(t.mac, vm_ethernet.ether_dhost, 6);
+	return t;
+}
+
+/* Destinations up to `n`: a translation that leads to host 2, and the same address as that of a VM here. */
+static void destinations_put(uint32_t n)
+{
+	static uint32_t have;
+	struct dove_translation t = translation_to_host2();
+	struct dove_local local = { .sequence = 1, .floor = 1, .ifindex = PORT, .endpoint = 10, .mtu = 1500 };
+
 	memcpy(local.mac, vm_ethernet.ether_dhost, 6);
 	for (; have < n; have++) {
 		put(obj->maps.dove_cache,
@@ -224,12 +242,43 @@ static void destinations_put(uint32_t n)
 	}
 }
 
-static void load(void)
+/* Each path is of two services; whichever instance has a packet's flow, it is at host 2. */
+static void services_put(void)
 {
-	uint32_t most = 0;
+	struct dove_hop hop = { .host = ip_of(HOST2), .endpoint = 500 };
 
-	for (unsigned i = 0; i < asked.n_sizes; i++)
-		most = asked.sizes[i] > most ? asked.sizes[i] : most;
+	for (uint32_t s = 1; s <= SERVICES; s++)
+		for (uint32_t slot = 0; slot < DOVE_SLOTS; slot++)
+			put(obj->maps.dove_hops, &(struct dove_hop_key){ .service = s, .slot = slot }, &hop);
+	for (uint32_t i = 0; i < PATHS; i++) {
+		uint32_t number = i + 1, second = (i + 1 + i / SERVICES) % SERVICES;
+		struct dove_path path = { .n = 2, .services = { 1 + i % SERVICES, 1 + second } };
+
+		put(obj->maps.dove_paths, &number, &path);
+	}
+}
+
+/* n policies, and the same number of destinations however many those are: they are told apart by nothing else. */
+static void leaders_put(uint32_t n)
+{
+	struct dove_translation t = translation_to_host2();
+	struct dove_policy policy = { .sequence = 100, .floor = 50, .through = 1 };
+
+	for (uint32_t i = 0; i < n; i++)
+		put(obj->maps.dove_policies,
+		    &(struct dove_policy_key){ .vnid = VNID, .policy = FIRST_LEADER + i }, &policy);
+	t.floor = 50;
+	for (uint32_t i = 0; i < LED; i++) {
+		t.policy = FIRST_LEADER + i % n;
+		t.path = 1 + i % n % PATHS;
+		put(obj->maps.dove_cache,
+		    &(struct dove_cache_key){ .dst = ip_of(FIRST_LED + i), .source = SELF }, &t);
+	}
+}
+
+/* Room for `most` destinations. */
+static void load(uint32_t most)
+{
 	obj = programs__open();
 	if (!obj)
 		die("opening the programs");
@@ -373,6 +422,54 @@ static void round_of(unsigned size, unsigned round)
 		miss[round] = run_miss();
 }
 
+/* ---- with so many policies that lead through services ---- */
+
+/* As measure(), of the programs that are loaded now. */
+static double led_ns(enum keys keys)
+{
+	double noop, ns, idle, twice;
+
+	obj->bss->n_keys = keys == HOT ? 0 : LED;
+	noop = run(obj->progs.noop_tc, &vm_frame, sizeof(vm_frame), asked.repeat);
+	idle = run(obj->progs.encap_idle, &vm_frame, sizeof(vm_frame), asked.repeat);
+	ns = run_to(DOVE_ENCAPSULATED, obj->progs.encap, &vm_frame, sizeof(vm_frame), asked.repeat);
+	twice = run(obj->progs.encap_idle_twice, &vm_frame, sizeof(vm_frame), asked.repeat);
+	return ns - (2 * idle - twice) + noop;
+}
+
+static void led_round(struct programs *const *loaded)
+{
+	for (enum keys k = 0; k < KEYS; k++) {
+		double first = 0, ns = 0;
+
+		for (unsigned i = 0; i < asked.n_policies; i++) {
+			obj = loaded[i];
+			ns = led_ns(k);
+			first = i ? first : ns;
+			printf("path_lookup_ns %s_%u %.1f ns\n", keys_names[k], asked.policies[i], ns);
+		}
+		printf("path_lookup_ns %s_ratio %.3f ns\n", keys_names[k], ns / first);
+	}
+}
+
+static void led_run(void)
+{
+	struct programs *loaded[SIZES_MAX];
+
+	for (unsigned i = 0; i < asked.n_policies; i++) {
+		load(LED);
+		services_put();
+		leaders_put(asked.policies[i]);
+		vm_frame = frame_to(FIRST_LED);
+		obj->bss->first_key = FIRST_LED;
+		loaded[i] = obj;
+	}
+	for (unsigned r = 0; r < asked.rounds; r++)
+		led_round(loaded);
+	for (unsigned i = 0; i < asked.n_policies; i++)
+		programs__destroy(loaded[i]);
+}
+
 /* ---- telling ---- */
 
 static int by_value(const void *a, const void *b)
@@ -416,6 +513,19 @@ static void print_measure(enum measure m, double *noop)
 	printf("}},\n");
 }
 
+/* How many there were; 0: none, or one that is not above 0. */
+static unsigned numbers_parse(char *text, uint32_t out[static SIZES_MAX])
+{
+	unsigned n = 0;
+
+	for (char *at = strtok(text, ","); at && n < SIZES_MAX; at = strtok(NULL, ",")) {
+		if (atoi(at) <= 0)
+			return 0;
+		out[n++] = atoi(at);
+	}
+	return n;
+}
+
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
 	switch (key) {
@@ -426,10 +536,11 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		asked.repeat = atoi(arg);
 		return asked.repeat < MISSES_AT_ONCE ? EINVAL : 0;
 	case 'e':
-		asked.n_sizes = 0;
-		for (char *at = strtok(arg, ","); at && asked.n_sizes < SIZES_MAX; at = strtok(NULL, ","))
-			asked.sizes[asked.n_sizes++] = atoi(at);
+		asked.n_sizes = numbers_parse(arg, asked.sizes);
 		return asked.n_sizes ? 0 : EINVAL;
+	case 'p':
+		asked.n_policies = numbers_parse(arg, asked.policies);
+		return asked.n_policies ? 0 : EINVAL;
 	}
 	return ARGP_ERR_UNKNOWN;
 }
@@ -440,16 +551,25 @@ int main(int argc, char **argv)
 		{ "rounds", 'r', "N", 0, "of everything in turn (5)", 0 },
 		{ "repeat", 'n', "N", 0, "packets a run (200000)", 0 },
 		{ "entries", 'e', "N,...", 0, "rising (1,1000,100000,1000000)", 0 },
+		{ "policies", 'p', "N,...", 0, "on paths, with so many policies that lead through services",
+		  0 },
 		{},
 	};
 	const struct argp argp = { options, on_option, NULL, "What the programs take for a packet, as JSON.",
 				   NULL,    NULL,      NULL };
+	uint32_t most = 0;
 
 	if (argp_parse(&argp, argc, argv, 0, NULL, NULL))
 		return 2;
 	if (unshare(CLONE_NEWNET))
 		die("a network namespace");
-	load();
+	if (asked.n_policies) {
+		led_run();
+		return 0;
+	}
+	for (unsigned i = 0; i < asked.n_sizes; i++)
+		most = asked.sizes[i] > most ? asked.sizes[i] : most;
+	load(most);
 	for (unsigned s = 0; s < asked.n_sizes; s++) {
 		destinations_put(asked.sizes[s]);
 		for (unsigned r = 0; r < asked.rounds; r++)

@@ -97,6 +97,9 @@ def table(result):
         lines.append(f"{name:23}{cells[0]:26}{cells[1]:26}{cells[2]:26}{cells[3]:24}{cells[4]:24}{m['unit']}")
     lines.append("")
     for name, m in result.items():
+        if "dove_of_none" in m and "vxlan_of_none" in m:
+            lines.append(f"{name}: of the same without a service, DOVE {figure(m, 'dove_of_none')}, by hand {figure(m, 'vxlan_of_none')}")
+    for name, m in result.items():
         if "entries" in m:
             lines.append(f"{name}: a no-op {figure({'noop': m['noop'], 'min': {'noop': m['noop_min']}, 'max': {'noop': m['noop_max']}}, 'noop')}; by entries, "
                          "hot key (random keys): " + ", ".join(

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# All measures, or those families that are named: path, programs, miss, resolve. Prints a table, and writes
-# BUILD/bench.json, bench.svg and bench.txt. QUICK=1: the main ones within 90 seconds.
+# All measures, or those families that are named: path, programs, miss, resolve, hops, policies. Prints a table, and
+# writes BUILD/bench.json, bench.svg and bench.txt. QUICK=1: the main ones (without the last two) within 90 seconds.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 BUILD=${BUILD:-build}
@@ -42,13 +42,15 @@ programs() {
 }
 
 started=$SECONDS
-for name in "${@:-path programs miss resolve}"; do
+for name in "${@:-path programs miss resolve ${QUICK:-hops policies}}"; do
 	for one in $name; do
 		case $one in
 		path) family path 400 bench/path.sh ;;
 		programs) programs ;;
 		miss) family miss 240 bench/miss.sh ;;
 		resolve) family resolve 180 bench/resolve.sh ;;
+		hops) family hops 240 bench/hops.sh ;;
+		policies) family policies 180 bench/policies.sh ;;
 		esac
 	done
 done

@@ -52,6 +52,7 @@ static __always_inline void trace_note(const struct packet *p, const struct deci
 	traced.path = d->path;
 	traced.reverse = p->reverse;
 	traced.hop = traced_hop;
+	traced.path_sequence = traced_sequence;
 	if (!d->t)
 		return;
 	traced.host = d->t->host;

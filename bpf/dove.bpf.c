@@ -143,6 +143,7 @@ int dove_trace(struct __sk_buff *skb)
 	p->ifindex = ifindex;
 	p->len = skb->len;
 	traced_hop = (struct dove_hop){};
+	traced_sequence = 0;
 	trace_note(p, &d, port ? send(skb, p, port, &d) : -DOVE_NO_PORT);
 	return 0;
 }

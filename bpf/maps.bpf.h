@@ -82,6 +82,7 @@ MAP(dove_fragments, BPF_MAP_TYPE_LRU_HASH, struct dove_fragment_key, struct dove
 MAP(dove_groups, BPF_MAP_TYPE_LRU_HASH, struct dove_group_key, struct dove_group, 4096, 0);
 MAP(dove_event_times, BPF_MAP_TYPE_LRU_HASH, struct dove_event_key, __u64, 4096, 0);
 MAP(dove_stats, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct dove_stats, DOVE_STATS_MAX, 0);
+MAP(dove_hop_stats, BPF_MAP_TYPE_LRU_PERCPU_HASH, __u32, struct dove_stats, 16384, 0);
 MAP(dove_policy_stats, BPF_MAP_TYPE_LRU_PERCPU_HASH, struct dove_policy_key, struct dove_policy_stats, 16384,
     0);
 
@@ -118,5 +119,6 @@ __u32 door_reason;
 struct dove_traced traced;
 /* Its first stop on a path. */
 struct dove_hop traced_hop;
+__u64 traced_sequence;
 
 #endif

@@ -146,6 +146,23 @@ static __always_inline bool path_covers(__u32 first, __u32 second)
 	return a && b && !(a->flags & DOVE_PATH_MANY) && !(a->mask & ~b->mask);
 }
 
+/* Handed to an instance, here or elsewhere. */
+static __noinline void count_hop(__u32 endpoint, __u32 bytes)
+{
+	struct dove_stats *stats, none = {};
+	__u32 key = endpoint;
+
+	stats = bpf_map_lookup_elem(&dove_hop_stats, &key);
+	if (!stats) {
+		bpf_map_update_elem(&dove_hop_stats, &key, &none, BPF_NOEXIST);
+		stats = bpf_map_lookup_elem(&dove_hop_stats, &key);
+	}
+	if (!stats)
+		return;
+	stats->packets++;
+	stats->bytes += bytes;
+}
+
 /* ---- what is in an appliance ---- */
 
 /* Ports of fragments are not told apart: an appliance may put them together, and cut them otherwise. */

@@ -277,6 +277,7 @@ static __noinline int hop_receive(struct __sk_buff *skb, struct packet *p, struc
 	if (!leg)
 		return -DOVE_NO_SERVICE;
 	TRY(context_write(p));
+	count_hop(leg->hop.endpoint, p->len - p->outer_len);
 	ifindex = leg->reverse ? leg->hop.out : leg->hop.in;
 	if (leg->hop.routed &&
 	    bpf_skb_store_bytes(skb, p->outer_len, leg->reverse ? leg->hop.out_mac : leg->hop.in_mac, 6,

@@ -272,6 +272,7 @@ static __noinline int hop_enter(struct __sk_buff *skb, struct packet *p, const s
 	if (readdress(skb, p, mac))
 		return -DOVE_ENCAP_FAILED;
 	skb->mark = 0;
+	count_hop(leg->hop.endpoint, p->len);
 	return send_out(skb, p, ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_TO_SERVICE;
 }
 
@@ -283,8 +284,10 @@ static __noinline int hop_send(struct __sk_buff *skb, struct packet *p)
 
 	if (!leg)
 		return -DOVE_NO_SERVICE;
-	if (p->hook == HOOK_TRACE)
+	if (p->hook == HOOK_TRACE) {
 		traced_hop = leg->hop;
+		traced_sequence = leg->sequence;
+	}
 	if (leg->hop.in)
 		return p->hook == HOOK_TRACE ? -DOVE_TO_SERVICE : hop_enter(skb, p, leg);
 	host = bpf_map_lookup_elem(&dove_hosts, &leg->hop.host);
@@ -295,6 +298,7 @@ static __noinline int hop_send(struct __sk_buff *skb, struct packet *p)
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
 	TRY(hop_encapsulate(skb, p, leg, host));
+	count_hop(leg->hop.endpoint, p->len);
 	return leave_by(skb, p, host);
 }
 

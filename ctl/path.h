@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * `dovectl path`: the stops of a packet's path, hop by hop, with the instances
- * that each may have and where they are; last of all the destination.
+ * that each may have: where they are, in which state, since which revision they
+ * are there, what their hosts said lately that they have to do; last of all the
+ * destination.
  */
 #ifndef CTL_PATH_H
 #define CTL_PATH_H

@@ -184,6 +184,14 @@ struct commit_context api_context(struct api *api)
 	};
 }
 
+int64_t api_monotonic(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec;
+}
+
 /* Finding the handler */
 
 /* Parts are decoded one by one: a "%2F" in a name is no end of it. -1: too many, or none that could be meant. */

@@ -69,6 +69,7 @@ cJSON *api_body(struct api_call *call, size_t max);
 char *api_query(const struct api_call *call, const char *name);
 
 struct commit_context api_context(struct api *api);
+int64_t api_monotonic(void); /* seconds */
 
 /* Handlers, by file. */
 void api_apply(struct api_call *call);

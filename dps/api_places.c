@@ -167,6 +167,23 @@ static cJSON *identity_json(const struct model *m, const struct endpoint *ep)
 	return out;
 }
 
+/* Of an instance of a service: is anybody there, and what does its host say that it has to do? */
+static void add_work(cJSON *out, const struct place *place)
+{
+	const struct load *load = &place->load;
+	cJSON *json;
+
+	cJSON_AddBoolToObject(out, "up", place->host && !place->idle);
+	if (load->aside)
+		cJSON_AddNumberToObject(out, "aside", load->aside);
+	if (!load->told)
+		return;
+	json = cJSON_AddObjectToObject(out, "load");
+	cJSON_AddNumberToObject(json, "kbps", load->kbps);
+	cJSON_AddNumberToObject(json, "packets", load->packets);
+	cJSON_AddNumberToObject(json, "age", api_monotonic() - load->told);
+}
+
 void api_get_place(struct api_call *call)
 {
 	const struct endpoint *ep = access_questions(call, call->api->admin) ? endpoint_of(call) : NULL;
@@ -181,6 +198,7 @@ void api_get_place(struct api_call *call)
 	else
 		cJSON_AddNullToObject(out, "host");
 	cJSON_AddNumberToObject(out, "revision", ep->place.revision);
+	add_work(out, &ep->place);
 	api_reply(call, HTTP_OK, out);
 }
 
@@ -210,14 +228,35 @@ struct place_request {
 	struct host *host;
 	const char *claim;
 	uint64_t revision;
-	bool up;		 /* of a renewal: is anybody behind the device? */
+	bool up;       /* of a renewal: is anybody behind the device? */
+	bool has_load; /* and what has it to do? */
+	uint64_t kbps, packets;
 	struct signed_doc sworn; /* empty: none; signed_free() it */
 };
+
+static int read_load(const cJSON *json, struct place_request *out, struct json_error *err)
+{
+	static const char *const fields[] = { "kbps", "packets", NULL };
+	const cJSON *load = json_get(json, "load");
+	int rc;
+
+	if (!out->claim)
+		return json_fail(err, "load", "'load' is said of a place that one has, by its claim");
+	if (!cJSON_IsObject(load))
+		return json_fail(err, "load", "'load' is an object like {\"kbps\": 100, \"packets\": 5000}");
+	snprintf(err->prefix, sizeof(err->prefix), "load.");
+	rc = json_only(load, fields, err);
+	rc = rc ? rc : json_uint(load, "kbps", 0, UINT32_MAX, &out->kbps, err);
+	rc = rc ? rc : json_uint(load, "packets", 0, JSON_INT_MAX, &out->packets, err);
+	err->prefix[0] = '\0';
+	out->has_load = true;
+	return rc;
+}
 
 static int read_place(const struct model *m, const cJSON *json, struct place_request *out,
 		      struct json_error *err)
 {
-	static const char *const fields[] = { "host", "claim", "revision", "up", "signed", NULL };
+	static const char *const fields[] = { "host", "claim", "revision", "up", "load", "signed", NULL };
 	const char *host = NULL;
 	int rc = cJSON_IsObject(json) ? json_only(json, fields, err)
 				      : json_fail(err, NULL, "a place is written {\"host\": ...}");
@@ -230,6 +269,8 @@ static int read_place(const struct model *m, const cJSON *json, struct place_req
 	rc = rc ? rc : json_bool_opt(json, "up", &out->up, err);
 	if (!rc && !out->claim && json_get(json, "up"))
 		rc = json_fail(err, "up", "'up' is said of a place that one has, by its claim");
+	if (!rc && json_get(json, "load"))
+		rc = read_load(json, out, err);
 	if (!rc && json_get(json, "signed"))
 		rc = signed_parse(json_get(json, "signed"), SIGNED_BODY_MAX, &out->sworn, err);
 	if (rc)
@@ -264,6 +305,8 @@ static int renew(struct api *api, struct endpoint *ep, const struct place_reques
 {
 	int rc = places_renew(ep, want->host, want->claim, err);
 
+	if (!rc && want->has_load)
+		load_tell(&ep->place.load, want->kbps, want->packets, api_monotonic());
 	if (rc || ep->place.idle == !want->up)
 		return rc;
 	ep->place.idle = !want->up;

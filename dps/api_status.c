@@ -11,10 +11,7 @@
 
 static int64_t uptime(const struct api *api)
 {
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec - api->started;
+	return api_monotonic() - api->started;
 }
 
 static unsigned int count(const struct api *api, enum kind kind)

@@ -682,6 +682,22 @@ int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct h
 	return txn_end(&txn, ctx);
 }
 
+int commit_aside(const struct commit_context *ctx, struct endpoint *ep, uint8_t aside, struct json_error *err)
+{
+	uint8_t before = ep->place.load.aside;
+	struct txn txn;
+	int rc;
+
+	txn_begin(&txn, ctx, err);
+	txn.m->commits++;
+	ep->place.load.aside = aside;
+	staleness_instance(&txn, ep);
+	rc = txn_end(&txn, ctx);
+	if (rc)
+		ep->place.load.aside = before;
+	return rc;
+}
+
 int commit_expire(const struct commit_context *ctx, struct json_error *err)
 {
 	struct object *net, *obj, *tmp;

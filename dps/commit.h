@@ -79,6 +79,13 @@ int commit_delete(const struct commit_context *ctx, enum kind kind, const char *
 int commit_place(const struct commit_context *ctx, struct endpoint *ep, struct host *host, const char *claim,
 		 struct json_error *err);
 
+/*
+ * commit_aside() - an instance of a service stands aside for so many eighths of its flows. Raises the sequence of
+ * the policies that lead through the service; the part itself is not stored.
+ */
+int commit_aside(const struct commit_context *ctx, struct endpoint *ep, uint8_t aside,
+		 struct json_error *err);
+
 /* commit_expire() - drop the tombstones and past places whose time is over; raises no revision. */
 int commit_expire(const struct commit_context *ctx, struct json_error *err);
 

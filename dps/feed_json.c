@@ -182,6 +182,8 @@ static cJSON *instance_json(const struct model *m, const struct service_spec *se
 	if (more->out)
 		add_port(out, "out", m, more->out);
 	cJSON_AddNumberToObject(out, "weight", more->weight);
+	if (ep && ep->place.load.aside)
+		cJSON_AddNumberToObject(out, "aside", ep->place.load.aside);
 	cJSON_AddBoolToObject(out, "up",
 			      !more->down && is_attached(m, service->instances.v[i], host) &&
 				      (!more->out || is_attached(m, more->out, host)));

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <uthash.h>
 
+#include "dps/load.h"
 #include "dps/mem.h"
 #include "dps/objects.h"
 
@@ -44,6 +45,7 @@ struct place {
 	char claim[CLAIM_ROOM];
 	uint64_t revision; /* of the last change; 0: never had one */
 	bool idle;	   /* its host says that nobody is behind the device; not stored */
+	struct load load;  /* of an instance of a service; not stored */
 };
 
 /*

@@ -326,9 +326,10 @@ static int parse_mode(const cJSON *item, struct instance *out, struct json_error
 static int parse_instance_fields(const cJSON *item, const char **endpoint, struct instance *out,
 				 struct json_error *err)
 {
-	static const char *const fields[] = { "endpoint", "out", "weight", "state", "mode", NULL };
+	static const char *const fields[] = { "endpoint", "out",  "weight", "capacity_mbps",
+					      "state",	  "mode", NULL };
 	const char *other = NULL;
-	uint64_t weight = 1;
+	uint64_t weight = 1, capacity = 0;
 	int rc = json_only(item, fields, err);
 
 	rc = rc ? rc : parse_port(item, "endpoint", endpoint, err);
@@ -340,11 +341,13 @@ static int parse_instance_fields(const cJSON *item, const char **endpoint, struc
 	if (!rc && other && !strcmp(other, *endpoint))
 		rc = json_fail(err, "out", "'%.140s' is its 'endpoint' already", other);
 	rc = rc ? rc : json_uint_opt(item, "weight", 1, WEIGHT_MAX, &weight, err);
+	rc = rc ? rc : json_uint_opt(item, "capacity_mbps", 1, RATE_MAX_MBPS, &capacity, err);
 	rc = rc ? rc : parse_either(item, "state", "up", "down", &out->down, err);
 	rc = rc ? rc : parse_mode(item, out, err);
 	if (rc)
 		return rc;
 	out->weight = weight;
+	out->capacity_mbps = capacity;
 	out->out = other ? mem_copy(other) : NULL;
 	return 0;
 }
@@ -397,6 +400,8 @@ static void service_render(const struct spec *spec, cJSON *out)
 			cJSON_AddStringToObject(item, "out", more->out);
 		if (more->weight != 1)
 			cJSON_AddNumberToObject(item, "weight", more->weight);
+		if (more->capacity_mbps)
+			cJSON_AddNumberToObject(item, "capacity_mbps", more->capacity_mbps);
 		if (more->down)
 			cJSON_AddStringToObject(item, "state", "down");
 		if (more->routed)

@@ -107,9 +107,10 @@ struct group_spec {
 struct instance {
 	char *out;	 /* "network/endpoint" of its other port; NULL: what goes in comes out of the same */
 	uint32_t weight; /* of 1 to WEIGHT_MAX: its share of the flows */
-	bool down;	 /* the administrator has taken it out */
-	bool routed;	 /* it wants packets for its own MAC */
-	bool proxy;	 /* so does one that ends flows and begins them anew, in both ends' names */
+	uint32_t capacity_mbps; /* above which others are to have some of them; 0: it can any */
+	bool down;		/* the administrator has taken it out */
+	bool routed;		/* it wants packets for its own MAC */
+	bool proxy;		/* so does one that ends flows and begins them anew, in both ends' names */
 };
 
 struct service_spec {

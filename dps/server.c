@@ -193,18 +193,26 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 	event_base_loopbreak(arg);
 }
 
+static void each_second(struct api *api)
+{
+	struct commit_context ctx = api_context(api);
+
+	load_balance(&ctx, api_monotonic());
+	api_watch_progress(api);
+}
+
 static void on_second(evutil_socket_t fd, short what, void *arg)
 {
 	struct server *server = arg;
 
 	(void)fd;
 	(void)what;
-	api_watch_progress(&server->api);
+	each_second(&server->api);
 	if (server->h && server->h->relay)
 		relay_progress(server->h->relay);
 	for (size_t i = 0; server->h && i < server->h->n_domains; i++)
 		if (server->h->domains[i]->api != &server->api)
-			api_watch_progress(server->h->domains[i]->api);
+			each_second(server->h->domains[i]->api);
 }
 
 static void expire(struct api *api)
@@ -338,11 +346,9 @@ static void raise_files(void)
 
 static int server_open(struct server *server, const struct config *config, struct json_error *err)
 {
-	struct timespec now;
 	int rc;
 
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	server->api.started = now.tv_sec;
+	server->api.started = api_monotonic();
 	server->api.lifetime = config->lifetime;
 	model_init(&server->api.model);
 	rc = open_tls(server, config, err);

@@ -13,4 +13,7 @@ void staleness_apply(struct txn *txn);
 /* staleness_moved() - an endpoint's place changed. from: where it was, NULL: nowhere. */
 void staleness_moved(struct txn *txn, struct endpoint *ep, const struct host *from);
 
+/* staleness_instance() - an instance of services has other flows than before. */
+void staleness_instance(struct txn *txn, const struct endpoint *ep);
+
 #endif

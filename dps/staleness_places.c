@@ -20,7 +20,7 @@ void staleness_service(struct txn *txn, const char *service)
 	}
 }
 
-static void mark_instance(struct txn *txn, const struct endpoint *ep)
+void staleness_instance(struct txn *txn, const struct endpoint *ep)
 {
 	struct object *obj;
 
@@ -77,7 +77,7 @@ void staleness_endpoint(struct txn *txn, struct change *change)
 	if (!same)
 		staleness_floor(txn, change->obj);
 	if (before)
-		mark_instance(txn, (struct endpoint *)change->obj);
+		staleness_instance(txn, (struct endpoint *)change->obj);
 }
 
 /* External networks, and subnets, which come first */
@@ -166,7 +166,7 @@ void staleness_network(struct txn *txn, struct change *change)
 static void mark_place(struct txn *txn, struct endpoint *ep)
 {
 	staleness_sequence(txn, &ep->o);
-	mark_instance(txn, ep);
+	staleness_instance(txn, ep);
 }
 
 void staleness_host(struct txn *txn, struct host *host)

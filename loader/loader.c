@@ -146,6 +146,7 @@ static void maps_find(struct loader *l)
 		.packets = bpf_map__fd(s->maps.dove_packets),
 		.events = bpf_map__fd(s->maps.dove_events),
 		.stats = bpf_map__fd(s->maps.dove_stats),
+		.hop_stats = bpf_map__fd(s->maps.dove_hop_stats),
 		.policy_stats = bpf_map__fd(s->maps.dove_policy_stats),
 	};
 }

@@ -510,6 +510,11 @@ struct dove_stats {
 	__u64 bytes;
 };
 
+/*
+ * dove_hop_stats: an instance's endpoint id -> what this host has handed to it: sent to its host, or put into its
+ * port here. Bytes are those of the inner frames. Writer: programs. Values: struct dove_stats.
+ */
+
 /* dove_events: small records. Limited per kind, origin, network, policy and sender: see dove_event_times. */
 enum dove_event_type {
 	DOVE_EVENT_STALE = 1,
@@ -636,6 +641,7 @@ struct dove_traced {
 	__u8 path;	     /* key of dove_paths; 0: none */
 	__u8 reverse;	     /* it takes that path backwards, being a reply */
 	struct dove_hop hop; /* its first stop on it; endpoint 0: none */
+	__u64 path_sequence; /* S that it is labelled with on its way there */
 };
 
 _Static_assert(sizeof(struct dove_cache_key) == 28, "no hidden padding in a key");

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# The main job as a story: two hosts, one policy service, real traffic, and a firewall on a third.
+# The main job as a story: two hosts, one policy service, real traffic, and a firewall and an IPS on a third.
 #
 #   demo.sh         tell it, and take everything down; 0 only when all of it held
 #   demo.sh down    take down what DEMO_KEEP=1 left up
@@ -159,22 +159,31 @@ cat <<'PICTURE'
 PICTURE
 agent h3
 da h3 attach eth0 --ingress tc >/dev/null || fail "attach on h3"
-ns_add fw
-on fw ip link add br0 type bridge stp_state 0 mcast_snooping 0
-on fw ip link set br0 up
-on fw nft 'table bridge fw { counter seen { }; counter refused { }; chain forward { type filter hook forward priority 0; policy accept; ether type ip counter name seen; tcp dport 23 counter name refused drop; }; }'
-jq -n '[{kind: "endpoint", network: "blue", name: "fw", mac: "02:00:00:00:02:01"},
-  {kind: "endpoint", network: "blue", name: "fw-out", mac: "02:00:00:00:02:02"},
-  {kind: "service", name: "firewall", instances: [{endpoint: "blue/fw", out: "blue/fw-out"}]}]' >"$W/firewall.json"
-show dovectl apply -f firewall.json "  (service firewall: instance blue/fw, other port blue/fw-out)"
-ctl apply -f "$W/firewall.json" | sed 's/^/   /'
-for end in "" -out; do
-	ip link add "eth0$end" netns "$P-fw" type veth peer name "fw$end" netns "$P-h3"
-	on fw ip link set "eth0$end" master br0 up
-	on h3 ip link set "fw$end" up
-	da h3 port add "fw$end" --network blue --endpoint "fw$end" >/dev/null || fail "port of fw$end"
-done
-fw_saw() { on fw nft -j list counter bridge fw "$1" | jq '.nftables[] | .counter? // empty | .packets'; }
+# appliance NAME RULE: a bridge in a namespace, which drops what the rule says
+appliance() {
+	ns_add "$1"
+	on "$1" ip link add br0 type bridge stp_state 0 mcast_snooping 0
+	on "$1" ip link set br0 up
+	on "$1" nft "table bridge fw { counter seen { }; counter refused { }; chain forward { type filter hook forward priority 0; policy accept; ether type ip counter name seen; $2 counter name refused drop; }; }"
+}
+# instance NAME SERVICE DIGIT [OBJECTS]: it gives that service from now on; its MACs have the digit
+instance() {
+	jq -n --arg n "$1" --arg s "$2" --arg mac "02:00:00:00:02:$3" --argjson more "${4:-[]}" '[{kind: "endpoint", network: "blue", name: $n, mac: "\($mac)1"},
+	  {kind: "endpoint", network: "blue", name: "\($n)-out", mac: "\($mac)2"},
+	  {kind: "service", name: $s, instances: [{endpoint: "blue/\($n)", out: "blue/\($n)-out"}]}] + $more' >"$W/$2.json"
+	show dovectl apply -f "$2.json" "  (service $2: instance blue/$1, other port blue/$1-out)"
+	ctl apply -f "$W/$2.json" | sed 's/^/   /'
+	for end in "" -out; do
+		ip link add "eth0$end" netns "$P-$1" type veth peer name "$1$end" netns "$P-h3"
+		on "$1" ip link set "eth0$end" master br0 up
+		on h3 ip link set "$1$end" up
+		da h3 port add "$1$end" --network blue --endpoint "$1$end" >/dev/null || fail "port of $1$end"
+	done
+}
+appliance fw "tcp dport 23"
+instance fw firewall 0
+saw_of() { on "$1" nft -j list counter bridge fw "$2" | jq '.nftables[] | .counter? // empty | .packets'; }
+fw_saw() { saw_of fw "$1"; }
 show dovectl path --network blue --from vm1 --to vm6
 ctl path --network blue --from vm1 --to vm6 | sed 's/^/   /'
 through() { local n; n=$(fw_saw seen) && "$@" && [ "$(fw_saw seen)" -gt "$n" ]; }
@@ -188,7 +197,32 @@ step "the same from blue/vm4" "arrives, past the firewall" past page blue4 10.1.
 show dove-agent trace v-blue1 --to 10.1.0.16 "  (on h1)"
 da h1 trace v-blue1 --to 10.1.0.16 | sed 's/^/   /'
 
-bold "7. A policy changes in mid-stream, and the destination finds out"
+bold "7. An IPS beside it: what the firewall lets pass comes to the IPS next"
+cat <<'PICTURE'
+
+   blue/vm1 --> h1 === 2 services ahead ===> h3 --> [firewall] --> h3 --> [ips] --> h3 === 0 ahead ===> h2 --> blue/vm6
+                    port 23 ends here: --------------X               X--- "GET /attack" ends here
+PICTURE
+say "   (Its rule is one of nftables, too, and looks into the payload; selftests/net/83-appliances.sh has Suricata in its place.)"
+# Behind a TCP header of 32 bytes, which is one with time stamps, as Linux has them: "GET /attack".
+appliance ips "tcp dport 80 @th,256,88 0x474554202f61747461636b"
+instance ips ips 1 '[{"kind":"policy","network":"blue","name":"vm1-out","priority":100,"from":{"endpoints":["vm1"]},"to":"any","action":"allow","path":["firewall","ips"]}]'
+show dovectl path --network blue --from vm1 --to vm6
+ctl path --network blue --from vm1 --to vm6 | sed 's/^/   /'
+both() { local f i; f=$(fw_saw seen) i=$(saw_of ips seen) && "$@" && [ "$(fw_saw seen)" -gt "$f" ] && [ "$(saw_of ips seen)" -gt "$i" ]; }
+one_alone() { local i; i=$(saw_of ips seen) && through "$@" && [ "$(saw_of ips seen)" = "$i" ]; }
+code() { on "$1" curl -s -m 1 -o /dev/null -w '%{http_code}' "http://10.1.0.16/attack"; }
+step "ping blue/vm1 -> blue/vm6" "answered, both saw it" both until_ok 3 ping_all blue1 10.1.0.16
+step "curl from blue/vm1" "blue6's page, through both" both page blue1 10.1.0.16 blue6
+sleep 0.3 # for what ends the connection
+shut() { ! on blue1 curl -s -m 1 -o /dev/null http://10.1.0.16:23/; }
+step "port 23 from blue/vm1" "the firewall's; no IPS saw it" one_alone shut
+harmless() { [ "$(code blue4)" = 404 ]; }
+step "GET /attack from blue/vm4, whom no policy leads there" "arrives: no such page" past harmless
+attacked() { ! code blue1 >/dev/null && [ "$(saw_of ips refused)" -gt 0 ]; }
+step "the same from blue/vm1" "through the firewall, no further" both attacked
+
+bold "8. A policy changes in mid-stream, and the destination finds out"
 saw() { da h2 events --json | jq -e --arg t "$1" '[.[] | select(.type == $t and .origin == "h1")] | length > 0'; }
 sequence() { da h1 cache --json | jq '[.[] | select(.to == "10.1.0.16" and .network == "blue").sequence] | max'; } # vm1 has an entry, too
 policy() {
@@ -218,7 +252,7 @@ some() { local n; n=$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$W/stream"); [ "
 step "the stream of 350 pings was cut in its midst" "$(sed -n 's/.* \([0-9]*\) received.*/\1/p' "$W/stream") answered" some
 step "and h1 denies by itself now" "dropped, denied" counted h1 denied ping_ok blue4 10.1.0.16 1
 
-bold "8. A look into the kernel's maps"
+bold "9. A look into the kernel's maps"
 show bpftool map dump pinned .../v5/dove_local "  (on h2, one entry)"
 on h2 bpftool -j map dump pinned "$W/bpf-h2/v5/dove_local" | jq -c '.[0].formatted' | sed 's/^/   /'
 readable() { on h2 bpftool -j map dump pinned "$W/bpf-h2/v5/dove_local" | jq -e '.[0].formatted.value | .endpoint and .ifindex and (.mac | length == 6)'; }

@@ -9,6 +9,7 @@
 #   fw1, fw2           two ports: eth0 -- br0 -- eth0-out; let TCP back only as answers to what
 #                      they saw go out, and forbid port 23
 #   ssl, ips, local1/2 one port: what goes in comes out of it again (hairpin)
+#   fw4 (h3)           the same on a tap: a process that can be killed
 #   router (h3)        one port, and an address: its kernel routes
 . "$(dirname "$0")/lib.sh"
 
@@ -75,6 +76,7 @@ policy() { # NAME JSON
 firewalls() { jq -n --argjson i "$1" '[{kind: "service", name: "firewall", instances: $i}]' >"$W/fw.json" && ctl apply -f "$W/fw.json" >/dev/null; }
 FW1='{"endpoint": "blue/fw1", "out": "blue/fw1-out"}'
 FW2='{"endpoint": "blue/fw2", "out": "blue/fw2-out"}'
+FW3='{"endpoint": "blue/fw3", "out": "blue/fw3-out"}'
 web() { on "$1" curl -sS -m 3 -o /dev/null "http://${ADDR[$2]}:$3/"; }
 pings() { ping_all "$1" "${ADDR[$2]}"; }
 silent() { ! ping_ok "$1" "${ADDR[$2]}" 2; }
@@ -83,7 +85,7 @@ world 3
 service
 jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + [(1, 2, 3, 5, 7, 8) as $i | {kind: "endpoint", network: "blue",
   name: "vm\($i)", mac: "02:00:00:00:01:0\($i)", addresses: ["10.1.0.1\($i)"]}] +
-  [["fw1", "fw1-out", "fw2", "fw2-out", "ssl", "ips", "local1", "local2", "router", "fw3", "fw3-out"] | to_entries[] | {kind: "endpoint", network: "blue", name: .value,
+  [["fw1", "fw1-out", "fw2", "fw2-out", "ssl", "ips", "local1", "local2", "router", "fw3", "fw3-out", "fw4"] | to_entries[] | {kind: "endpoint", network: "blue", name: .value,
    mac: "02:00:00:00:02:\(.key + 10)", addresses: (if .value == "router" then ["10.1.0.50"] else [] end)}] +
   [{kind: "service", name: "firewall", instances: [{endpoint: "blue/fw1", out: "blue/fw1-out"}]},
    {kind: "service", name: "ssl-accelerator", instances: [{endpoint: "blue/ssl"}]},
@@ -243,10 +245,59 @@ no_carrier() { on fw2 ip link set eth0-out down && sleep 0.5 && meets "fw1" both
 check "R28: one has lost a port's carrier: half a second later all goes by the other" no_carrier
 on fw2 ip link set eth0-out up
 check "R28: and comes back" until_ok 2 meets "fw1 fw2" both
-# A second firewall on h1, so that one is left when h3 is gone; h3's underlay is cut, nothing else.
+
+say "-- an instance that dies under load"
+# The other is on another host, which has to be told.
 appliance2 h1 fw3
 stateful fw3
-firewalls "[$FW1, {\"endpoint\": \"blue/fw3\", \"out\": \"blue/fw3-out\"}]"
+tap h3 fw4 "" 02:00:00:00:02:21 || fail "tap of fw4"
+bridge fw4
+on fw4 ip link set eth0 master br0
+on fw4 ip link set eth0 type bridge_slave hairpin on
+da h3 port add v-fw4 --network blue --endpoint fw4 >/dev/null || fail "port of fw4"
+for a in fw2 fw3 fw4; do
+	on $a nft add counter bridge fw stream
+	on $a nft insert rule bridge fw forward udp dport 4001 counter name stream
+done
+rising() { local n; n=$(counter "$1" stream); sleep 0.2; [ "$(counter "$1" stream)" -gt "$n" ]; }
+# A numbered stream by that appliance, 1,000 a second: its ports give a flow its instance, and there are two.
+stream_by() { # NAME
+	local i
+	for i in 1 2 3 4 5 6 7 8; do
+		on "$1" nft reset counter bridge fw stream >/dev/null
+		on fw3 nft reset counter bridge fw stream >/dev/null
+		listener in vm3 "$T/probe" receive 4001 4 "$W/received" || return 1
+		bg out vm1 "$T/probe" send 10.1.0.13 4001 1000 6 "$W/sent"
+		until_ok 1 rising "$1" && return 0
+		stop out
+		stop in
+	done
+	return 1
+}
+two_alive() { da h1 status --json | jq -e '.services[] | select(.name == "firewall").instances | length == 2 and all(.alive)'; }
+# dies NAME INSTANCE HOW COMMAND...: fw3 is there beside it. What was lost, and for how long, is told, and not judged.
+dies() {
+	local died n
+	firewalls "[$FW3, $(jq -c '. + {weight: 9}' <<<"$2")]"
+	until_ok 5 two_alive || fail "no two firewalls"
+	stream_by "$1" || fail "no stream by $1"
+	died=$(date +%s%N)
+	"${@:4}"
+	check "R28: $3 under load: the flow comes to use the other" until_ok 5 rising fw3
+	wait "${PID[out]}" "${PID[in]}"
+	unset "PID[out]" "PID[in]"
+	: >"$W/none"
+	"$T/probe" judge "$W/sent" "$W/received" "$W/none" >"$W/judged" 2>/dev/null
+	say "     $(sed 's/ (.*doubled/, doubled/; s/, overtaken.*//' "$W/judged"); longest silence $("$T/probe" silence "$W/received" "$died")"
+	n=$(sed -n 's/.*received \([0-9]*\),.*/\1/p' "$W/judged")
+	check "R28: $3 under load: no packet has come by neither" test "$n" -gt 0 -a "$n" -le $(($(counter "$1" stream) + $(counter fw3 stream)))
+}
+dies fw2 "$FW2" "a port without carrier" on fw2 ip link set eth0-out down
+on fw2 ip link set eth0-out up
+dies fw4 '{"endpoint": "blue/fw4"}' "a process that is killed" stop tap-fw4 KILL
+
+# One on h1 is left when h3 is gone; h3's underlay is cut, nothing else.
+firewalls "[$FW1, $FW3]"
 ALL="fw1 fw2 fw3"
 check "R28: two on two hosts: flows come by both" until_ok 2 meets "fw1 fw3" both
 cut_off() { on r ip link set h3 down && sleep 1 && meets "fw3" both; }

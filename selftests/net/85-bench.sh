@@ -65,6 +65,8 @@ interrupt "INT, at once" INT group true -- "$RUN"
 interrupt "TERM, in a stream" TERM one runs pump -- "$RUN" path
 interrupt "INT, in the programs alone" INT group runs programs -- "$RUN" programs
 interrupt "INT, among first packets" INT group runs first -- "$RUN" miss
+interrupt "TERM, in a stream through services" TERM one runs iperf3 -- "$RUN" hops
+interrupt "INT, while policies are applied" INT group runs dove-dps -- "$RUN" policies
 if command -v unbound dnsperf wrk >/dev/null; then
 	interrupt "TERM, among answers" TERM one runs dove-dps -- "$RUN" resolve
 else

@@ -119,6 +119,30 @@ struct dove_policy_stats stats_of_policy(uint32_t vnid, uint32_t policy)
 	return sum;
 }
 
+static struct dove_stats stats_of_hop(uint32_t instance)
+{
+	int cpus = libbpf_num_possible_cpus();
+	struct dove_stats each[cpus], sum = {};
+
+	if (!map_get_sized(dove->maps.dove_hop_stats, &instance, sizeof(instance), each, sizeof(each)))
+		return sum;
+	for (int i = 0; i < cpus; i++) {
+		sum.packets += each[i].packets;
+		sum.bytes += each[i].bytes;
+	}
+	return sum;
+}
+
+/* What this case has handed to an instance is that frame, once. */
+void expect_handed(uint32_t instance, const struct frame *inner)
+{
+	struct dove_stats handed = stats_of_hop(instance);
+
+	check(handed.packets == 1 && handed.bytes == inner->len,
+	      "handed to %u: %llu packets of %llu bytes, expected 1 of %u", instance,
+	      (unsigned long long)handed.packets, (unsigned long long)handed.bytes, inner->len);
+}
+
 /* ---- expectations ---- */
 
 /* A packet whose fate was found in what the host knows is a hit, one that the agent must ask for a miss. */

@@ -190,6 +190,7 @@ struct dove_event expect_event(enum dove_event_type type);
 void expect_quiet(void);
 void expect_bytes(const struct frame *got, const struct frame *want);
 struct dove_policy_stats stats_of_policy(uint32_t vnid, uint32_t policy);
+void expect_handed(uint32_t instance, const struct frame *inner);
 uint32_t map_count(struct bpf_map *map); /* entries of a hash */
 
 uint64_t counted(uint32_t index);

@@ -14,6 +14,7 @@ TestSuite(paths, .init = load);
 #define PATH 1u
 #define FIREWALL 71u
 #define IPS 72u
+#define INSTANCE 500u
 #define OTHER_PORT 93u /* of the appliance, that packets go into */
 
 static void path_put(uint32_t n, uint32_t flags)
@@ -33,12 +34,12 @@ static void hop_put(uint32_t service, const struct dove_hop *hop)
 /* An appliance here: what goes in at OTHER_PORT comes out at PORT. */
 static void appliance_put(uint32_t service)
 {
-	hop_put(service, &(struct dove_hop){ .endpoint = 500, .in = OTHER_PORT, .out = PORT });
+	hop_put(service, &(struct dove_hop){ .endpoint = INSTANCE, .in = OTHER_PORT, .out = PORT });
 }
 
 static void appliance_elsewhere(uint32_t service)
 {
-	hop_put(service, &(struct dove_hop){ .endpoint = 500, .host = ip_in(V4, HOST2) });
+	hop_put(service, &(struct dove_hop){ .endpoint = INSTANCE, .host = ip_in(V4, HOST2) });
 }
 
 static struct dove_translation through(const struct vm *to, bool local)
@@ -98,6 +99,7 @@ Test(paths, R13_the_first_service_is_the_first_stop)
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		struct dove_translation t = through(&vm2, false);
 		struct vm_frame v = udp_to(&vm2);
+		struct frame f = frame_vm(&v);
 		struct run r;
 
 		begin(cases[i].name);
@@ -111,6 +113,7 @@ Test(paths, R13_the_first_service_is_the_first_stop)
 		check(frame_get(&r.out, OUTER_AT(option.stage_vnid), 1) == cases[i].stage, "stage %02x",
 		      frame_get(&r.out, OUTER_AT(option.stage_vnid), 1));
 		check(frame_get(&r.out, OUTER_AT(option.policy), 4) == POLICY, "policy");
+		expect_handed(INSTANCE, &f);
 	}
 }
 
@@ -173,6 +176,7 @@ Test(paths, R13_into_the_appliance_and_out_of_it)
 		expect_end(&r, TC_ACT_REDIRECT, DOVE_TO_SERVICE);
 		expect_bytes(&r.out, &inner);
 		check(map_count(dove->maps.dove_contexts) == 1, "no context");
+		expect_handed(INSTANCE, &inner);
 
 		counters_clear();
 		port_put(PORT, &vm1, DOVE_PORT_SERVICE);

@@ -168,6 +168,11 @@ call("put", "/v1/hosts/{name}", "/v1/hosts/h2", {"addresses": ["192.0.2.1"]}, 40
 call("get", place, "/v1/endpoints/blue/vm1/place", None, 200)
 got = call("put", place, "/v1/endpoints/blue/vm1/place", {"host": "h1"}, 200)
 call("put", place, "/v1/endpoints/blue/vm1/place", {"host": "h1", "revision": 0}, 409)
+work = {"host": "h1", "claim": got["claim"], "up": True, "load": {"kbps": 1000, "packets": 5}}
+call("put", place, "/v1/endpoints/blue/vm1/place", work, 200)
+call("put", place, "/v1/endpoints/blue/vm1/place", {**work, "load": {"kbps": -1, "packets": 5}}, 400)
+call("put", place, "/v1/endpoints/blue/vm1/place", {"host": "h1", "load": {"kbps": 1, "packets": 5}}, 400)
+call("get", place, "/v1/endpoints/blue/vm1/place", None, 200)
 call("post", "/v1/members", "/v1/members", {"vnid": got["vnid"], "source": got["id"]}, 200)
 source_id = got["id"]
 call("post", "/v1/resolve", "/v1/resolve", {"host": "h1", "keys": [

@@ -4,6 +4,7 @@
  * probe receive PORT SECONDS FILE
  * probe judge SENT RECEIVED WINDOWS
  * probe between SENT RECEIVED FROM TO
+ * probe silence RECEIVED FROM
  * probe chart SENT RECEIVED WINDOWS [TITLE]
  *
  * A stream of numbered datagrams, RATE a second, with the time that each was
@@ -14,7 +15,9 @@
  *   sent N, received N, lost N (N while detached), doubled N, overtaken N (N near a move)
  * where near is from such a time until 1.25 s after it, as what was kept for the receiver comes late; `between` prints
  *   sent N, of those received N, received then N
- * of what was sent, and of what came, from one time to another; `chart` makes an SVG of the time
+ * of what was sent, and of what came, from one time to another; `silence`
+ *   N us from N us on
+ * of the longest time without an arrival that ends after FROM, and when it began, from there; `chart` makes an SVG of the time
  * each probe took around the windows, and of those that were lost.
  */
 #include <arpa/inet.h>
@@ -234,6 +237,24 @@ static int do_between(char **argv)
 	return 0;
 }
 
+/* Until the first arrival nothing is said: it may never have begun. */
+static int do_silence(char **argv)
+{
+	uint64_t from = strtoull(argv[3], NULL, 10), longest = 0, since = from;
+	size_t got;
+	struct arrival *a = file_read(argv[2], sizeof(*a), &got);
+
+	for (size_t i = 1; i < got; i++) {
+		if (a[i].at <= from || a[i].at < a[i - 1].at + longest)
+			continue;
+		longest = a[i].at - a[i - 1].at;
+		since = a[i - 1].at;
+	}
+	printf("%llu us from %lld us on\n", (unsigned long long)longest / 1000,
+	       ((long long)since - (long long)from) / 1000);
+	return 0;
+}
+
 /* ---- drawing ---- */
 
 #define WIDTH 960
@@ -332,11 +353,14 @@ int main(int argc, char **argv)
 		return do_judge(argv);
 	if (argc == 6 && !strcmp(argv[1], "between"))
 		return do_between(argv);
+	if (argc == 4 && !strcmp(argv[1], "silence"))
+		return do_silence(argv);
 	if ((argc == 5 || argc == 6) && !strcmp(argv[1], "chart"))
 		return do_chart(argv, argc == 6 ? argv[5] : "probes around a move");
 	fprintf(stderr, "usage: probe send ADDR PORT RATE SECONDS FILE [FLOWS]\n"
 			"       probe receive PORT SECONDS FILE\n"
 			"       probe judge|chart SENT RECEIVED WINDOWS [TITLE]\n"
-			"       probe between SENT RECEIVED FROM TO\n");
+			"       probe between SENT RECEIVED FROM TO\n"
+			"       probe silence RECEIVED FROM\n");
 	return 2;
 }

@@ -32,6 +32,8 @@ Test(paths, R8_what_an_instance_may_not_be)
 	refuses(SERVICE("'endpoint':'blue/vm1','out':'blue/nobody'"), "service s", "instances[0]");
 	refuses(SERVICE("'endpoint':'blue/vm1','weight':0"), "service s", "instances[0].weight");
 	refuses(SERVICE("'endpoint':'blue/vm1','weight':101"), "service s", "instances[0].weight");
+	refuses(SERVICE("'endpoint':'blue/vm1','capacity_mbps':0"), "service s",
+		"instances[0].capacity_mbps");
 	refuses(SERVICE("'endpoint':'blue/vm1','state':'tired'"), "service s", "instances[0].state");
 	refuses(SERVICE("'endpoint':'blue/vm1','mode':'bridge'"), "service s", "instances[0].mode");
 	refuses(SERVICE("'endpoint':'blue/vm1','address':'10.1.0.1'"), "service s", "instances[0].address");
@@ -47,7 +49,8 @@ Test(paths, R8_what_an_instance_may_not_be)
 Test(paths, R8_the_same_again_changes_nothing)
 {
 	static const char rich[] =
-		SERVICE("'endpoint':'blue/vm1','out':'blue/vm2','weight':3,'state':'down','mode':'routed'");
+		SERVICE("'endpoint':'blue/vm1','out':'blue/"
+			"vm2','weight':3,'capacity_mbps':100,'state':'down','mode':'routed'");
 
 	apply(rich);
 	apply(rich);
