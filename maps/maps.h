@@ -198,11 +198,11 @@ struct dove_translation {
 	struct dove_ip host; /* underlay address of the destination's host: key of dove_hosts */
 	__u64 revision;	     /* S: destination network's revision it was made at */
 	__u64 expires;
-	__u64 gate;	     /* DOVE_GATE_* */
-	__u64 floor;	     /* since that revision the same services are asked for */
+	__u64 gate;  /* DOVE_GATE_* */
+	__u64 floor; /* since that revision the same services are asked for */
 	__u64 refuses_until; /* where its network is not watched: asked again from then on, instead of refusing; 0: never */
-	__u32 vnid;	     /* the destination's; of a refusal, the network whose policy refuses */
-	__u32 endpoint;	     /* the destination's */
+	__u32 vnid;	/* the destination's; of a refusal, the network whose policy refuses */
+	__u32 endpoint; /* the destination's */
 	__u32 policy;
 	__u8 verdict; /* enum dove_verdict */
 	__u8 path;    /* as in a rule */
