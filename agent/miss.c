@@ -18,6 +18,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "moved.h"
+#include "ports.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -85,6 +86,7 @@ struct question {
 	struct dove_cache_key asked; /* the packet that it is asked for */
 	uint32_t least_vnid; /* of this network no answer helps that is older than `least`; 0: any does */
 	uint64_t least;
+	uint32_t vnid; /* of the source, where it is elsewhere and the packet has said it; else 0 */
 	struct packet *waiting;
 	uint32_t n_waiting, tries;
 	uint64_t changed; /* when it came to its state */
@@ -567,6 +569,8 @@ static void ask_some(struct miss *m)
 		question_state(q, ASKED);
 		if (q->least_vnid)
 			add_least(key, q);
+		if (q->vnid)
+			cJSON_AddNumberToObject(key, "vnid", q->vnid);
 		if (!q->waiting)
 			m->counters.refreshed++;
 		keys->at[keys->n++] = q;
@@ -616,6 +620,8 @@ static void packet_take(struct miss *m, const struct dove_held *held)
 
 	if (!q)
 		q = question_new(m, &held->key, held->ifindex);
+	if (q && held->reason == DOVE_HELD_HOP)
+		q->vnid = held->source_vnid;
 	if (!q || !packet_wait(m, q, held))
 		m->counters.dropped_bound++;
 	else if (q->state == ANSWERED && !answers_returned(q, held)) {
@@ -857,6 +863,29 @@ void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int 
 	};
 
 	cache_walk(m, refresh_moved, &search);
+}
+
+struct beyond {
+	struct miss *miss;
+	uint32_t vnid;
+};
+
+static bool give_up_beyond(const struct dove_cache_key *key, const struct dove_translation *t, void *arg)
+{
+	const struct beyond *b = arg;
+	const struct agent *a = b->miss->agent;
+	uint32_t from = ports_vnid(a->ports, key->source);
+
+	if ((!from || from == b->vnid) && watch_is_beyond(a->watch, b->vnid, t->vnid))
+		bpf_map_delete_elem(a->maps->cache, key);
+	return true;
+}
+
+void miss_beyond(struct miss *m, uint32_t vnid)
+{
+	struct beyond b = { .miss = m, .vnid = vnid };
+
+	cache_walk(m, give_up_beyond, &b);
 }
 
 int miss_open(struct agent *a, struct miss **out, struct error *err)

@@ -47,6 +47,13 @@ void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint32_t vni
 void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int n, uint64_t revision);
 
 /*
+ * miss_beyond() - policies of the network have changed: what leads from it, or by a service here,
+ * into another authority's is given up. Such packets carry that one's numbers, by which
+ * nobody could tell.
+ */
+void miss_beyond(struct miss *m, uint32_t vnid);
+
+/*
  * miss_store() - what another host handed on, and its authority signed, as if
  * the service had answered it: in place of an older translation that is held,
  * or of an answer that packets wait for. False: of neither there is one.

@@ -235,6 +235,7 @@ static void adopt(struct agent *a)
 {
 	cJSON *state = state_load(a);
 
+	paths_restore(a->paths, cJSON_GetObjectItemCaseSensitive(state, "services"));
 	nics_restore(a->nics);
 	gateway_restore(a->gateway, cJSON_GetObjectItemCaseSensitive(state, "gateway"));
 	ports_restore(a->ports, cJSON_GetObjectItemCaseSensitive(state, "ports"));
