@@ -31,6 +31,9 @@ void miss_close(struct miss *m);
 /* miss_next_hop() - the way to some host has opened: packets that waited for one may go. */
 void miss_next_hop(struct miss *m);
 
+/* miss_proven() - the chain of a zone has come: what waits for one is asked for again. */
+void miss_proven(struct miss *m);
+
 /* miss_drain() - take what the kernel has given up to now, also for others: broadcasts, replies. */
 void miss_drain(struct miss *m);
 
