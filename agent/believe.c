@@ -18,13 +18,15 @@
 
 struct believe {
 	struct agent *agent;
-	struct translation said; /* 15 kB: not on the stack */
+	struct translation said; /* 10 kB: not on the stack */
+	struct sign_memo memo;
 	uint64_t logged;
 	struct believe_counters counters;
 };
 
-const struct believe_counters *believe_counters(const struct believe *b)
+const struct believe_counters *believe_counters(struct believe *b)
 {
+	b->counters.again = b->memo.again;
 	return &b->counters;
 }
 
@@ -141,8 +143,12 @@ static int prove(struct believe *b, const struct trust_question *q, const cJSON 
 	const cJSON *one;
 	int rc = cJSON_GetArraySize(list) <= HALVES_MAX ? 0 : -EINVAL, n = 0;
 
-	cJSON_ArrayForEach (one, list)
-		rc = rc ? rc : translation_doc_parse(one, &docs[n++], &err);
+	cJSON_ArrayForEach (one, list) {
+		if (rc)
+			break;
+		rc = translation_doc_parse(one, &docs[n], &err);
+		docs[n++].memo = &b->memo;
+	}
 	rc = rc ? rc : trust_answer(b->agent->config.trust, q, docs, n, now, &b->said);
 	while (n > 0)
 		translation_doc_free(&docs[--n]);

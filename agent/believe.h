@@ -14,6 +14,7 @@
 
 struct believe_counters {
 	uint64_t proven;
+	uint64_t again;	  /* signatures of these that were verified before */
 	uint64_t nobody;  /* nothing signed: no such endpoint */
 	uint64_t refused; /* not proven: nothing passes by them */
 	uint64_t waited;  /* for a zone's chain; asked for again */
@@ -33,6 +34,6 @@ struct trust_question believe_question(const struct agent *a, const struct dove_
  */
 int believe(struct believe *b, const struct trust_question *q, const cJSON *answer, cJSON **out);
 
-const struct believe_counters *believe_counters(const struct believe *b);
+const struct believe_counters *believe_counters(struct believe *b);
 
 #endif

@@ -222,6 +222,7 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(sub, "roots", chains_counters(a->chains)->roots);
 	sub = cJSON_AddObjectToObject(s, "answers");
 	cJSON_AddNumberToObject(sub, "proven", believe_counters(a->believe)->proven);
+	cJSON_AddNumberToObject(sub, "again", believe_counters(a->believe)->again);
 	cJSON_AddNumberToObject(sub, "nobody", believe_counters(a->believe)->nobody);
 	cJSON_AddNumberToObject(sub, "refused", believe_counters(a->believe)->refused);
 	cJSON_AddNumberToObject(sub, "waited", believe_counters(a->believe)->waited);

@@ -47,12 +47,15 @@ for ((round = 1; round <= ROUNDS; round++)); do
 		da h1 flush >/dev/null
 		before=$(ticks)
 		read -r sent got took < <(first rate 10.65.0.0 $N 0) || fail "no rate"
-		echo "$round $word $(awk "BEGIN { print $got / $took, ($(ticks) - before) * 1e6 / $(getconf CLK_TCK) / $got }") $sent $got" | tee -a "$W/rounds" >&2
+		[ "$sent" = "$got" ] || fail "of $sent packets $got arrived"
+		echo "$word $(awk "BEGIN { print $got / $took, ($(ticks) - $before) * 1e6 / $(getconf CLK_TCK) / $got }")" | tee -a "$W/rounds" >&2
 	done
 done
 da h1 stats --json | jq -c .answers >&2
-jq -Rs 'split("\n") | map(select(. != "") | split(" ") | {round: .[0], word: .[1], rate: (.[2] | tonumber), cpu_us: (.[3] | tonumber)}) |
+jq -Rs 'split("\n") | map(select(. != "") | split(" ") | {word: .[0], rate: (.[1] | tonumber), cpu: (.[2] | tonumber)}) as $all |
 	def median: sort | .[length / 2 | floor];
-	(map(select(.word == "accept"))) as $a | (map(select(.word == "refuse"))) as $r | [range($a | length) | $r[.].rate / $a[.].rate] as $q |
-	{misses_a_second: {believed: ($a | map(.rate) | median), proven: ($r | map(.rate) | median)}, ratio: ($q | median), least: ($q | min), most: ($q | max),
-	 agent_cpu_us_a_miss: {believed: ($a | map(.cpu_us) | median), proven: ($r | map(.cpu_us) | median)}}' "$W/rounds"
+	def of($w): $all | map(select(.word == $w));
+	[range(of("accept") | length) | of("refuse")[.].rate / of("accept")[.].rate] as $ratios |
+	{misses_a_second: {believed: (of("accept") | map(.rate) | median), proven: (of("refuse") | map(.rate) | median)},
+	 ratio: ($ratios | median), least: ($ratios | min), most: ($ratios | max),
+	 agent_cpu_us_a_miss: {believed: (of("accept") | map(.cpu) | median), proven: (of("refuse") | map(.cpu) | median)}}' "$W/rounds"

@@ -68,6 +68,8 @@ check "R8: what two authorities say" until_ok 5 reaches 10.2.0.11
 check "R8: what one of them denies does not pass" silent 10.1.0.13
 check "R8: nor what the other one does" silent 10.2.0.12
 check "R24: nothing had to be refused" test "$(answers refused)" = 0
+again() { local was; was=$(answers again); da h1 flush >/dev/null; reaches 10.1.0.12 && [ "$(answers again)" -gt "$was" ]; }
+check "R24: what its local server has kept need not be verified again" again
 
 say "-- lies"
 # lie NAME ADDRESS: nothing passes there by it, and it is said
