@@ -14,6 +14,7 @@
 #include "gateway.h"
 #include "lib/claim.h"
 #include "lib/cleanup.h"
+#include "lib/domain.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "loader/rtnl.h"
@@ -49,7 +50,7 @@ struct port {
 	enum port_state state;
 	int ifindex;
 	char device[IF_NAMESIZE];
-	char network[64], endpoint[64];
+	char network[FULL_NAME_ROOM], endpoint[64];
 	uint32_t vnid, id;
 	char claim[64];
 	struct mac_addr mac;

@@ -46,7 +46,7 @@ struct endpoint {
 
 struct network {
 	uint32_t vnid;
-	char name[64];
+	char name[FULL_NAME_ROOM];
 	struct dove_network row;
 	struct policy *policies;
 	struct endpoint *endpoints;
