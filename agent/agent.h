@@ -20,6 +20,7 @@
  *   qos.c       ... and what it asks for beside its verdict -> rows of dove_qos
  *   events.c    stale, refused, moved ...: log them, and act on them
  *   trust.c     whose signed translations are believed
+ *   believe.c   ... and which of the service's answers are used therefore
  *   chains.c    proofs that zones are who they say, fetched when needed
  *   hint.c      the control message between agents
  *   dps.c       HTTP to the policy service
@@ -60,6 +61,7 @@ struct agent_config {
 	bool tcx;
 	enum dove_refused refused;
 	struct trust *trust;	/* whose signed translations are believed */
+	bool prove;		/* of the service's answers those alone that trust's keys prove */
 	bool attach;		/* tell it what holds now, too, as its authority signed it */
 	bool hints;		/* tell an origin that its policy is stale */
 	uint32_t cache_entries; /* 0: default */
@@ -87,6 +89,7 @@ struct agent {
 	struct events *events;
 	struct hint *hint;
 	struct chains *chains;
+	struct believe *believe;
 	struct state *state;
 	struct group *group;
 	struct flows *flows;

@@ -10,17 +10,22 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "lib/proof.h"
+#include "miss.h"
 #include "trust.h"
 
 /* A zone is tried again after so long; and so many are tried in that time, whoever names them. */
 #define AGAIN_NS (5 * SECOND_NS)
+/* One that was proven may have had little time left, or have other keys by now. */
+#define ANEW_NS SECOND_NS
 #define ZONES_MAX 64
 #define CHAIN_MAX DOMAIN_DEPTH_MAX
 
 struct wanted {
 	char zone[DOMAIN_ROOM];
 	uint64_t asked; /* when; 0: never */
-	bool again;	/* its chain is to be looked at once more, with the root's keys of today */
+	bool under_way;
+	bool good;  /* it was proven when it was asked for last */
+	bool again; /* its chain is to be looked at once more, with the root's keys of today */
 	struct chains *chains;
 };
 
@@ -45,7 +50,7 @@ static struct wanted *find(struct chains *c, const char *zone, uint64_t now)
 
 		if (w->asked && !strcmp(w->zone, zone))
 			return w;
-		if (!w->asked || now - w->asked > AGAIN_NS)
+		if (!w->asked || (!w->under_way && now - w->asked > AGAIN_NS))
 			free_one = w;
 	}
 	return free_one;
@@ -65,6 +70,7 @@ static void on_root(const struct dps_reply *r, void *arg)
 
 	rc = rc ? rc : proof_root(trust_proofs(c->agent->config.trust), &doc, time(NULL));
 	signed_free(&doc);
+	w->under_way = false;
 	if (rc) {
 		c->counters.refused++;
 		log_warn("the root zone cannot be used: %s", *r->error ? r->error : strerror(-rc));
@@ -83,6 +89,7 @@ static void ask_root(struct wanted *w)
 	if (w->again || (c->root_asked && now - c->root_asked < AGAIN_NS))
 		return;
 	c->root_asked = now;
+	w->under_way = true;
 	dps_call(c->agent->dps, "GET", "/v1/root", NULL, on_root, w);
 }
 
@@ -109,8 +116,11 @@ static void on_chain(const struct dps_reply *r, void *arg)
 	struct chains *c = w->chains;
 	int rc = dps_ok(r) ? learn(trust_proofs(c->agent->config.trust), r->json) : -ENOENT;
 
+	w->under_way = false;
+	w->good = !rc;
 	if (!rc) {
 		c->counters.learnt++;
+		miss_proven(c->agent->miss);
 		return;
 	}
 	c->counters.refused++;
@@ -125,21 +135,23 @@ static void ask_chain(struct wanted *w)
 	char path[3 * DOMAIN_ROOM + 16];
 
 	snprintf(path, sizeof(path), "/v1/chain/%s", zone ? zone : "");
+	w->under_way = true;
 	w->chains->counters.asked++;
 	dps_call(w->chains->agent->dps, "GET", path, NULL, on_chain, w);
 }
 
-void chains_want(struct chains *c, const char *zone)
+bool chains_want(struct chains *c, const char *zone)
 {
 	uint64_t now = clock_now();
 	struct wanted *w = *zone ? find(c, zone, now) : NULL;
 
-	if (!w || (w->asked && now - w->asked < AGAIN_NS))
-		return;
+	if (!w || w->under_way || (w->asked && now - w->asked < (w->good ? ANEW_NS : AGAIN_NS)))
+		return w && w->under_way;
 	snprintf(w->zone, sizeof(w->zone), "%s", zone);
 	w->asked = now;
-	w->again = false;
+	w->good = w->again = false;
 	ask_chain(w);
+	return true;
 }
 
 int chains_open(struct agent *a, struct chains **out, struct error *err)

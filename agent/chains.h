@@ -22,8 +22,8 @@ struct chains_counters {
 int chains_open(struct agent *a, struct chains **out, struct error *err);
 void chains_close(struct chains *c);
 
-/* chains_want() - fetch the zone's chain, unless that is under way or has just been tried. */
-void chains_want(struct chains *c, const char *zone);
+/* chains_want() - fetch the zone's chain, unless that has just been tried. True: it is under way. */
+bool chains_want(struct chains *c, const char *zone);
 
 const struct chains_counters *chains_counters(const struct chains *c);
 

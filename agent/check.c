@@ -12,6 +12,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "believe.h"
 #include "dps.h"
 #include "lib/cleanup.h"
 #include "lib/json.h"
@@ -150,6 +151,18 @@ static bool lets(const struct check *c, const cJSON *answer, uint32_t *policy, u
 	return true;
 }
 
+static bool lets_now(const struct check *c, const struct question *q, const cJSON *answer, uint32_t *policy,
+		     uint64_t *sequence)
+{
+	struct trust_question about = believe_question(c->agent, &q->asked.key);
+	cJSON *proven = NULL;
+	bool good = !believe(c->agent->believe, &about, answer, &proven) &&
+		    lets(c, proven ? proven : answer, policy, sequence);
+
+	cJSON_Delete(proven);
+	return good;
+}
+
 static void question_answered(struct check *c, struct question *q, const cJSON *json)
 {
 	bool current = cJSON_IsTrue(json_get(json, "current"));
@@ -159,7 +172,7 @@ static void question_answered(struct check *c, struct question *q, const cJSON *
 
 	watch_policy(c->agent->watch, q->asked.vnid, json_get(json, "policy"));
 	if (!current && (c->agent->config.refused == DOVE_REFUSED_DROP ||
-			 !lets(c, json_get(json, "answer"), &policy, &sequence))) {
+			 !lets_now(c, q, json_get(json, "answer"), &policy, &sequence))) {
 		c->counters.dropped += q->n_waiting;
 		return;
 	}

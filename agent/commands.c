@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "believe.h"
 #include "chains.h"
 #include "check.h"
 #include "events.h"
@@ -219,6 +220,12 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(sub, "learnt", chains_counters(a->chains)->learnt);
 	cJSON_AddNumberToObject(sub, "refused", chains_counters(a->chains)->refused);
 	cJSON_AddNumberToObject(sub, "roots", chains_counters(a->chains)->roots);
+	sub = cJSON_AddObjectToObject(s, "answers");
+	cJSON_AddNumberToObject(sub, "proven", believe_counters(a->believe)->proven);
+	cJSON_AddNumberToObject(sub, "again", believe_counters(a->believe)->again);
+	cJSON_AddNumberToObject(sub, "nobody", believe_counters(a->believe)->nobody);
+	cJSON_AddNumberToObject(sub, "refused", believe_counters(a->believe)->refused);
+	cJSON_AddNumberToObject(sub, "waited", believe_counters(a->believe)->waited);
 	sub = cJSON_AddObjectToObject(s, "broadcast");
 	cJSON_AddNumberToObject(sub, "lists", group_counters(a->group)->lists);
 	cJSON_AddNumberToObject(sub, "dropped", group_counters(a->group)->dropped);

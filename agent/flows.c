@@ -11,6 +11,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "believe.h"
 #include "dps.h"
 #include "hint.h"
 #include "lib/cleanup.h"
@@ -111,10 +112,11 @@ static void packet_wait(struct question *q, const struct dove_held *held)
 struct asked {
 	struct flows *flows;
 	struct dove_flow_key key;
+	uint32_t peer;
 };
 
 /* The service lets it through today: so it was let through today. */
-static bool flow_renew(struct flows *f, const struct dove_flow_key *key, const cJSON *answer)
+static bool flow_enter(struct flows *f, const struct dove_flow_key *key, const cJSON *answer)
 {
 	const char *verdict = cJSON_GetStringValue(json_get(answer, "verdict"));
 	uint64_t sequence, policy, vnid;
@@ -132,6 +134,22 @@ static bool flow_renew(struct flows *f, const struct dove_flow_key *key, const c
 	return !bpf_map_update_elem(f->agent->maps->flows, key, &flow, BPF_EXIST);
 }
 
+static bool flow_renew(struct flows *f, const struct asked *asked, const cJSON *answer)
+{
+	const struct dove_flow_key *key = &asked->key;
+	const struct trust_question about = { .source = asked->peer,
+					      .destination = key->source,
+					      .proto = key->proto,
+					      .from_port = key->to_port,
+					      .to_port = key->from_port };
+	cJSON *proven = NULL;
+	bool good = !believe(f->agent->believe, &about, answer, &proven) &&
+		    flow_enter(f, key, proven ? proven : answer);
+
+	cJSON_Delete(proven);
+	return good;
+}
+
 static void on_answer(const struct dps_reply *r, void *arg)
 {
 	_free_ struct asked *asked = arg;
@@ -144,7 +162,7 @@ static void on_answer(const struct dps_reply *r, void *arg)
 		return;
 	if (!dps_ok(r)) {
 		f->counters.dropped += q->n_waiting;
-	} else if (flow_renew(f, &q->key, cJSON_GetArrayItem(json_get(r->json, "answers"), 0))) {
+	} else if (flow_renew(f, asked, cJSON_GetArrayItem(json_get(r->json, "answers"), 0))) {
 		DL_FOREACH (q->waiting, p)
 			loader_send_on(f->agent->loader, DOVE_DOOR_SENT, p->ifindex, p->data, p->len,
 				       p->gso_size);
@@ -164,7 +182,7 @@ static void ask(struct question *q, uint32_t peer)
 
 	if (!asked)
 		abort();
-	*asked = (struct asked){ .flows = q->flows, .key = q->key };
+	*asked = (struct asked){ .flows = q->flows, .key = q->key, .peer = peer };
 	cJSON_AddNumberToObject(key, "source", peer);
 	cJSON_AddNumberToObject(key, "destination", q->key.source);
 	cJSON_AddNumberToObject(key, "proto", q->key.proto);

@@ -8,6 +8,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "believe.h"
 #include "dps.h"
 #include "install.h"
 #include "lib/cleanup.h"
@@ -266,6 +267,24 @@ static void revision_seen(struct question *q, const cJSON *json, const char *fie
 		q->revision = revision;
 }
 
+/* May the port have it? -EAGAIN: that is not proven yet. */
+static int allow(struct question *q, const struct port_ref *port, const cJSON *answer)
+{
+	const struct trust_question about = { .source = q->key.source,
+					      .vnid = q->key.side == DOVE_GROUP_SENT ? q->key.vnid : 0,
+					      .destination = port->endpoint,
+					      .proto = q->key.proto,
+					      .from_port = q->key.from_port,
+					      .to_port = q->key.to_port };
+	cJSON *proven;
+	int rc = believe(q->group->agent->believe, &about, answer, &proven);
+
+	if (!rc && lets_through(proven ? proven : answer))
+		q->ports[q->n_allowed++] = *port;
+	cJSON_Delete(proven);
+	return rc == -EAGAIN ? rc : 0;
+}
+
 static void on_answers(const struct dps_reply *r, void *arg)
 {
 	_free_ struct asked *asked = arg;
@@ -284,9 +303,10 @@ static void on_answers(const struct dps_reply *r, void *arg)
 
 		if (json_whole(json_get(answer, "vnid"), 1, 0xffffff, &vnid) && vnid == q->key.vnid)
 			revision_seen(q, answer, "sequence");
-		if (lets_through(answer))
-			q->ports[q->n_allowed++] = q->ports[i];
-		i++;
+		if (allow(q, &q->ports[i++], answer)) {
+			question_fail(q, "an answer is not proven yet");
+			return;
+		}
 	}
 	ask_ports(q);
 }

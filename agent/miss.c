@@ -10,6 +10,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "believe.h"
 #include "check.h"
 #include "dps.h"
 #include "flows.h"
@@ -18,6 +19,7 @@
 #include "lib/cleanup.h"
 #include "lib/log.h"
 #include "moved.h"
+#include "ports.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -31,6 +33,8 @@
 #define REQUESTS_MAX 4
 /* A packet waits so long for an answer or a next hop; then its sender had better try again. */
 #define WAIT_NS (3 * SECOND_NS)
+/* A chain that does not come is asked for again with the question. */
+#define PROOF_NS SECOND_NS
 /* An answered question is remembered for those of its packets that were on their way up. */
 #define LINGER_NS (SECOND_NS / 2)
 #define RETRY_MS 200
@@ -64,6 +68,7 @@ struct packet {
 enum question_state {
 	QUEUED,	  /* waits for its port's turn */
 	ASKED,	  /* the service has it */
+	PROOF,	  /* answered; a zone's chain is to come, by which that is proven */
 	NEXT_HOP, /* answered; the way to the host is not open yet */
 	ANSWERED, /* lingers for stragglers */
 };
@@ -85,6 +90,7 @@ struct question {
 	struct dove_cache_key asked; /* the packet that it is asked for */
 	uint32_t least_vnid; /* of this network no answer helps that is older than `least`; 0: any does */
 	uint64_t least;
+	uint32_t vnid; /* of the source, where it is elsewhere and the packet has said it; else 0 */
 	struct packet *waiting;
 	uint32_t n_waiting, tries;
 	uint64_t changed; /* when it came to its state */
@@ -459,7 +465,7 @@ static void lifetime_seen(struct miss *m, const struct dove_translation *t)
 	scan_later(m);
 }
 
-static void question_answered(struct miss *m, struct question *q, const cJSON *answer)
+static void question_installed(struct miss *m, struct question *q, const cJSON *answer)
 {
 	struct json_error err = {};
 
@@ -478,6 +484,35 @@ static void question_answered(struct miss *m, struct question *q, const cJSON *a
 		lifetime_seen(m, &q->in.t);
 	question_state(q, ANSWERED);
 	question_release(m, q);
+}
+
+/* What is not proven is no reason to give up what was. */
+static void question_answered(struct miss *m, struct question *q, const cJSON *answer)
+{
+	struct trust_question about = believe_question(m->agent, &q->asked);
+	cJSON *proven;
+	int rc;
+
+	about.least_vnid = q->least_vnid;
+	about.least = q->least;
+	rc = believe(m->agent->believe, &about, answer, &proven);
+	if (rc == -EAGAIN)
+		question_state(q, PROOF);
+	else if (rc && !q->waiting)
+		question_free(m, q);
+	else
+		question_installed(m, q, proven ? proven : answer);
+	cJSON_Delete(proven);
+}
+
+void miss_proven(struct miss *m)
+{
+	struct question *q, *tmp;
+
+	HASH_ITER (hh, m->questions, q, tmp)
+		if (q->state == PROOF)
+			question_state(q, QUEUED);
+	settle(m);
 }
 
 static void retry_later(struct miss *m)
@@ -567,6 +602,8 @@ static void ask_some(struct miss *m)
 		question_state(q, ASKED);
 		if (q->least_vnid)
 			add_least(key, q);
+		if (q->vnid)
+			cJSON_AddNumberToObject(key, "vnid", q->vnid);
 		if (!q->waiting)
 			m->counters.refreshed++;
 		keys->at[keys->n++] = q;
@@ -616,6 +653,8 @@ static void packet_take(struct miss *m, const struct dove_held *held)
 
 	if (!q)
 		q = question_new(m, &held->key, held->ifindex);
+	if (q && held->reason == DOVE_HELD_HOP)
+		q->vnid = held->source_vnid;
 	if (!q || !packet_wait(m, q, held))
 		m->counters.dropped_bound++;
 	else if (q->state == ANSWERED && !answers_returned(q, held)) {
@@ -706,6 +745,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 
 	HASH_ITER (hh, m->questions, q, tmp) {
 		packets_expire(m, q, now);
+		if (q->state == PROOF && now - q->changed > PROOF_NS)
+			question_state(q, QUEUED);
 		if (q->waiting || q->state == ASKED)
 			continue;
 		question_open_anyway(m, q);
@@ -750,7 +791,7 @@ bool miss_store(struct miss *m, const struct dove_cache_key *key, uint64_t revis
 
 	if (q && q->state == QUEUED) {
 		q->asked = *key;
-		question_answered(m, q, answer);
+		question_installed(m, q, answer);
 		return true;
 	}
 	/* The service is being asked, or packets wait under its answer: its word comes, or has come. */
@@ -857,6 +898,29 @@ void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int 
 	};
 
 	cache_walk(m, refresh_moved, &search);
+}
+
+struct beyond {
+	struct miss *miss;
+	uint32_t vnid;
+};
+
+static bool give_up_beyond(const struct dove_cache_key *key, const struct dove_translation *t, void *arg)
+{
+	const struct beyond *b = arg;
+	const struct agent *a = b->miss->agent;
+	uint32_t from = ports_vnid(a->ports, key->source);
+
+	if ((!from || from == b->vnid) && watch_is_beyond(a->watch, b->vnid, t->vnid))
+		bpf_map_delete_elem(a->maps->cache, key);
+	return true;
+}
+
+void miss_beyond(struct miss *m, uint32_t vnid)
+{
+	struct beyond b = { .miss = m, .vnid = vnid };
+
+	cache_walk(m, give_up_beyond, &b);
 }
 
 int miss_open(struct agent *a, struct miss **out, struct error *err)

@@ -31,6 +31,9 @@ void miss_close(struct miss *m);
 /* miss_next_hop() - the way to some host has opened: packets that waited for one may go. */
 void miss_next_hop(struct miss *m);
 
+/* miss_proven() - the chain of a zone has come: what waits for one is asked for again. */
+void miss_proven(struct miss *m);
+
 /* miss_drain() - take what the kernel has given up to now, also for others: broadcasts, replies. */
 void miss_drain(struct miss *m);
 
@@ -45,6 +48,13 @@ void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint32_t vni
 
 /* miss_moved() - refresh what leads to these addresses of that network and is older than the revision. */
 void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int n, uint64_t revision);
+
+/*
+ * miss_beyond() - policies of the network have changed: what leads from it, or by a service here,
+ * into another authority's is given up. Such packets carry that one's numbers, by which
+ * nobody could tell.
+ */
+void miss_beyond(struct miss *m, uint32_t vnid);
 
 /*
  * miss_store() - what another host handed on, and its authority signed, as if

@@ -303,12 +303,28 @@ static int config_refused(const cJSON *json, struct agent_config *c, struct json
 	return name ? json_fail(err, "refused", "'%s' is none of drop, return, forward", name) : 0;
 }
 
+/* Who was given the root's key can have every answer proven. */
+static int config_trust(const cJSON *json, struct agent_config *c, struct json_error *err)
+{
+	const char *name = NULL;
+
+	if (trust_parse(json_get(json, "trust"), &c->trust, err) ||
+	    json_str_opt(json, "unproven", &name, err))
+		return -EINVAL;
+	if (name && strcmp(name, "refuse") && strcmp(name, "accept"))
+		return json_fail(err, "unproven", "'%s' is none of refuse, accept", name);
+	c->prove = name ? !strcmp(name, "refuse") : trust_proofs(c->trust) != NULL;
+	return !c->prove || trust_any(c->trust)
+		       ? 0
+		       : json_fail(err, "unproven", "'refuse' is for who has keys to prove by, in 'trust'");
+}
+
 static const char *const config_fields[] = { "host",	     "dps",	   "run_dir",	  "pin_dir",
 					     "tls_cert",     "tls_key",	   "tls_ca",	  "origin_check",
 					     "refuse_stale", "tcx",	   "hints",	  "cache_entries",
 					     "hold_rate",    "hold_burst", "answer_rate", "copy_rate",
 					     "outer_dscp",   "refused",	   "attach",	  "trust",
-					     "classes",	     "sign_key",   NULL };
+					     "classes",	     "sign_key",   "unproven",	  NULL };
 
 int options_config(const cJSON *json, struct agent_config *c, struct json_error *err)
 {
@@ -317,8 +333,7 @@ int options_config(const cJSON *json, struct agent_config *c, struct json_error 
 	c->classes = json_get(json, "classes");
 	return json_only(json, config_fields, err) || qos_classes_check(c->classes, err) ||
 			       config_texts(json, c, err) || config_numbers(json, c, err) ||
-			       config_refused(json, c, err) ||
-			       trust_parse(json_get(json, "trust"), &c->trust, err)
+			       config_refused(json, c, err) || config_trust(json, c, err)
 		       ? -EINVAL
 		       : 0;
 }

@@ -10,15 +10,19 @@
 
 #include "alive.h"
 #include "lib/cleanup.h"
+#include "lib/domain.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "ports.h"
+#include "state.h"
 #include "underlay.h"
 
 #define WEIGHT_MAX 100
 #define PARTS 8
 #define MASK_BITS 64
 #define SERVING_MAX 4096 /* addresses of hosts that have instances */
+/* Services that are known, or that paths name: dove_hops has room for the slots of so many. */
+#define SERVICES_MAX 1024
 
 struct instance {
 	char name[160]; /* "network/endpoint" */
@@ -33,66 +37,123 @@ struct instance {
 	struct ip_addr addr; /* of its host, where far */
 };
 
+/*
+ * By its full name: ids that domains give count in each of them for itself. The
+ * number is this host's own, for dove_paths and dove_hops, and outlives the agent.
+ */
 struct service {
 	uint32_t id;
-	char name[64];
+	char name[FULL_NAME_ROOM];
 	struct instance *instances;
 	int n;
-	bool seen;
-	UT_hash_handle hh;
+	bool told; /* the watch has it; else only a path names it */
+	UT_hash_handle hh, hh_id;
 };
 
 struct paths {
 	struct agent *agent;
 	struct alive *hosts; /* those that have instances */
-	struct service *services;
+	struct service *services, *by_id;
+	uint32_t last_id;
+	struct event *save;		   /* numbers were given that the run directory does not have */
+	cJSON *told;			   /* what the watch has said last: {DOMAIN: [SERVICE, ...]} */
 	struct dove_path rows[DOVE_PATHS]; /* from 1 */
 	uint32_t n_rows;
 	uint32_t bits[MASK_BITS]; /* which service a bit of a mask stands for */
 	int n_bits;
 	struct ip_addr serving[SERVING_MAX];
 	int n_serving;
-	bool known; /* the watch has said it */
 };
 
 static struct service *service_by_name(const struct paths *p, const char *name)
 {
-	for (struct service *s = p->services; s; s = s->hh.next)
-		if (!strcmp(s->name, name))
-			return s;
-	return NULL;
+	struct service *s;
+
+	HASH_FIND_STR(p->services, name, s);
+	return s;
 }
 
 static struct service *service_by_id(const struct paths *p, uint32_t id)
 {
 	struct service *s;
 
-	HASH_FIND(hh, p->services, &id, sizeof(id), s);
+	HASH_FIND(hh_id, p->by_id, &id, sizeof(id), s);
 	return s;
 }
 
-static const struct instance *instance_find(const struct paths *p, uint32_t endpoint)
+static void service_add(struct paths *p, const char *name, uint32_t id)
+{
+	struct service *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		abort();
+	s->id = id;
+	snprintf(s->name, sizeof(s->name), "%s", name);
+	HASH_ADD_STR(p->services, name, s);
+	HASH_ADD(hh_id, p->by_id, id, sizeof(s->id), s);
+}
+
+/*
+ * New or known; NULL: there are too many. A number that stands in a map when the agent dies, and
+ * was not saved, is found out by the next one (rows_adopt()).
+ */
+static struct service *service_get(struct paths *p, const char *name)
+{
+	static const struct timeval at_once;
+
+	if (service_by_name(p, name) || HASH_COUNT(p->services) >= SERVICES_MAX ||
+	    strlen(name) >= FULL_NAME_ROOM)
+		return service_by_name(p, name);
+	do
+		p->last_id++;
+	while (!p->last_id || service_by_id(p, p->last_id));
+	service_add(p, name, p->last_id);
+	evtimer_add(p->save, &at_once);
+	return service_by_name(p, name);
+}
+
+static void service_free(struct paths *p, struct service *s)
+{
+	HASH_DEL(p->services, s);
+	HASH_DELETE(hh_id, p->by_id, s);
+	free(s->instances);
+	free(s);
+}
+
+/* For a network's endpoints its own domain speaks; "blue", without one, is of the only one that there is. */
+static bool speaks_for(const struct service *s, const char *network)
+{
+	char domain[DOMAIN_ROOM];
+
+	return !domain_of_name(network, domain) || domain_has(domain, s->name);
+}
+
+static const struct instance *instance_find(const struct paths *p, uint32_t endpoint, const char *network)
 {
 	for (struct service *s = p->services; s; s = s->hh.next)
-		for (int i = 0; i < s->n; i++)
+		for (int i = 0; i < s->n && speaks_for(s, network); i++)
 			if (s->instances[i].id == endpoint || s->instances[i].out == endpoint)
 				return &s->instances[i];
 	return NULL;
 }
 
-bool paths_have(const struct paths *p, uint32_t endpoint)
+bool paths_have(const struct paths *p, uint32_t endpoint, const char *network)
 {
-	return instance_find(p, endpoint);
+	return instance_find(p, endpoint, network);
 }
 
-bool paths_known(const struct paths *p)
+bool paths_known(const struct paths *p, const char *network)
 {
-	return p->known;
+	char domain[DOMAIN_ROOM] = "";
+
+	domain_of_name(network, domain);
+	return cJSON_GetObjectItemCaseSensitive(p->told, domain) ||
+	       cJSON_GetObjectItemCaseSensitive(p->told, "");
 }
 
 const char *paths_instance(const struct paths *p, uint32_t endpoint)
 {
-	const struct instance *i = instance_find(p, endpoint);
+	const struct instance *i = instance_find(p, endpoint, "");
 
 	return i ? i->name : "?";
 }
@@ -120,9 +181,9 @@ static void mask_add(struct paths *p, struct dove_path *row, uint32_t service)
 	row->mask |= 1ull << bit;
 }
 
-static void rows_forget(struct paths *p)
+static void rows_forget(struct paths *p, const char *why)
 {
-	log_warn("%d paths are too many to remember: all translations are asked for anew", DOVE_PATHS - 1);
+	log_warn("%s: all translations are asked for anew", why);
 	agent_forget_translations(p->agent);
 	memset(p->rows, 0, sizeof(p->rows));
 	for (uint32_t i = 1; i < DOVE_PATHS; i++)
@@ -130,7 +191,7 @@ static void rows_forget(struct paths *p)
 	p->n_rows = p->n_bits = 0;
 }
 
-/* A service that nobody told us of is 0, which has no instance. */
+/* A service that nobody told us of has no instance; nor has 0, where there are too many. */
 static struct dove_path row_of(struct paths *p, const cJSON *services, bool open)
 {
 	struct dove_path row = { .flags = open ? DOVE_PATH_OPEN : 0 };
@@ -138,7 +199,7 @@ static struct dove_path row_of(struct paths *p, const cJSON *services, bool open
 
 	cJSON_ArrayForEach (one, services) {
 		const char *name = cJSON_GetStringValue(one);
-		const struct service *s = name ? service_by_name(p, name) : NULL;
+		const struct service *s = name ? service_get(p, name) : NULL;
 
 		if (row.n == DOVE_PATH_HOPS)
 			break;
@@ -159,7 +220,7 @@ uint8_t paths_number(struct paths *p, const cJSON *services, bool open)
 		if (!memcmp(&p->rows[i], &row, sizeof(row)))
 			return i;
 	if (p->n_rows == DOVE_PATHS - 1) {
-		rows_forget(p);
+		rows_forget(p, "there are more paths than can be remembered");
 		row = row_of(p, services, open);
 	}
 	p->rows[++p->n_rows] = row;
@@ -167,21 +228,70 @@ uint8_t paths_number(struct paths *p, const cJSON *services, bool open)
 	return p->n_rows;
 }
 
-/* An earlier process's numbers stand in translations that are still in use. */
-static void rows_adopt(struct paths *p)
+/*
+ * An earlier process's numbers stand in translations that are still in use. False:
+ * of some it is not known whose they are.
+ */
+static bool rows_adopt(struct paths *p)
 {
 	for (uint32_t i = 1; i < DOVE_PATHS; i++) {
 		struct dove_path *row = &p->rows[i];
 
 		if (bpf_map_lookup_elem(p->agent->maps->paths, &i, row) || !row->n || row->n > DOVE_PATH_HOPS)
-			return;
+			return true;
 		row->mask = 0;
 		row->flags &= ~DOVE_PATH_MANY;
-		for (uint32_t j = 0; j < row->n; j++)
+		for (uint32_t j = 0; j < row->n; j++) {
+			if (row->services[j] && !service_by_id(p, row->services[j]))
+				return false;
 			mask_add(p, row, row->services[j]);
+		}
 		row_store(p, i);
 		p->n_rows = i;
 	}
+	return true;
+}
+
+static bool row_has(const struct paths *p, uint32_t service)
+{
+	for (uint32_t i = 1; i <= p->n_rows; i++)
+		for (uint32_t j = 0; j < p->rows[i].n; j++)
+			if (p->rows[i].services[j] == service)
+				return true;
+	return false;
+}
+
+cJSON *paths_save(const struct paths *p)
+{
+	cJSON *list = cJSON_CreateArray();
+
+	for (const struct service *s = p->services; s; s = s->hh.next) {
+		cJSON *one = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(one, "name", s->name);
+		cJSON_AddNumberToObject(one, "id", s->id);
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
+void paths_restore(struct paths *p, const cJSON *saved)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, saved) {
+		const char *name = cJSON_GetStringValue(json_get(one, "name"));
+		uint64_t id;
+
+		if (!name || strlen(name) >= FULL_NAME_ROOM ||
+		    !json_whole(json_get(one, "id"), 1, UINT32_MAX, &id) || service_by_name(p, name) ||
+		    service_by_id(p, id))
+			continue;
+		service_add(p, name, id);
+		p->last_id = id > p->last_id ? id : p->last_id;
+	}
+	if (!rows_adopt(p))
+		rows_forget(p, "paths lead through services that the run directory does not name");
 }
 
 /* ---- which instance has which flows ---- */
@@ -270,13 +380,14 @@ static void slot_store(struct paths *p, const struct service *s, uint32_t slot, 
 		log_error("dove_hops: %s: %s", s->name, strerror(errno));
 }
 
-/* At this host, with somebody behind each of its ports. */
-static bool is_here(const struct paths *p, const struct instance *i)
+/* At this host, in a network of the service's domain, with somebody behind each of its ports. */
+static bool is_here(const struct paths *p, const struct service *s, const struct instance *i)
 {
-	struct port_place place;
+	struct port_place in, out = { .network = "" };
 
-	return !ports_place(p->agent->ports, i->id, &place) &&
-	       (!i->out || !ports_place(p->agent->ports, i->out, &place));
+	return !ports_place(p->agent->ports, i->id, &in) &&
+	       (!i->out || !ports_place(p->agent->ports, i->out, &out)) && speaks_for(s, in.network) &&
+	       speaks_for(s, out.network);
 }
 
 static void service_refresh(struct paths *p, struct service *s)
@@ -284,7 +395,7 @@ static void service_refresh(struct paths *p, struct service *s)
 	for (int i = 0; i < s->n; i++) {
 		struct instance *one = &s->instances[i];
 
-		one->alive = one->up && (one->far ? alive_is(p->hosts, &one->addr) : is_here(p, one));
+		one->alive = one->up && (one->far ? alive_is(p->hosts, &one->addr) : is_here(p, s, one));
 		one->slots = 0;
 		if (one->alive && one->far)
 			underlay_need(p->agent->underlay, &one->addr);
@@ -300,7 +411,7 @@ static void service_refresh(struct paths *p, struct service *s)
 
 void paths_refresh(struct paths *p)
 {
-	if (!p || !p->known)
+	if (!p || !p->told->child)
 		return;
 	underlay_serving(p->agent->underlay, p->serving, p->n_serving);
 	for (struct service *s = p->services; s; s = s->hh.next)
@@ -368,27 +479,21 @@ static void instance_parse(struct paths *p, const cJSON *json, struct instance *
 		out->up = false;
 }
 
-static void service_parse(struct paths *p, const cJSON *json)
+static void service_parse(struct paths *p, const char *domain, const cJSON *json)
 {
 	const cJSON *instances = json_get(json, "instances"), *one;
 	const char *name = cJSON_GetStringValue(json_get(json, "name"));
 	struct service *s;
-	uint64_t whole;
-	uint32_t id;
 
-	if (!name || !json_whole(json_get(json, "id"), 1, UINT32_MAX, &whole))
+	/* Of one domain among several: its own alone. */
+	if (!name || (*domain && !domain_has(domain, name)))
 		return;
-	id = whole;
-	s = service_by_id(p, id);
+	s = service_get(p, name);
 	if (!s) {
-		s = calloc(1, sizeof(*s));
-		if (!s)
-			abort();
-		s->id = id;
-		HASH_ADD(hh, p->services, id, sizeof(s->id), s);
+		log_warn("service %s: there are more than %d", name, SERVICES_MAX);
+		return;
 	}
-	s->seen = true;
-	snprintf(s->name, sizeof(s->name), "%s", name);
+	s->told = true;
 	free(s->instances);
 	s->n = 0;
 	s->instances = calloc(cJSON_GetArraySize(instances) + 1, sizeof(*s->instances));
@@ -398,40 +503,54 @@ static void service_parse(struct paths *p, const cJSON *json)
 		instance_parse(p, one, &s->instances[s->n++]);
 }
 
+/* A path may name it still: its number stays its. */
 static void service_drop(struct paths *p, struct service *s)
 {
 	for (uint32_t slot = 0; slot < DOVE_SLOTS; slot++)
 		slot_store(p, s, slot, NULL);
-	HASH_DEL(p->services, s);
-	free(s->instances);
-	free(s);
+	s->n = 0;
+	if (!row_has(p, s->id))
+		service_free(p, s);
 }
 
 static bool hop_is_listed(const void *key, void *arg)
 {
 	const struct dove_hop_key *k = key;
+	const struct service *s = service_by_id(arg, k->service);
 
-	return service_by_id(arg, k->service);
+	return s && s->told;
 }
 
-void paths_services(struct paths *p, const cJSON *services)
+/* All of them, of all domains, as they were told last. */
+static void services_update(struct paths *p)
 {
 	struct service *s, *tmp;
-	const cJSON *one;
+	const cJSON *list, *one;
 
-	p->known = true;
 	p->n_serving = 0;
 	for (s = p->services; s; s = s->hh.next)
-		s->seen = false;
-	cJSON_ArrayForEach (one, services)
-		service_parse(p, one);
+		s->told = false;
+	cJSON_ArrayForEach (list, p->told)
+		cJSON_ArrayForEach (one, list)
+			service_parse(p, list->string, one);
 	HASH_ITER (hh, p->services, s, tmp)
-		if (!s->seen)
+		if (!s->told)
 			service_drop(p, s);
 	map_clear(p->agent->maps->hops, sizeof(struct dove_hop_key), hop_is_listed, p);
 	hosts_watch(p);
 	ports_services(p->agent->ports);
 	paths_refresh(p);
+}
+
+void paths_services(struct paths *p, const char *domain, const cJSON *services)
+{
+	if (!*domain) {
+		cJSON_Delete(p->told);
+		p->told = cJSON_CreateObject();
+	}
+	cJSON_DeleteItemFromObjectCaseSensitive(p->told, domain);
+	cJSON_AddItemToObject(p->told, domain, cJSON_Duplicate(services, true));
+	services_update(p);
 }
 
 /* ---- ports ---- */
@@ -547,8 +666,11 @@ cJSON *paths_show(const struct paths *p)
 	cJSON *list = cJSON_CreateArray();
 
 	for (const struct service *s = p->services; s; s = s->hh.next) {
-		cJSON *one = cJSON_CreateObject(), *instances;
+		cJSON *one, *instances;
 
+		if (!s->told)
+			continue;
+		one = cJSON_CreateObject();
 		cJSON_AddStringToObject(one, "name", s->name);
 		instances = cJSON_AddArrayToObject(one, "instances");
 		for (int i = 0; i < s->n; i++)
@@ -558,6 +680,13 @@ cJSON *paths_show(const struct paths *p)
 	return list;
 }
 
+static void on_save(evutil_socket_t fd, short what, void *arg)
+{
+	struct paths *p = arg;
+
+	state_save(p->agent);
+}
+
 int paths_open(struct agent *a, struct paths **out, struct error *err)
 {
 	struct paths *p = calloc(1, sizeof(*p));
@@ -565,7 +694,8 @@ int paths_open(struct agent *a, struct paths **out, struct error *err)
 	if (!p)
 		return error_set(err, -ENOMEM, "out of memory");
 	p->agent = a;
-	rows_adopt(p);
+	p->told = cJSON_CreateObject();
+	p->save = evtimer_new(a->base, on_save, p);
 	*out = p;
 	return alive_open(a, on_host, p, &p->hosts, err);
 }
@@ -576,11 +706,10 @@ void paths_close(struct paths *p)
 
 	if (!p)
 		return;
-	HASH_ITER (hh, p->services, s, tmp) {
-		HASH_DEL(p->services, s);
-		free(s->instances);
-		free(s);
-	}
+	HASH_ITER (hh, p->services, s, tmp)
+		service_free(p, s);
+	cJSON_Delete(p->told);
+	event_free(p->save);
 	alive_close(p->hosts);
 	free(p);
 }

@@ -13,22 +13,32 @@
 int paths_open(struct agent *a, struct paths **out, struct error *err);
 void paths_close(struct paths *p);
 
-/* paths_services() - all services there are, as the watch says (docs/api.md, SERVICE). */
-void paths_services(struct paths *p, const cJSON *services);
+/*
+ * paths_services() - all services of a domain, as the watch says (docs/api.md, SERVICE),
+ * named in full; "": all that there are.
+ */
+void paths_services(struct paths *p, const char *domain, const cJSON *services);
+
+/* paths_save(), paths_restore() - the services' numbers, as kept in the run directory. */
+cJSON *paths_save(const struct paths *p);
+void paths_restore(struct paths *p, const cJSON *saved);
 
 /* paths_refresh() - ports, or ways to other hosts, have changed: choose anew. */
 void paths_refresh(struct paths *p);
 
 /*
- * paths_number() - the number of a path, new or known. services: their names in
- * order; none is 0. `open`: those without a live instance are left out. When all
+ * paths_number() - the number of a path, new or known. services: their full
+ * names in order; none is 0. `open`: those without a live instance are left out. When all
  * numbers are taken every translation is forgotten, and they begin anew.
  */
 uint8_t paths_number(struct paths *p, const cJSON *services, bool open);
 
-/* paths_have() - is the endpoint a port of an instance? Before paths_known() nobody knows. */
-bool paths_have(const struct paths *p, uint32_t endpoint);
-bool paths_known(const struct paths *p);
+/*
+ * paths_have() - is the endpoint of that network a port of an instance? Only the network's
+ * own domain can say so, and before paths_known() nobody knows.
+ */
+bool paths_have(const struct paths *p, uint32_t endpoint, const char *network);
+bool paths_known(const struct paths *p, const char *network);
 
 /* paths_forget_port() - nothing that went in comes out of that device any more. */
 void paths_forget_port(struct paths *p, int ifindex);

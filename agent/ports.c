@@ -14,6 +14,7 @@
 #include "gateway.h"
 #include "lib/claim.h"
 #include "lib/cleanup.h"
+#include "lib/domain.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "loader/rtnl.h"
@@ -49,7 +50,7 @@ struct port {
 	enum port_state state;
 	int ifindex;
 	char device[IF_NAMESIZE];
-	char network[64], endpoint[64];
+	char network[FULL_NAME_ROOM], endpoint[64];
 	uint32_t vnid, id;
 	char claim[64];
 	struct mac_addr mac;
@@ -123,7 +124,10 @@ int ports_place(const struct ports *p, uint32_t endpoint, struct port_place *out
 
 	if (!port || port->state != PORT_UP || port->held_until)
 		return -ENODEV;
-	*out = (struct port_place){ .ifindex = port->ifindex, .delivery = port->delivery, .mac = port->mac };
+	*out = (struct port_place){ .ifindex = port->ifindex,
+				    .delivery = port->delivery,
+				    .mac = port->mac,
+				    .network = port->network };
 	return 0;
 }
 
@@ -144,6 +148,13 @@ int ports_view(const struct ports *p, const char *device, struct port_view *out)
 		return 0;
 	}
 	return -ENODEV;
+}
+
+uint32_t ports_vnid(const struct ports *p, uint32_t endpoint)
+{
+	const struct port *port = port_by_endpoint(p, endpoint);
+
+	return port ? port->vnid : 0;
 }
 
 bool ports_endpoint(const struct ports *p, uint32_t endpoint, uint32_t vnid)
@@ -567,9 +578,11 @@ static void forget_old_ways(const struct port *port, struct ip_addr *addrs, int 
 }
 
 /* An appliance's packets are to be encapsulated again, which needs the tunnel device's help on their way in. */
-static uint8_t delivery_for(const struct ports *p, uint32_t endpoint, const struct rtnl_link *link)
+static uint8_t delivery_for(const struct port *port, const struct rtnl_link *link)
 {
-	if (!strcmp(link->kind, "veth") && !paths_have(p->agent->paths, endpoint))
+	const struct ports *p = port->ports;
+
+	if (!strcmp(link->kind, "veth") && !paths_have(p->agent->paths, port->id, port->network))
 		return link->peer_elsewhere && p->peer_redirect ? DOVE_DELIVER_PEER : DOVE_DELIVER_REDIRECT;
 	/* A veth takes a super-packet as it is; others get it cut, unless the tunnel device has had it. */
 	return loader_tunnel(p->agent->loader) && link->ifindex <= (int)DOVE_MARK_IFINDEX
@@ -577,11 +590,12 @@ static uint8_t delivery_for(const struct ports *p, uint32_t endpoint, const stru
 		       : DOVE_DELIVER_REDIRECT;
 }
 
-static uint8_t kind_for(const struct ports *p, uint32_t endpoint, const struct rtnl_link *link)
+static uint8_t kind_for(const struct port *port, const struct rtnl_link *link)
 {
-	bool bridged = link->master && nics_member_of(p->agent->nics, link->master);
+	const struct agent *a = port->ports->agent;
+	bool bridged = link->master && nics_member_of(a->nics, link->master);
 
-	if (paths_have(p->agent->paths, endpoint))
+	if (paths_have(a->paths, port->id, port->network))
 		return DOVE_PORT_SERVICE;
 
 	return bridged ? DOVE_PORT_BRIDGED : DOVE_PORT_VM;
@@ -612,9 +626,10 @@ static void port_carrier(struct port *port, bool there)
  */
 static void port_look(struct port *port, const struct rtnl_link *link)
 {
-	bool early = port->kind == DOVE_PORT_SERVICE && !paths_known(port->ports->agent->paths);
-	uint8_t delivery = delivery_for(port->ports, port->id, link);
-	uint8_t kind = kind_for(port->ports, port->id, link);
+	bool early = port->kind == DOVE_PORT_SERVICE &&
+		     !paths_known(port->ports->agent->paths, port->network);
+	uint8_t delivery = delivery_for(port, link);
+	uint8_t kind = kind_for(port, link);
 
 	if (kind == DOVE_PORT_BRIDGED && !port->closed_member)
 		kind = DOVE_PORT_VM;
@@ -639,8 +654,8 @@ static int port_attach(struct port *port, struct error *err)
 
 	if (rc)
 		return error_set(err, rc, "%s: the device went away", port->device);
-	port->delivery = delivery_for(port->ports, port->id, &link);
-	port->kind = kind_for(port->ports, port->id, &link);
+	port->delivery = delivery_for(port, &link);
+	port->kind = kind_for(port, &link);
 	port->mtu = link.mtu;
 	port->held_until = link.up && link.carrier ? 0 : clock_now() + HOLD_NS;
 	if (port->kind == DOVE_PORT_BRIDGED) {

@@ -60,6 +60,7 @@ struct port_place {
 	int ifindex;
 	uint8_t delivery; /* enum dove_delivery */
 	struct mac_addr mac;
+	const char *network; /* the port's, valid until the loop runs again */
 };
 
 /* ports_place() - 0 and *out; -ENODEV where it is not here, or nobody is behind its device. */
@@ -70,6 +71,9 @@ void ports_tell_load(const struct ports *p, uint32_t endpoint, uint32_t kbps, ui
 
 /* ports_services() - which endpoints are instances of services may be others now. */
 void ports_services(struct ports *p);
+
+/* ports_vnid() - the network of an endpoint of this host; 0: it is not here. */
+uint32_t ports_vnid(const struct ports *p, uint32_t endpoint);
 
 /* ports_endpoint() - is the endpoint of that network up here? */
 bool ports_endpoint(const struct ports *p, uint32_t endpoint, uint32_t vnid);

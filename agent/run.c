@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent.h"
+#include "believe.h"
 #include "chains.h"
 #include "check.h"
 #include "control.h"
@@ -205,6 +206,8 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = chains_open(a, &a->chains, err);
 	if (!rc)
+		rc = believe_open(a, &a->believe, err);
+	if (!rc)
 		rc = hint_open(a, &a->hint, err);
 	if (!rc)
 		rc = control_open(a, &a->control, err);
@@ -219,6 +222,7 @@ static void rooms_close(struct agent *a)
 	control_close(a->control);
 	dps_close(a->dps);
 	hint_close(a->hint);
+	believe_close(a->believe);
 	chains_close(a->chains);
 	miss_close(a->miss);
 	group_close(a->group);
@@ -239,6 +243,7 @@ static void adopt(struct agent *a)
 {
 	cJSON *state = state_load(a);
 
+	paths_restore(a->paths, cJSON_GetObjectItemCaseSensitive(state, "services"));
 	nics_restore(a->nics);
 	gateway_restore(a->gateway, cJSON_GetObjectItemCaseSensitive(state, "gateway"));
 	ports_restore(a->ports, cJSON_GetObjectItemCaseSensitive(state, "ports"));

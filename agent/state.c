@@ -12,6 +12,7 @@
 #include "gateway.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "paths.h"
 #include "ports.h"
 
 static void path_of(const struct agent *a, const char *suffix, char *path, size_t size)
@@ -40,6 +41,7 @@ void state_save(struct agent *a)
 	path_of(a, ".new", new, sizeof(new));
 	cJSON_AddItemToObject(state, "ports", ports_save(a->ports));
 	cJSON_AddItemToObject(state, "gateway", gateway_save(a->gateway));
+	cJSON_AddItemToObject(state, "services", paths_save(a->paths));
 	text = cJSON_Print(state);
 	cJSON_Delete(state);
 	rc = text ? write_file(new, text) : -ENOMEM;

@@ -6,10 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/flow.h"
+#include "lib/halves.h"
 #include "lib/proof.h"
 
 #define VNID_MAX 0xffffff
-#define RANGES_MAX 64
+#define ZONE_RANGES_MAX 64
 #define KEYS_MAX 8
 
 struct range {
@@ -18,7 +20,7 @@ struct range {
 
 struct zone {
 	char name[DOMAIN_ROOM];
-	struct range ranges[RANGES_MAX];
+	struct range ranges[ZONE_RANGES_MAX];
 	size_t n_ranges;
 	struct sign_public keys[KEYS_MAX];
 	size_t n_keys;
@@ -52,7 +54,7 @@ static int vnids_parse(const cJSON *json, struct zone *z, struct json_error *err
 {
 	const cJSON *list, *one;
 
-	if (json_list(json, "vnids", RANGES_MAX, &list, err))
+	if (json_list(json, "vnids", ZONE_RANGES_MAX, &list, err))
 		return -EINVAL;
 	cJSON_ArrayForEach (one, list) {
 		const char *text = cJSON_GetStringValue(one);
@@ -199,19 +201,135 @@ static int open_static(const struct trust *t, const struct translation_doc *doc,
 		rc = translation_open(doc, z->keys, z->n_keys, now, out);
 		if (rc == -EKEYREJECTED)
 			continue;
-		if (!rc && (strcmp(out->zone, z->name) || zone_of(t, out->vnid) != z))
-			return -EACCES;
-		return rc || zone_of(t, out->from_vnid) == z ? rc : -EXDEV;
+		return !rc && (strcmp(out->zone, z->name) || zone_of(t, out->vnid) != z) ? -EACCES : rc;
 	}
 	return rc;
 }
 
-int trust_open(const struct trust *t, const struct translation_doc *doc, int64_t now, struct translation *out)
+/* One half: signed by the zone whose network has decided. */
+static int open_half(const struct trust *t, const struct translation_doc *doc, int64_t now,
+		     struct translation *out)
 {
 	int rc = open_static(t, doc, now, out);
 
-	if (rc != -EKEYREJECTED || !trust_proofs(t))
-		return rc;
-	rc = proof_translation(t->proofs, doc, now, out);
-	return rc || proof_speaks(t->proofs, out->zone, out->from_vnid, now) ? rc : -EXDEV;
+	return rc == -EKEYREJECTED && trust_proofs(t) ? proof_translation(t->proofs, doc, now, out) : rc;
+}
+
+static bool speaks(const struct trust *t, const char *zone, uint32_t vnid, int64_t now)
+{
+	const struct zone *z = zone_of(t, vnid);
+
+	return (z && !strcmp(z->name, zone)) || (trust_proofs(t) && proof_speaks(t->proofs, zone, vnid, now));
+}
+
+int trust_open(const struct trust *t, const struct translation_doc *doc, int64_t now, struct translation *out)
+{
+	int rc = open_half(t, doc, now, out);
+
+	return rc || speaks(t, out->zone, out->from_vnid, now) ? rc : -EXDEV;
+}
+
+/* ---- answers ---- */
+
+static bool is_packet(const struct trust_question *q, const struct translation *t)
+{
+	if (!t->scope || t->n_rules)
+		return true;
+	return t->proto == q->proto && (!flow_has_ports(q->proto) || !q->proto ||
+					(t->from_port == q->from_port && t->to_port == q->to_port));
+}
+
+static bool is_about(const struct trust_question *q, const struct translation *t)
+{
+	if (t->source != q->source || (q->vnid && t->from_vnid != q->vnid) || !is_packet(q, t))
+		return false;
+	if (q->destination)
+		return t->has_destination ? t->destination.id == q->destination : !t->has_address;
+	return t->has_address && ip_equal(&t->address, &q->address);
+}
+
+static bool is_new_enough(const struct trust_question *q, const struct translation *t)
+{
+	return !q->least_vnid || t->vnid != q->least_vnid || t->sequence >= q->least;
+}
+
+/*
+ * The source's half: its zone speaks for the source's network and, where that is
+ * proven from the root, for the source, whose id is of the zone's range.
+ */
+static bool is_sources(const struct trust *t, const struct translation *half, int64_t now)
+{
+	return speaks(t, half->zone, half->from_vnid, now) &&
+	       (!trust_proofs(t) || zone_of(t, half->from_vnid) ||
+		proof_speaks(t->proofs, half->zone, half->source / IDS_PER_VNID, now));
+}
+
+/* The destination's: of the network that the first one says is beyond. */
+static bool belongs(const struct translation *first, const struct translation *second)
+{
+	return first->beyond && second->vnid == first->beyond && second->from_vnid == first->from_vnid &&
+	       (!second->has_destination || second->destination.vnid == first->beyond);
+}
+
+/* Of the rules for all packets the one for this. */
+static void fit(const struct trust_question *q, struct translation *t)
+{
+	const struct flow_box packet = { .proto = q->proto,
+					 .from_port = { q->from_port, q->from_port },
+					 .to_port = { q->to_port, q->to_port } };
+	unsigned int through = t->outcome.flags & TRANSLATION_THROUGH;
+
+	for (size_t i = 0; q->proto && i < t->n_rules; i++) {
+		const struct translation_rule *rule = &t->rules[i];
+		const struct flow_box box = { .proto = rule->proto,
+					      .from_port = { rule->from_port[0], rule->from_port[1] },
+					      .to_port = { rule->to_port[0], rule->to_port[1] } };
+
+		if (!flow_contains(&box, &packet))
+			continue;
+		t->outcome = rule->outcome;
+		t->outcome.flags |= through;
+		return;
+	}
+}
+
+/* halves: room for both, and for what they say together. */
+static int join(const struct trust *t, const struct trust_question *q, struct translation halves[3], size_t n,
+		int64_t now)
+{
+	bool whole = !halves[0].beyond || halves_refused(&halves[0]);
+
+	if (!is_sources(t, &halves[0], now) || (n == 1 ? !whole : !belongs(&halves[0], &halves[1])))
+		return -EXDEV;
+	for (size_t i = 0; i < n; i++) {
+		if (!is_about(q, &halves[i]))
+			return -EBADMSG;
+		if (!is_new_enough(q, &halves[i]))
+			return -ESTALE;
+	}
+	if (n == 2)
+		halves_join(&halves[0], &halves[1], &halves[2]);
+	else
+		halves[2] = halves[0];
+	fit(q, &halves[2]);
+	return 0;
+}
+
+int trust_answer(const struct trust *t, const struct trust_question *q, const struct translation_doc *docs,
+		 size_t n, int64_t now, struct translation *out)
+{
+	struct translation *halves = calloc(3, sizeof(*halves));
+	int rc = n == 1 || n == 2 ? 0 : -EKEYREJECTED;
+
+	if (!halves)
+		abort();
+	for (size_t i = 0; !rc && i < n; i++) {
+		rc = open_half(t, &docs[i], now, &halves[i]);
+		*out = halves[i];
+	}
+	rc = rc ? rc : join(t, q, halves, n, now);
+	if (!rc)
+		*out = halves[2];
+	free(halves);
+	return rc;
 }

@@ -42,6 +42,28 @@ bool trust_any(const struct trust *t);
 int trust_open(const struct trust *t, const struct translation_doc *doc, int64_t now,
 	       struct translation *out);
 
+/* What the service was asked, and its answer must be about. */
+struct trust_question {
+	uint32_t source;      /* an endpoint */
+	uint32_t vnid;	      /* its network; 0: it is not here */
+	uint32_t destination; /* by id; 0: by address */
+	struct ip_addr address;
+	uint8_t proto;		     /* 0: the pair alone */
+	uint16_t from_port, to_port; /* host order */
+	uint32_t least_vnid;	     /* of this network nothing older than `least` will do; 0: any will */
+	uint64_t least;
+};
+
+/*
+ * trust_answer() - what the halves of an answer (one, or the source's and the
+ * destination's) say together: 0 and *out, its outcome that of the packet. Each half
+ * must be believed for its network, as by trust_open(), and be about the question; and
+ * what the source's says of another authority's network needs that one's half. Else as
+ * trust_open(); -EBADMSG: it is about something else; -ESTALE: older than was asked for.
+ */
+int trust_answer(const struct trust *t, const struct trust_question *q, const struct translation_doc *docs,
+		 size_t n, int64_t now, struct translation *out);
+
 /* trust_proofs() - what is proven from the root's keys; NULL: none was configured. */
 struct proofs *trust_proofs(const struct trust *t);
 

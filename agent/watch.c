@@ -13,6 +13,7 @@
 #include "flows.h"
 #include "gateway.h"
 #include "lib/cleanup.h"
+#include "lib/domain.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "miss.h"
@@ -45,7 +46,7 @@ struct endpoint {
 
 struct network {
 	uint32_t vnid;
-	char name[64];
+	char name[FULL_NAME_ROOM];
 	struct dove_network row;
 	struct policy *policies;
 	struct endpoint *endpoints;
@@ -129,6 +130,15 @@ const char *watch_network_name(const struct watch *w, uint32_t vnid)
 	struct network *n = network_find(w, vnid);
 
 	return n ? n->name : "?";
+}
+
+/* Where there is one domain alone, names have none. */
+bool watch_is_beyond(const struct watch *w, uint32_t vnid, uint32_t other)
+{
+	char domain[DOMAIN_ROOM];
+
+	return domain_of_name(watch_network_name(w, vnid), domain) &&
+	       !domain_has(domain, watch_network_name(w, other));
 }
 
 const char *watch_policy_name(const struct watch *w, uint32_t vnid, uint32_t id)
@@ -493,7 +503,9 @@ static int on_snapshot(struct watch *w, const cJSON *json, struct json_error *er
 		if (host_item(w, one, err))
 			return -EINVAL;
 	underlay_end(w->agent->underlay);
-	paths_services(w->agent->paths, json_get(json, "services"));
+	/* A service of several domains tells of these one by one, once it has heard of them. */
+	if (json_get(json, "services"))
+		paths_services(w->agent->paths, "", json_get(json, "services"));
 	HASH_ITER (hh, w->networks, n, tmp)
 		n->seen = false;
 	cJSON_ArrayForEach (one, json_get(json, "networks"))
@@ -535,7 +547,13 @@ static int on_commit(struct watch *w, const cJSON *json, struct json_error *err)
 
 	if (frame_network(w, json, &n, err))
 		return -EINVAL;
-	return n ? network_update(w, n, json, err) : 0;
+	if (!n)
+		return 0;
+	if (network_update(w, n, json, err))
+		return -EINVAL;
+	if (cJSON_GetArraySize(json_get(json, "policies")))
+		miss_beyond(w->agent->miss, n->vnid);
+	return 0;
 }
 
 /* Addresses that the host had, and is not named with any more. */
@@ -568,7 +586,11 @@ static int on_hosts(struct watch *w, const cJSON *json, struct json_error *err)
 
 static int on_services(struct watch *w, const cJSON *json, struct json_error *err)
 {
-	paths_services(w->agent->paths, json_get(json, "services"));
+	const char *domain = "";
+
+	if (json_str_opt(json, "domain", &domain, err))
+		return -EINVAL;
+	paths_services(w->agent->paths, domain, json_get(json, "services"));
 	return 0;
 }
 

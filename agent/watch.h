@@ -45,6 +45,9 @@ uint64_t watch_extend(const struct watch *w, uint32_t vnid, uint32_t sequence);
 
 /* watch_network_name() - "?" when not served here. */
 const char *watch_network_name(const struct watch *w, uint32_t vnid);
+/* watch_is_beyond() - is the other network of another domain than this one, or of one not known here? */
+bool watch_is_beyond(const struct watch *w, uint32_t vnid, uint32_t other);
+
 /* watch_policy_name(), watch_external_name() - "" when not known. */
 const char *watch_policy_name(const struct watch *w, uint32_t vnid, uint32_t id);
 const char *watch_external_name(const struct watch *w, uint32_t id);

@@ -71,6 +71,8 @@ static __always_inline int hold_in(struct __sk_buff *skb, const struct packet *p
 			 .exact = 1 },
 		.policy = p->policy,
 		.sequence = p->sequence,
+		/* A reply at a hop is held as what it answers, from the network that it goes to. */
+		.source_vnid = p->reverse ? p->vnid : p->source_vnid,
 	};
 	/*
 	 * The verifier needs both bounds of the length. The barriers keep the

@@ -12,6 +12,7 @@
 #include "dps/access.h"
 #include "dps/pending.h"
 #include "dps/recurse.h"
+#include "dps/relay.h"
 #include "dps/sources.h"
 #include "lib/log.h"
 
@@ -21,6 +22,9 @@ struct slot {
 	struct batch *batch;
 	struct recurse *recurse;
 	char *text; /* the ANSWER */
+	/* It is told only if packets come by this host's instances; "": anyway. */
+	char passer[NAME_MAX_LEN + 1];
+	uint32_t vnid; /* the source's network, as it said */
 };
 
 struct batch {
@@ -64,13 +68,73 @@ static void reply_all(struct batch *b)
 	free_batch(b);
 }
 
+static char *no_source(uint32_t source)
+{
+	cJSON *none = cJSON_CreateObject();
+	char *text;
+
+	cJSON_AddNumberToObject(none, "vnid", 0);
+	cJSON_AddNumberToObject(none, "source", source);
+	cJSON_AddStringToObject(none, "verdict", "no_source");
+	cJSON_AddNumberToObject(none, "policy", 0);
+	cJSON_AddArrayToObject(none, "scope");
+	cJSON_AddNumberToObject(none, "sequence", 0);
+	cJSON_AddNumberToObject(none, "lifetime", 1);
+	text = cJSON_PrintUnformatted(none);
+	cJSON_Delete(none);
+	return text;
+}
+
+static bool leads_by(const struct slot *slot, const cJSON *json)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, json_get(json, "path")) {
+		const char *service = cJSON_GetStringValue(one);
+
+		if (service && relay_serves(slot->batch->h->relay, slot->passer, service))
+			return true;
+	}
+	return false;
+}
+
+/* Packets of the pair come by one of its instances, or are replies to some that may. */
+static bool comes_by(const struct slot *slot, const cJSON *answer)
+{
+	bool found = leads_by(slot, answer) || cJSON_IsTrue(json_get(answer, "through"));
+	const cJSON *rule;
+
+	cJSON_ArrayForEach (rule, json_get(answer, "rules"))
+		found |= leads_by(slot, rule);
+	return found;
+}
+
+/* Takes over the text, and gives one. */
+static char *as_passer(const struct slot *slot, char *text)
+{
+	struct sources *sources = slot->batch->h->sources;
+	struct json_error err = { 0 };
+	cJSON *answer = text ? json_parse(text, strlen(text), &err) : NULL;
+	uint64_t source = 0;
+
+	json_whole(json_get(answer, "source"), 0, UINT32_MAX, &source);
+	if (!comes_by(slot, answer)) {
+		free(text);
+		text = no_source((uint32_t)source);
+	} else if (!sources_vnid(sources, (uint32_t)source, NULL)) {
+		sources_put(sources, (uint32_t)source, slot->vnid, ""); /* asked again, it need not say */
+	}
+	cJSON_Delete(answer);
+	return text;
+}
+
 static void on_answer(char *answer, void *arg)
 {
 	struct slot *slot = arg;
 	struct batch *b = slot->batch;
 
 	slot->recurse = NULL;
-	slot->text = answer;
+	slot->text = *slot->passer ? as_passer(slot, answer) : answer;
 	if (!--b->left && !b->starting)
 		reply_all(b);
 }
@@ -185,15 +249,26 @@ static int answer_at_once(struct slot *slot, struct domain *d, const struct ques
 
 /* ---- a question of the batch ---- */
 
-/* Of endpoints that it does not serve a host learns nothing. */
-static void hide(const struct api_call *call, struct recurse_key *key)
+/*
+ * Of endpoints that it does not serve a host learns nothing. *passer: the host, where it has
+ * instances of services, and may hear what leads through these; else NULL.
+ */
+static void hide(const struct api_call *call, struct recurse_key *key, const char **passer)
 {
+	const struct hierarchy *h = call->api->h;
 	const char *host = access_speaks_for(call), *at = NULL;
 
+	*passer = NULL;
 	if (!host)
 		return;
 	*key->from = '\0'; /* a name says nothing of where it is: hosts ask by id */
-	if (!sources_vnid(call->api->h->sources, key->source, &at) || strcmp(at, host) != 0)
+	if (sources_vnid(h->sources, key->source, &at) && !strcmp(at, host))
+		return;
+	if (key->destination && sources_vnid(h->sources, key->destination, &at) && !strcmp(at, host))
+		return;
+	if (h->relay && relay_serves(h->relay, host, NULL))
+		*passer = host;
+	else
 		key->vnid = 0;
 }
 
@@ -202,17 +277,8 @@ static void find_out(struct slot *slot, const struct recurse_key *key)
 	struct recurse *r;
 
 	if (!*key->from && !key->vnid) { /* nobody told us of such an endpoint */
-		cJSON *none = cJSON_CreateObject();
-
-		cJSON_AddNumberToObject(none, "vnid", 0);
-		cJSON_AddNumberToObject(none, "source", key->source);
-		cJSON_AddStringToObject(none, "verdict", "no_source");
-		cJSON_AddNumberToObject(none, "policy", 0);
-		cJSON_AddArrayToObject(none, "scope");
-		cJSON_AddNumberToObject(none, "sequence", 0);
-		cJSON_AddNumberToObject(none, "lifetime", 1);
-		on_answer(cJSON_PrintUnformatted(none), slot);
-		cJSON_Delete(none);
+		*slot->passer = '\0';
+		on_answer(no_source(key->source), slot);
 		return;
 	}
 	r = recurse_start(slot->batch->h, key, slot->batch->id, on_answer, slot);
@@ -224,6 +290,7 @@ static int start_one(struct api_call *call, struct slot *slot, const cJSON *item
 		     struct json_error *err)
 {
 	struct recurse_key key;
+	const char *passer;
 	struct question q;
 	struct domain *d;
 	int rc = api_read_key(item, &q, err);
@@ -238,7 +305,9 @@ static int start_one(struct api_call *call, struct slot *slot, const cJSON *item
 		return rc;
 	call->api->questions++;
 	key.min_revision = min_revision;
-	hide(call, &key);
+	hide(call, &key, &passer);
+	snprintf(slot->passer, sizeof(slot->passer), "%s", passer ? passer : "");
+	slot->vnid = key.vnid;
 	find_out(slot, &key);
 	return 0;
 }
@@ -265,6 +334,7 @@ static bool answer_here(struct api_call *call, const cJSON *item, uint64_t min_r
 			struct json_error *err)
 {
 	struct recurse_key key;
+	const char *passer;
 	struct question q;
 	struct domain *d;
 	char *text;
@@ -277,8 +347,8 @@ static bool answer_here(struct api_call *call, const cJSON *item, uint64_t min_r
 	if (make_key(call->api, &q, &key, err))
 		return false;
 	key.min_revision = min_revision;
-	hide(call, &key);
-	text = *key.from || key.vnid ? recurse_here(call->api->h, &key) : NULL;
+	hide(call, &key, &passer);
+	text = !passer && (*key.from || key.vnid) ? recurse_here(call->api->h, &key) : NULL;
 	if (!text)
 		return false;
 	call->api->questions++;

@@ -7,8 +7,6 @@
 
 #include "dps/hierarchy.h"
 
-#define IDS_PER_VNID 256 /* endpoint ids that a domain has for each VNID: unique wherever they meet */
-
 /* ---- policy ---- */
 
 static struct question question_of(const struct ask *ask)

@@ -51,16 +51,23 @@ static bool leads_through(const struct policy_spec *p, const struct object *serv
 	return false;
 }
 
+/* Of another authority's network we have no numbers: that one tells them. */
+static void add_own(const struct network *net, struct idset *out)
+{
+	if (!model_is_foreign(net))
+		idset_add(out, net->o.id);
+}
+
 /* What passes under a policy carries the number of the network that it goes to. */
 static void add_destinations(const struct object *policy, struct idset *out)
 {
 	const struct selector *to = &policy->spec->u.policy.to;
 
-	idset_add(out, policy->net->o.id);
+	add_own(policy->net, out);
 	if (!to->any)
-		idset_add(out, to->net->o.id);
+		add_own(to->net, out);
 	for (size_t i = 0; to->any && i < policy->net->n_joints; i++)
-		idset_add(out, policy->net->joints[i].other->o.id);
+		add_own(policy->net->joints[i].other, out);
 }
 
 /* The networks whose packets come through services that the host has instances of: it judges them, too. */

@@ -4,6 +4,7 @@
 #include <utlist.h>
 
 #include "dps/feed.h"
+#include "lib/domain.h"
 
 cJSON *feed_host_json(const struct host *host)
 {
@@ -204,13 +205,14 @@ cJSON *feed_services_json(const struct model *m)
 {
 	cJSON *list = cJSON_CreateArray();
 	const struct object *obj;
+	char name[FULL_NAME_ROOM];
 
 	for (obj = m->by_key[KIND_SERVICE]; obj; obj = obj->hh.next) {
 		const struct service_spec *service = &obj->spec->u.service;
 		cJSON *out = cJSON_CreateObject(), *instances;
 
 		cJSON_AddNumberToObject(out, "id", obj->id);
-		cJSON_AddStringToObject(out, "name", obj->key);
+		cJSON_AddStringToObject(out, "name", domain_full(m->domain ? m->domain : "", obj->key, name));
 		instances = cJSON_AddArrayToObject(out, "instances");
 		for (size_t i = 0; i < service->instances.n; i++)
 			cJSON_AddItemToArray(instances, instance_json(m, service, i));

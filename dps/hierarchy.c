@@ -301,6 +301,7 @@ static int open_api(struct domain *d, const struct config *config, struct json_e
 	model_init(&api->model);
 	api->model.next_id = domain_next_id;
 	api->model.next_id_arg = d;
+	api->model.domain = d->authority.domain;
 	rc = open_store(d, config, err);
 	return rc ? rc : persist_load(&api->model, api->store, err);
 }

@@ -14,7 +14,7 @@
 
 #include <cjson/cJSON.h>
 
-#include "dps/flow.h"
+#include "lib/flow.h"
 #include "lib/statement.h"
 
 #define KEPT_RULES_MAX 8 /* as many as an answer of ours has; one with more is read each time */

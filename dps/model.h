@@ -113,6 +113,8 @@ struct model {
 	/* next_id() - the id after `last` for a new object; 0: none is left. NULL: they are counted. */
 	uint32_t (*next_id)(void *arg, enum kind kind, uint32_t last);
 	void *next_id_arg;
+	const char
+		*domain; /* whose it is: services are named with it to hosts; NULL: one that stands alone */
 };
 
 void model_init(struct model *m);

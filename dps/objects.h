@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "dps/flow.h"
 #include "dps/mem.h"
 #include "lib/addr.h"
+#include "lib/flow.h"
 #include "lib/json.h"
 #include "lib/signed.h"
 

@@ -6,9 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "dps/halves.h"
 #include "dps/kept.h"
 #include "lib/cleanup.h"
+#include "lib/halves.h"
 
 #define FAILED_SECONDS 1       /* that a failure is to be taken for one: the cache knows for how long it is */
 #define STALE_SECONDS 10       /* that a stale answer is given out for: who can be asked again soon, is */

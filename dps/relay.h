@@ -25,6 +25,9 @@ bool relay_question(struct api_call *call, const char *path, cJSON *json);
 /* relay_watch() - a host's watch over our own domains and all where it has claimed something. False: it is for one domain of ours. */
 bool relay_watch(struct api_call *call, const char *host);
 
+/* relay_serves() - has the host that watches here an instance of this service, named in full, or of any (NULL)? */
+bool relay_serves(const struct relay *r, const char *host, const char *service);
+
 /* relay_registered() - a host has said its addresses here; the domains that know it are told. */
 void relay_registered(struct hierarchy *h, const char *host);
 

@@ -196,42 +196,56 @@ static cJSON *translate_gone(struct branch *b, const cJSON *list)
 
 /* ---- services ---- */
 
-/*
- * Each domain counts its services' ids for itself, and names them as it likes: of two
- * domains that have some, the host could not tell whose a path means, and one's packets
- * would meet the other's instances. Then it gets none, and paths are closed.
- */
-static void tell_services(struct relay_watcher *w)
-{
-	const struct branch *b, *has = NULL;
-	cJSON *out = frame("services");
-	bool several = false;
-
-	DL_FOREACH (w->branches, b) {
-		if (!cJSON_GetArraySize(b->services))
-			continue;
-		several = has != NULL;
-		has = b;
-		if (several)
-			break;
-	}
-	if (several)
-		log_warn("host %s has VMs of several domains with services: none of these can be led through "
-			 "here",
-			 w->host);
-	cJSON_AddItemToObject(out, "services",
-			      has && !several ? cJSON_Duplicate(has->services, true) : cJSON_CreateArray());
-	emit(w, out);
-}
-
+/* Each domain's apart, and named with it: what another one says of these, the host does not take. */
 static void take_services(struct branch *b, const cJSON *list)
 {
-	bool before = cJSON_GetArraySize(b->services), now = cJSON_GetArraySize(list);
+	cJSON *out = frame("services");
 
 	cJSON_Delete(b->services);
-	b->services = list ? cJSON_Duplicate(list, true) : NULL;
-	if (before || now)
-		tell_services(b->w);
+	b->services = list ? cJSON_Duplicate(list, true) : cJSON_CreateArray();
+	cJSON_AddStringToObject(out, "domain", b->domain);
+	cJSON_AddItemToObject(out, "services", cJSON_Duplicate(b->services, true));
+	emit(b->w, out);
+}
+
+static bool is_instance_at(const cJSON *service, const char *host)
+{
+	const cJSON *instance;
+
+	cJSON_ArrayForEach (instance, json_get(service, "instances")) {
+		const char *at = cJSON_GetStringValue(json_get(instance, "host"));
+
+		if (at && !strcmp(at, host))
+			return true;
+	}
+	return false;
+}
+
+static bool branch_serves(const struct branch *b, const char *service)
+{
+	const cJSON *one;
+
+	cJSON_ArrayForEach (one, b->services) {
+		const char *name = cJSON_GetStringValue(json_get(one, "name"));
+
+		if (name && (!service || !strcmp(name, service)) && domain_has(b->domain, name) &&
+		    is_instance_at(one, b->w->host))
+			return true;
+	}
+	return false;
+}
+
+bool relay_serves(const struct relay *r, const char *host, const char *service)
+{
+	const struct relay_watcher *w;
+	const struct branch *b;
+
+	DL_FOREACH (r->watchers, w)
+		if (!strcmp(w->host, host))
+			DL_FOREACH (w->branches, b)
+				if (branch_serves(b, service))
+					return true;
+	return false;
 }
 
 /* ---- frames of a domain ---- */

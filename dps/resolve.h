@@ -71,7 +71,7 @@ cJSON *resolve_considered(const struct model *m, const struct question *question
 			  const struct answer *answer);
 
 /* JSON for docs/api.md; the tree is the caller's. */
-cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime);
+cJSON *resolve_answer_json(const struct model *m, const struct answer *answer, unsigned int lifetime);
 const char *resolve_verdict_name(enum verdict verdict);
 
 /* resolve_host_name() - where the destination is, by name: of a gateway also where no such host is registered;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Answers as JSON. */
 #include "dps/resolve.h"
+#include "lib/domain.h"
 
 static const char *const verdicts[] = {
 	[VERDICT_ALLOW] = "allow",	   [VERDICT_DENY] = "deny",
@@ -62,12 +63,15 @@ static cJSON *destination_json(const struct answer *answer)
 	return out;
 }
 
-static void add_path(cJSON *out, const struct outcome *outcome)
+/* Who has VMs of several domains must know whose firewall is meant. */
+static void add_path(cJSON *out, const struct model *m, const struct outcome *outcome)
 {
 	cJSON *path = cJSON_AddArrayToObject(out, "path");
+	char name[FULL_NAME_ROOM];
 
 	for (size_t i = 0; i < outcome->n_path; i++)
-		cJSON_AddItemToArray(path, cJSON_CreateString(outcome->path[i]));
+		cJSON_AddItemToArray(path, cJSON_CreateString(domain_full(m->domain ? m->domain : "",
+									  outcome->path[i], name)));
 }
 
 static void add_qos(cJSON *out, const struct outcome *outcome)
@@ -107,7 +111,7 @@ static void add_marks(cJSON *out, const struct outcome *outcome)
 		cJSON_AddTrueToObject(out, "open");
 }
 
-static cJSON *rule_json(const struct rule *rule)
+static cJSON *rule_json(const struct model *m, const struct rule *rule)
 {
 	cJSON *out = cJSON_CreateObject();
 
@@ -117,12 +121,12 @@ static cJSON *rule_json(const struct rule *rule)
 	cJSON_AddStringToObject(out, "verdict", rule->outcome.allow ? "allow" : "deny");
 	add_marks(out, &rule->outcome);
 	cJSON_AddNumberToObject(out, "policy", rule->outcome.policy->o.id);
-	add_path(out, &rule->outcome);
+	add_path(out, m, &rule->outcome);
 	add_qos(out, &rule->outcome);
 	return out;
 }
 
-static void add_rules(cJSON *out, const struct answer *answer)
+static void add_rules(cJSON *out, const struct model *m, const struct answer *answer)
 {
 	cJSON *scope = cJSON_AddArrayToObject(out, "scope"), *rules;
 
@@ -133,10 +137,10 @@ static void add_rules(cJSON *out, const struct answer *answer)
 		return;
 	rules = cJSON_AddArrayToObject(out, "rules");
 	for (size_t i = 0; i < answer->n_rules; i++)
-		cJSON_AddItemToArray(rules, rule_json(&answer->rules[i]));
+		cJSON_AddItemToArray(rules, rule_json(m, &answer->rules[i]));
 }
 
-cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
+cJSON *resolve_answer_json(const struct model *m, const struct answer *answer, unsigned int lifetime)
 {
 	const struct policy *policy = answer->outcome.policy;
 	cJSON *out = cJSON_CreateObject();
@@ -154,9 +158,9 @@ cJSON *resolve_answer_json(const struct answer *answer, unsigned int lifetime)
 		cJSON_AddTrueToObject(out, "through");
 	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
 	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");
-	add_path(out, &answer->outcome);
+	add_path(out, m, &answer->outcome);
 	add_qos(out, &answer->outcome);
-	add_rules(out, answer);
+	add_rules(out, m, answer);
 	cJSON_AddNumberToObject(out, "sequence", answer->sequence);
 	cJSON_AddNumberToObject(out, "floor", answer->floor);
 	cJSON_AddNumberToObject(out, "lifetime", lifetime);

@@ -131,7 +131,7 @@ static cJSON *sign(const struct model *m, const struct question *q, const struct
 cJSON *translate_answer_json(const struct model *m, const struct question *q, const struct answer *answer,
 			     const struct signer *signer, int64_t now, unsigned int lifetime)
 {
-	cJSON *out = resolve_answer_json(answer, lifetime);
+	cJSON *out = resolve_answer_json(m, answer, lifetime);
 	cJSON *list = sign(m, q, answer, signer, now, lifetime);
 	cJSON *last = cJSON_DetachItemFromObject(out, "lifetime");
 

@@ -2,6 +2,7 @@
 #include "lib/domain.h"
 
 #include <ctype.h>
+#include <stdio.h>
 #include <string.h>
 
 static bool is_label(const char *text, size_t len)
@@ -94,4 +95,20 @@ bool domain_of_name(const char *name, char out[DOMAIN_ROOM])
 		return false;
 	copy(out, name, len);
 	return true;
+}
+
+const char *domain_full(const char *domain, const char *name, char out[FULL_NAME_ROOM])
+{
+	bool bare = *domain && !strchr(name, ':');
+
+	snprintf(out, FULL_NAME_ROOM, "%s%s%s", bare ? domain : "", bare ? ":" : "", name);
+	return out;
+}
+
+bool domain_has(const char *domain, const char *name)
+{
+	const char *colon = strchr(name, ':');
+	size_t len = colon ? (size_t)(colon - name) : 0;
+
+	return strlen(domain) == len && !strncmp(domain, name, len);
 }

@@ -10,7 +10,8 @@
 #include "lib/json.h"
 
 #define VNID_LAST 0xffffff
-#define RANGES_MAX 64 /* of one delegation; who needs more asks for a larger one */
+#define IDS_PER_VNID 256 /* endpoint ids that a domain has for each VNID: unique wherever they meet */
+#define RANGES_MAX 64	 /* of one delegation; who needs more asks for a larger one */
 
 struct vnid_range {
 	uint32_t first, last;

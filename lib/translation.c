@@ -205,7 +205,8 @@ static bool is_signed_by(const struct translation_doc *doc, const struct sign_pu
 	char id[SIGN_ID_ROOM];
 
 	sign_id(key, id);
-	return !strcmp(id, doc->key) && sign_verify(key, SIGNED_TRANSLATION, doc->body, doc->len, doc->sig);
+	return !strcmp(id, doc->key) &&
+	       sign_verify_memo(doc->memo, key, SIGNED_TRANSLATION, doc->body, doc->len, doc->sig);
 }
 
 int translation_open(const struct translation_doc *doc, const struct sign_public *keys, size_t n_keys,

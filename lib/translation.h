@@ -116,6 +116,7 @@ struct translation_doc {
 	size_t len;
 	char key[SIGN_ID_ROOM]; /* which key to try; nothing is believed for it */
 	uint8_t sig[SIGN_BYTES];
+	struct sign_memo *memo; /* the reader's, where it remembers good signatures; NULL: nowhere */
 };
 
 /* translation_encode() - the bytes; how many, 0: there is no room for them. */

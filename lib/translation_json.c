@@ -124,12 +124,13 @@ static void add_marks(cJSON *out, const struct translation_outcome *outcome)
 		cJSON_AddTrueToObject(out, "through");
 }
 
-static void add_care(cJSON *out, const struct translation_outcome *outcome)
+static void add_care(cJSON *out, const char *zone, const struct translation_outcome *outcome)
 {
 	cJSON *path = cJSON_AddArrayToObject(out, "path"), *qos = cJSON_AddObjectToObject(out, "qos");
+	char name[FULL_NAME_ROOM];
 
 	for (size_t i = 0; i < outcome->n_path; i++)
-		cJSON_AddItemToArray(path, cJSON_CreateString(outcome->path[i]));
+		cJSON_AddItemToArray(path, cJSON_CreateString(domain_full(zone, outcome->path[i], name)));
 	if (outcome->dscp >= 0)
 		cJSON_AddNumberToObject(qos, "dscp", outcome->dscp);
 	if (outcome->rate_mbps) {
@@ -149,7 +150,7 @@ static void add_range(cJSON *out, const char *field, const uint16_t range[2])
 	cJSON_AddItemToObject(out, field, cJSON_CreateIntArray(ends, 2));
 }
 
-static cJSON *rule_json(const struct translation_rule *rule)
+static cJSON *rule_json(const char *zone, const struct translation_rule *rule)
 {
 	cJSON *out = cJSON_CreateObject();
 
@@ -159,7 +160,7 @@ static cJSON *rule_json(const struct translation_rule *rule)
 	cJSON_AddStringToObject(out, "verdict", verdicts[rule->outcome.verdict]);
 	add_marks(out, &rule->outcome);
 	cJSON_AddNumberToObject(out, "policy", rule->outcome.policy);
-	add_care(out, &rule->outcome);
+	add_care(out, zone, &rule->outcome);
 	return out;
 }
 
@@ -175,7 +176,7 @@ static void add_rules(cJSON *out, const struct translation *t)
 		return;
 	rules = cJSON_AddArrayToObject(out, "rules");
 	for (size_t i = 0; i < t->n_rules; i++)
-		cJSON_AddItemToArray(rules, rule_json(&t->rules[i]));
+		cJSON_AddItemToArray(rules, rule_json(t->zone, &t->rules[i]));
 }
 
 cJSON *translation_answer(const struct translation *t, int64_t now)
@@ -193,7 +194,7 @@ cJSON *translation_answer(const struct translation *t, int64_t now)
 	add_marks(out, &t->outcome);
 	cJSON_AddNumberToObject(out, "policy", t->outcome.policy);
 	cJSON_AddStringToObject(out, "policy_name", t->policy_name);
-	add_care(out, &t->outcome);
+	add_care(out, t->zone, &t->outcome);
 	add_rules(out, t);
 	cJSON_AddNumberToObject(out, "sequence", (double)t->sequence);
 	cJSON_AddNumberToObject(out, "lifetime", t->expires > now ? (double)(t->expires - now) : 0);

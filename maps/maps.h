@@ -572,6 +572,7 @@ struct dove_held {
 	struct dove_cache_key key; /* exact == 1, all fields as in the packet; ARP, ND: proto 0 */
 	__u32 policy;		   /* DOVE_HELD_UNKNOWN: what the packet says */
 	__u32 sequence;
+	__u32 source_vnid; /* network of key.source, as the packet says */
 	__u8 data[];
 };
 

@@ -74,18 +74,68 @@ for d in acme:6083:blue:a1:10.1.0.12 initech:6083:red:i1:10.2.0.12 globex:6093:g
 	as "$domain" "$port" delete policy "$network/shut" --domain "$domain" >/dev/null
 	check "R20: ... and open" until_ok 15 ping_ok "$from" "$to"
 done
-say "-- services"
-service_of() { # DOMAIN PORT NETWORK VM
-	jq -n --arg i "$3/$4" '[{kind: "service", name: "firewall", instances: [{endpoint: $i}]}]' >"$W/service"
-	as "$1" "$2" apply -f "$W/service" --domain "$1" >/dev/null || fail "a service"
+say "-- services: each domain has a firewall, by the same name; all of them are on h2, and seen from h1"
+appliance() { # NETWORK NAME NUMBER
+	local domain=${1%%:*} network=${1#*:} port
+	port=$([ "$domain" = globex ] && echo 6093 || echo 6083)
+	jq -n --arg n "$network" --arg e "$2" --arg m "02:00:00:00:09:0$3" '[{kind: "endpoint", network: $n, name: $e, mac: $m},
+		{kind: "service", name: "firewall", instances: [{endpoint: "\($n)/\($e)"}]}]' >"$W/service"
+	as "$domain" "$port" apply -f "$W/service" --domain "$domain" >/dev/null || fail "a service of $domain"
+	ns_add "$2"
+	bridge "$2"
+	ip link add eth0 netns "$P-$2" type veth peer name "a-$2" netns "$P-h2"
+	on "$2" ip link set eth0 master br0 up
+	on "$2" ip link set eth0 type bridge_slave hairpin on
+	on h2 ip link set "a-$2" up
+	da h2 port add "a-$2" --network "$1" --endpoint "$2" >/dev/null || fail "port of $2"
 }
-# told: the instances that h2, which has VMs of all three, is told of last
+# told: the services that h2, which has VMs of all three, is told of
 told() { on s timeout 2 curl -sN --cacert "$PKI/ca.pem" --cert "$PKI/host-h2.pem" --key "$PKI/host-h2.key" "$URL:6083/v1/watch?host=h2" |
-	jq -c 'select(.type == "services") | [.services[] | .instances[].endpoint]' | tail -n 1; }
-service_of acme 6083 blue a2
-check "R24: a host is told of the services of the domain that has some" test "$(told)" = '["blue/a2"]'
-service_of globex 6093 green g1
-check "R25: of two that have some, of none: neither's packets meet the other's instances" test "$(told)" = '[]'
+	jq -c 'select(.type == "services") | [.domain, (.services[] | .name)]' | sort -u | paste -sd ' '; }
+appliance acme:blue afw 1
+appliance initech:red ifw 2
+appliance globex:green gfw 3
+check "R25: a host is told of each domain's services, by their full names" \
+	test "$(told)" = '["acme","acme:firewall"] ["globex","globex:firewall"] ["initech","initech:firewall"]'
+knows() { [ "$(da h2 status --json | jq -c '[.services[] | .name + " " + .instances[0].endpoint + " \(.instances[0].alive)"] | sort')" = \
+	'["acme:firewall blue/afw true","globex:firewall green/gfw true","initech:firewall red/ifw true"]' ]; }
+check "R25: it tells them apart, and each is there" until_ok 10 knows
+jq -n '[{kind: "policy", network: "blue", name: "fw", priority: 50, from: {endpoints: ["a1"]}, to: "any", action: "allow", path: ["firewall"]}]' >"$W/acme.fw"
+jq -n '[{kind: "policy", network: "red", name: "fw", priority: 50, from: {endpoints: ["i1"]}, to: "any", action: "allow", path: ["firewall"]}]' >"$W/initech.fw"
+jq -n '[{kind: "policy", network: "green", name: "in", from: {network: "blue"}, to: "any", action: "allow", path: ["firewall"]}]' >"$W/globex.fw"
+as acme 6083 apply -f "$W/acme.fw" --domain acme >/dev/null || fail "acme's path"
+as initech 6083 apply -f "$W/initech.fw" --domain initech >/dev/null || fail "initech's path"
+counter() { on "$1" nft -j list counter bridge fw seen | jq '.nftables[] | .counter? // empty | .packets'; }
+# meets "APPLIANCE..." FROM TO: a ping, there and back by exactly these
+meets() {
+	local a rc=0
+	declare -A was=()
+	for a in afw ifw gfw; do was[$a]=$(counter $a); done
+	ping_ok "$2" "$3" || rc=1
+	for a in afw ifw gfw; do
+		echo "$a: ${was[$a]} -> $(counter $a)"
+		case " $1 " in
+		*" $a "*) [ $(($(counter $a) - was[$a])) -ge 2 ] || rc=1 ;;
+		*) [ "$(counter $a)" = "${was[$a]}" ] || rc=1 ;;
+		esac
+	done
+	return $rc
+}
+check "R13: acme's packets meet acme's firewall, and so do the answers" until_ok 10 meets afw a1 10.1.0.12
+check "R13: initech's meet initech's" until_ok 10 meets ifw i1 10.2.0.12
+check "R8: from acme to globex, whose policy has no path yet: the source's alone" until_ok 10 meets afw a1 10.3.0.11
+as globex 6093 apply -f "$W/globex.fw" >/dev/null || fail "globex's path"
+check "R8: both have one: both are met" until_ok 10 meets "afw gfw" a1 10.3.0.11
+path() { as acme 6083 resolve --network acme:blue --from a1 --to globex:green/g1 --json | jq -c .path; }
+check "R8: ... the source's first" test "$(path)" = '["acme:firewall","globex:firewall"]'
+stops() { on afw nft add rule bridge fw forward ip saddr 10.1.0.11 icmp type echo-request drop && ! meets afw a1 10.3.0.11; }
+unseen() { local n; n=$(counter gfw); stops; [ "$(counter gfw)" = "$n" ]; }
+check "R13: what the source's firewall stops the destination's never sees" unseen
+on afw nft delete rule bridge fw forward handle "$(on afw nft -a list chain bridge fw forward | sed -n 's/.*10.1.0.11.*handle //p')"
+stop agent-h2 KILL
+agent h2
+check "R26: an agent that was killed has the same numbers for them" until_ok 10 knows
+check "R26: ... and paths go on" until_ok 10 meets "afw gfw" a1 10.3.0.11
 
 stop both
 start both
@@ -93,4 +143,5 @@ until_ok 10 healthy 6083 || fail "it does not start again"
 check "R26: it restarts: hosts watch all three again" until_ok 20 watches
 da h1 flush >/dev/null
 check "R26: ... and packets are resolved" until_ok 10 ping_ok a1 10.3.0.11
+check "R26: ... through both firewalls" until_ok 10 meets "afw gfw" a1 10.3.0.11
 finish

@@ -149,6 +149,27 @@ check "R24: ... and kept" sh -c "[ $learnt -le 2 ]"
 again() { believes && [ "$(chains learnt)" -gt "$learnt" ]; }
 check "R24: ... until it ends; then it is fetched anew" until_ok 60 again
 
+say "-- through a firewall at h2, whose local server has never heard of who sends"
+jq -n '[{kind: "endpoint", network: "lab", name: "fw", mac: "02:00:00:00:09:01"}, {kind: "service", name: "firewall", instances: [{endpoint: "lab/fw"}]},
+	{kind: "policy", network: "lab", name: "fw", priority: 50, from: {endpoints: ["e1"]}, to: "any", action: "allow", path: ["firewall"]}]' >"$W/fw.json"
+eng apply -f "$W/fw.json" >/dev/null || fail "a service"
+ns_add fw
+bridge fw
+ip link add eth0 netns "$P-fw" type veth peer name a-fw netns "$P-h2"
+on fw ip link set eth0 master br0 up
+on fw ip link set eth0 type bridge_slave hairpin on
+on h2 ip link set a-fw up
+da h2 port add a-fw --network acme/eng:lab --endpoint fw >/dev/null || fail "port of fw"
+seen() { on fw nft -j list counter bridge fw seen | jq '.nftables[] | .counter? // empty | .packets'; }
+meets() { local was; was=$(seen); ping_ok e1 10.1.0.12 && echo "$was -> $(seen)" && [ $(($(seen) - was)) -ge 2 ]; }
+check "R13: packets come by there, and so do the answers" until_ok 10 meets
+check "R24: h2 has proven what it was told of them" test "$(da h2 stats --json | jq '.answers | .proven > 0 and .refused == 0')" = true
+lost() { da h2 flush >/dev/null; meets; }
+check "R22: asked again, it is told again" until_ok 10 lost
+eng delete policy lab/fw >/dev/null
+past() { local was; was=$(seen); ping_ok e1 10.1.0.12 && [ "$(seen)" = "$was" ]; }
+check "R20: without the policy they go past it" until_ok 10 past
+
 say "-- the root's key rolls over"
 OLD=$PUB
 NEW=$("$BUILD/dovectl" pki key root2 --successor-of root --dir "$PKI" | tail -n 1)

@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "dps/flow.h"
-#include "dps/halves.h"
+#include "lib/flow.h"
+#include "lib/halves.h"
 
 static struct translation first, second, both;
 

@@ -191,3 +191,27 @@ Test(sign, R25_nobody_signs_for_an_old_key)
 	cr_assert_eq(n, 1);
 	signed_free(&doc);
 }
+
+Test(sign, R24_what_was_verified_is_not_verified_again)
+{
+	static struct sign_memo memo;
+	struct sign_key *key, *other;
+	uint8_t sig[SIGN_BYTES];
+	struct error err;
+
+	cr_assert(!sign_key_make(&key, &err) && !sign_key_make(&other, &err));
+	cr_assert_eq(sign_bytes(key, "statement", "abc", 3, sig), 0);
+	cr_assert_not(sign_verify_memo(&memo, sign_key_public(other), "statement", "abc", 3, sig));
+	cr_assert(sign_verify_memo(&memo, sign_key_public(key), "statement", "abc", 3, sig));
+	cr_assert_eq(memo.again, 0, "what is wrong is not remembered, what is new is verified");
+	cr_assert(sign_verify_memo(&memo, sign_key_public(key), "statement", "abc", 3, sig));
+	cr_assert_eq(memo.again, 1);
+	cr_assert_not(sign_verify_memo(&memo, sign_key_public(other), "statement", "abc", 3, sig), "its key");
+	cr_assert_not(sign_verify_memo(&memo, sign_key_public(key), "delegation", "abc", 3, sig), "its kind");
+	cr_assert_not(sign_verify_memo(&memo, sign_key_public(key), "statement", "abd", 3, sig), "its words");
+	sig[0] ^= 1;
+	cr_assert_not(sign_verify_memo(&memo, sign_key_public(key), "statement", "abc", 3, sig), "itself");
+	cr_assert_eq(memo.again, 1);
+	sign_key_free(key);
+	sign_key_free(other);
+}

@@ -182,3 +182,137 @@ Test(trust, R16_a_wrong_list_is_refused)
 		cJSON_Delete(json);
 	}
 }
+
+/* ---- answers ---- */
+
+static struct trust_question asked(void)
+{
+	return (struct trust_question){ .source = 7,
+					.vnid = 300,
+					.address = { .b = { [10] = 0xff, [11] = 0xff, [12] = 10, [15] = 9 } },
+					.proto = 6,
+					.from_port = 4000,
+					.to_port = 80 };
+}
+
+static int answered(const struct trust_question *q, const struct translation *a, const struct sign_key *ka,
+		    const struct translation *b, const struct sign_key *kb, struct translation *out)
+{
+	struct translation_doc docs[2] = {};
+	size_t n = b ? 2 : 1;
+	int rc;
+
+	cr_assert_eq(translation_sign(a, ka, &docs[0]), 0);
+	cr_assert(!b || !translation_sign(b, kb, &docs[1]));
+	rc = trust_answer(trust, q, docs, n, NOW, out);
+	translation_doc_free(&docs[0]);
+	translation_doc_free(&docs[1]);
+	return rc;
+}
+
+static struct translation leaving(void)
+{
+	struct translation t = said("acme", 300);
+
+	t.outcome.verdict = TRANSLATION_ALLOW;
+	t.outcome.policy = 3;
+	strcpy(t.outcome.path[t.outcome.n_path++], "firewall");
+	t.beyond = 1000;
+	return t;
+}
+
+static struct translation entering(void)
+{
+	struct translation t = said("", 1000);
+
+	t.from_vnid = 300;
+	t.outcome.verdict = TRANSLATION_ALLOW;
+	t.outcome.policy = 4;
+	t.has_destination = true;
+	t.destination = (struct translation_destination){ .id = 9, .vnid = 1000, .name = "green/g1" };
+	return t;
+}
+
+Test(trust, R24_an_answer_is_about_its_question)
+{
+	struct trust_question q = asked();
+	struct translation t = said("acme", 300), out;
+
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), 0);
+	cr_assert_eq(answered(&q, &t, other, NULL, NULL, &out), -EKEYREJECTED);
+	q.source = 8;
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), -EBADMSG, "another VM's");
+	q = asked();
+	q.vnid = 301;
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), -EBADMSG, "another network's");
+	q = asked();
+	q.address.b[15] = 10;
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), -EBADMSG, "to another address");
+	q = asked();
+	q.least_vnid = 300;
+	q.least = 43;
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), -ESTALE);
+	q.least_vnid = 301;
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), 0, "of another network that says nothing");
+	t.scope = TRANSLATION_TO_PORT;
+	t.proto = 6;
+	t.from_port = 4000;
+	t.to_port = 80;
+	q = asked();
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), 0);
+	q.to_port = 81;
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), -EBADMSG, "to another port");
+}
+
+Test(trust, R8_both_halves_or_none)
+{
+	struct trust_question q = asked();
+	struct translation first = leaving(), second = entering(), out;
+
+	cr_assert_eq(answered(&q, &first, acme, &second, root, &out), 0);
+	cr_assert_eq(out.outcome.verdict, TRANSLATION_ALLOW);
+	cr_assert_eq(out.vnid, 1000);
+	cr_assert_str_eq(out.outcome.path[0], "acme:firewall");
+	cr_assert_eq(answered(&q, &first, acme, NULL, NULL, &out), -EXDEV,
+		     "what may leave, and no word more");
+	cr_assert_eq(answered(&q, &second, root, NULL, NULL, &out), -EXDEV, "what may enter alone");
+	cr_assert_eq(answered(&q, &second, root, &first, acme, &out), -EXDEV, "in the wrong order");
+	cr_assert_eq(answered(&q, &first, acme, &first, acme, &out), -EXDEV, "the same half twice");
+	second.from_vnid = 301;
+	cr_assert_eq(answered(&q, &first, acme, &second, root, &out), -EXDEV, "from another network");
+	second = entering();
+	second.vnid = second.destination.vnid = 1001;
+	cr_assert_eq(answered(&q, &first, acme, &second, root, &out), -EXDEV, "into another one");
+	second = entering();
+	second.source = 8;
+	cr_assert_eq(answered(&q, &first, acme, &second, root, &out), -EBADMSG, "of another VM");
+	first.outcome = (struct translation_outcome){ .verdict = TRANSLATION_DENY, .policy = 3, .dscp = -1 };
+	cr_assert_eq(answered(&q, &first, acme, NULL, NULL, &out), 0,
+		     "refused at the source: nobody else matters");
+}
+
+Test(trust, R9_the_rule_that_is_the_packets)
+{
+	struct trust_question q = asked();
+	struct translation t = said("acme", 300), out;
+
+	t.scope = TRANSLATION_PROTO | TRANSLATION_TO_PORT;
+	t.outcome.verdict = TRANSLATION_ALLOW;
+	t.n_rules = 2;
+	t.rules[0] = (struct translation_rule){
+		.proto = 6,
+		.from_port = { 0, 65535 },
+		.to_port = { 80, 80 },
+		.outcome = { .verdict = TRANSLATION_DENY, .policy = 5, .dscp = -1 }
+	};
+	t.rules[1] = (struct translation_rule){
+		.from_port = { 0, 65535 },
+		.to_port = { 0, 65535 },
+		.outcome = { .verdict = TRANSLATION_ALLOW, .policy = 6, .dscp = -1 }
+	};
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), 0);
+	cr_assert_eq(out.outcome.policy, 5);
+	q.to_port = 81;
+	cr_assert_eq(answered(&q, &t, acme, NULL, NULL, &out), 0);
+	cr_assert_eq(out.outcome.policy, 6);
+}

@@ -6,8 +6,8 @@
  * included; 0..65535 says nothing about ports. A box that restricts ports
  * holds only packets of protocols that have ports.
  */
-#ifndef DPS_FLOW_H
-#define DPS_FLOW_H
+#ifndef DOVE_FLOW_BOX_H
+#define DOVE_FLOW_BOX_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dps/flow.h"
+#include "lib/flow.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "dps/halves.h"
+#include "lib/halves.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#include "dps/flow.h"
+#include "lib/flow.h"
 
 /* Services, with whose they are */
 
@@ -156,8 +156,7 @@ static bool is_whole(const struct translation *t)
 	return !t->scope || t->n_rules;
 }
 
-/* Does the source's authority refuse every packet, so that the other one's word does not matter? */
-static bool is_refused(const struct translation *t)
+bool halves_refused(const struct translation *t)
 {
 	if (t->outcome.verdict != TRANSLATION_DENY || t->outcome.flags & TRANSLATION_REPLIES)
 		return false;
@@ -172,8 +171,8 @@ void halves_join(const struct translation *first, const struct translation *seco
 {
 	const char *zones[2] = { first->zone, second->zone };
 
-	if (is_refused(first) || !second->has_destination) {
-		*out = is_refused(first) ? *first : *second;
+	if (halves_refused(first) || !second->has_destination) {
+		*out = halves_refused(first) ? *first : *second;
 		return;
 	}
 	*out = *second;
@@ -181,6 +180,7 @@ void halves_join(const struct translation *first, const struct translation *seco
 	out->scope = first->scope | second->scope;
 	out->expires = first->expires < second->expires ? first->expires : second->expires;
 	join(zones, &first->outcome, &second->outcome, &out->outcome);
+	out->outcome.flags |= (first->outcome.flags | second->outcome.flags) & TRANSLATION_THROUGH;
 	if (!out->scope || (is_whole(first) && is_whole(second) && join_rules(zones, first, second, out)))
 		return;
 	out->n_rules = 0;
