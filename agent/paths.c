@@ -578,7 +578,7 @@ int paths_here(const struct paths *p, uint32_t *endpoints, int max)
 
 	for (const struct service *s = p->services; s; s = s->hh.next)
 		for (int i = 0; i < s->n && n < max; i++)
-			if (is_here(p, &s->instances[i]))
+			if (is_here(p, s, &s->instances[i]))
 				endpoints[n++] = s->instances[i].id;
 	return n;
 }
