@@ -143,6 +143,9 @@ void agent_set_budget(const struct agent *a, uint32_t id, uint32_t ports);
 /* map_count() - entries of a map, counted up to max: those that change meanwhile may count twice, or not. */
 uint32_t map_count(int map_fd, uint32_t key_size, uint32_t max);
 
+/* map_stats() - of a per-CPU map of struct dove_stats, the sum over all processors; zero where there is no such key. */
+struct dove_stats map_stats(int map_fd, uint32_t key);
+
 /* map_clear() - delete every entry for which `keep` (NULL: none) says false; returns how many. */
 int map_clear(int map_fd, uint32_t key_size, bool (*keep)(const void *key, void *arg), void *arg);
 

@@ -121,17 +121,9 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 
 /* ---- stats ---- */
 
-static uint64_t stat_sum(struct agent *a, uint32_t index)
+static uint64_t stat_sum(const struct agent *a, uint32_t index)
 {
-	int cpus = loader_possible_cpus();
-	_free_ struct dove_stats *values = calloc(cpus, sizeof(*values));
-	uint64_t sum = 0;
-
-	if (!values || bpf_map_lookup_elem(a->maps->stats, &index, values))
-		return 0;
-	for (int i = 0; i < cpus; i++)
-		sum += values[i].packets;
-	return sum;
+	return map_stats(a->maps->stats, index).packets;
 }
 
 static cJSON *policy_stats(struct agent *a)

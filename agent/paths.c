@@ -585,17 +585,7 @@ int paths_here(const struct paths *p, uint32_t *endpoints, int max)
 
 struct dove_stats paths_handed(const struct paths *p, uint32_t endpoint)
 {
-	int cpus = loader_possible_cpus();
-	_free_ struct dove_stats *values = calloc(cpus, sizeof(*values));
-	struct dove_stats sum = {};
-
-	if (!values || bpf_map_lookup_elem(p->agent->maps->hop_stats, &endpoint, values))
-		return sum;
-	for (int i = 0; i < cpus; i++) {
-		sum.packets += values[i].packets;
-		sum.bytes += values[i].bytes;
-	}
-	return sum;
+	return map_stats(p->agent->maps->hop_stats, endpoint);
 }
 
 static void add_handed(const struct paths *p, cJSON *out, uint32_t endpoint)

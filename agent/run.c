@@ -60,6 +60,21 @@ uint32_t map_count(int map_fd, uint32_t key_size, uint32_t max)
 	return n;
 }
 
+struct dove_stats map_stats(int map_fd, uint32_t key)
+{
+	int cpus = loader_possible_cpus();
+	_free_ struct dove_stats *values = calloc(cpus, sizeof(*values));
+	struct dove_stats sum = {};
+
+	if (!values || bpf_map_lookup_elem(map_fd, &key, values))
+		return sum;
+	for (int i = 0; i < cpus; i++) {
+		sum.packets += values[i].packets;
+		sum.bytes += values[i].bytes;
+	}
+	return sum;
+}
+
 int map_clear(int map_fd, uint32_t key_size, bool (*keep)(const void *key, void *arg), void *arg)
 {
 	_free_ char *key = malloc(key_size), *next = malloc(key_size);

@@ -11,7 +11,6 @@
 #include "lib/proof.h"
 
 #define VNID_MAX 0xffffff
-#define ZONE_RANGES_MAX 64
 #define KEYS_MAX 8
 
 struct range {
@@ -20,7 +19,7 @@ struct range {
 
 struct zone {
 	char name[DOMAIN_ROOM];
-	struct range ranges[ZONE_RANGES_MAX];
+	struct range ranges[RANGES_MAX];
 	size_t n_ranges;
 	struct sign_public keys[KEYS_MAX];
 	size_t n_keys;
@@ -54,7 +53,7 @@ static int vnids_parse(const cJSON *json, struct zone *z, struct json_error *err
 {
 	const cJSON *list, *one;
 
-	if (json_list(json, "vnids", ZONE_RANGES_MAX, &list, err))
+	if (json_list(json, "vnids", RANGES_MAX, &list, err))
 		return -EINVAL;
 	cJSON_ArrayForEach (one, list) {
 		const char *text = cJSON_GetStringValue(one);

@@ -43,11 +43,6 @@ struct numbers {
 	struct dove_policy of;
 };
 
-/*
- * dove_version: what dove_networks and dove_policies hold is of this version; 0 while the agent changes them, and
- * afterwards one that has never been. In a map, so that programs of an earlier agent hear of it, too.
- */
-
 #define MAP(name, map_type, key_type, value_type, entries, flag_bits)                                        \
 	struct {                                                                                             \
 		__uint(type, map_type);                                                                      \
@@ -71,6 +66,10 @@ MAP(dove_moved, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_moved, 163
 MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576, BPF_F_NO_PREALLOC);
 MAP(dove_networks, BPF_MAP_TYPE_HASH, __u32, struct dove_network, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_numbers, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct numbers, NUMBERS_SLOTS + 1, 0);
+/*
+ * What the two hold is of this version; 0 while the agent changes them, and afterwards one that has never been.
+ * In a map, so that programs of an earlier agent hear of it, too.
+ */
 MAP(dove_version, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);
 MAP(dove_hosts, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_flows, BPF_MAP_TYPE_LRU_HASH, struct dove_flow_key, struct dove_flow, 131072, 0);

@@ -212,7 +212,7 @@ cJSON *feed_services_json(const struct model *m)
 		cJSON *out = cJSON_CreateObject(), *instances;
 
 		cJSON_AddNumberToObject(out, "id", obj->id);
-		cJSON_AddStringToObject(out, "name", domain_full(m->domain ? m->domain : "", obj->key, name));
+		cJSON_AddStringToObject(out, "name", domain_full(m->domain, obj->key, name));
 		instances = cJSON_AddArrayToObject(out, "instances");
 		for (size_t i = 0; i < service->instances.n; i++)
 			cJSON_AddItemToArray(instances, instance_json(m, service, i));

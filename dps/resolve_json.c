@@ -70,8 +70,8 @@ static void add_path(cJSON *out, const struct model *m, const struct outcome *ou
 	char name[FULL_NAME_ROOM];
 
 	for (size_t i = 0; i < outcome->n_path; i++)
-		cJSON_AddItemToArray(path, cJSON_CreateString(domain_full(m->domain ? m->domain : "",
-									  outcome->path[i], name)));
+		cJSON_AddItemToArray(path,
+				     cJSON_CreateString(domain_full(m->domain, outcome->path[i], name)));
 }
 
 static void add_qos(cJSON *out, const struct outcome *outcome)

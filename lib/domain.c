@@ -99,7 +99,7 @@ bool domain_of_name(const char *name, char out[DOMAIN_ROOM])
 
 const char *domain_full(const char *domain, const char *name, char out[FULL_NAME_ROOM])
 {
-	bool bare = *domain && !strchr(name, ':');
+	bool bare = domain && *domain && !strchr(name, ':');
 
 	snprintf(out, FULL_NAME_ROOM, "%s%s%s", bare ? domain : "", bare ? ":" : "", name);
 	return out;

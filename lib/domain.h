@@ -34,7 +34,7 @@ bool domain_toward(const char *domain, const char *above, char out[DOMAIN_ROOM])
 /* domain_of_name() - the domain of "acme/eng:blue[/vm1]". False: no such name, out untouched. */
 bool domain_of_name(const char *name, char out[DOMAIN_ROOM]);
 
-/* domain_full() - "acme:firewall" of ("acme", "firewall"); as it is where it has a domain, or there is none. */
+/* domain_full() - "acme:firewall" of ("acme", "firewall"); as it is where it has a domain, or there is none (NULL, ""). */
 const char *domain_full(const char *domain, const char *name, char out[FULL_NAME_ROOM]);
 
 /* domain_has() - is the full name one of that domain's own? "" has the names without a domain. */

@@ -48,7 +48,8 @@ agent_of() { # HOST URL CONFIG
 }
 SURE=$(jq -nc --arg root "$PUB" '{trust: [{root: $root}]}')
 agent_of h1 "http://$DPS_ADDR:6086" "$SURE"
-agent_of h2 $URL:6083 "$(jq -nc --arg pki "$PKI" '{tls_ca: "\($pki)/ca.pem", tls_cert: "\($pki)/host-h2.pem", tls_key: "\($pki)/host-h2.key"}')"
+DPS_URL=$URL:6083
+tls_agent h2
 for h in h1 h2; do da $h attach eth0 --ingress tc >/dev/null || fail "attach on $h"; done
 vm h1 a1 acme:blue a1 10.1.0.11 02:00:00:00:01:01
 vm h2 a2 acme:blue a2 10.1.0.12 02:00:00:00:01:02

@@ -36,12 +36,8 @@ wrong() { jq '.[0].host_keys.h1 = "AAAA"' "$W/blue.json" >"$W/wrong.json"; as ac
 check "R27: what is no key is refused by its field" wrong
 
 DPS_URL=$URL:6083
-agent_of() { # HOST MORE
-	jq -n --arg pki "$PKI" --arg h "$1" --argjson more "$2" '{tls_ca: "\($pki)/ca.pem", tls_cert: "\($pki)/host-\($h).pem", tls_key: "\($pki)/host-\($h).key"} + $more' >"$W/$1.json"
-	agent "$1"
-}
 for h in h1 h2; do
-	agent_of $h "{\"sign_key\": \"$PKI/$h.sign\"}"
+	tls_agent $h "{\"sign_key\": \"$PKI/$h.sign\"}"
 	da $h attach eth0 --ingress tc >/dev/null || fail "attach on $h"
 done
 vm h1 v1 acme:blue vm1 10.1.0.11 02:00:00:00:01:01
@@ -96,12 +92,12 @@ check "R19: nor for the revision of now" refused put h1 vm3 "$(revision vm3)" "$
 
 say "-- hosts"
 stop agent-h2
-agent_of h2 '{}'
+tls_agent h2 '{}'
 on h2 ip link add x type veth peer name y
 unsigned() { da h2 port add x --network acme:blue --endpoint vm3 2>&1 | tee /dev/stderr | grep -q "host h2 must sign this"; }
 check "R25: a host that does not sign, and must, is told so" unsigned
 stop agent-h2
-agent_of h2 "{\"sign_key\": \"$PKI/h2.sign\"}"
+tls_agent h2 "{\"sign_key\": \"$PKI/h2.sign\"}"
 moves() { da h2 port add x --network acme:blue --endpoint vm3; }
 check "R19: one that does takes the place over" until_ok 5 moves
 check "R19: ... it is there" test "$(place vm3 | jq -r '.[0]')" = h2

@@ -47,8 +47,7 @@ check "R25: globex's, elsewhere" as globex 6093 apply -f "$W/globex.objects"
 
 DPS_URL=$URL:6083
 for h in h1 h2; do
-	jq -n --arg pki "$PKI" --arg h $h '{tls_ca: "\($pki)/ca.pem", tls_cert: "\($pki)/host-\($h).pem", tls_key: "\($pki)/host-\($h).key"}' >"$W/$h.json"
-	agent $h
+	tls_agent $h
 	da $h attach eth0 --ingress tc >/dev/null || fail "attach on $h"
 done
 vm h1 a1 acme:blue a1 10.1.0.11 02:00:00:00:01:01

@@ -83,10 +83,8 @@ check "R27: and of another" web apply -f "$W/web-objects.json"
 
 say "-- agents, each by its own local server"
 agent_of() { # HOST PORT MORE: the root's key is all that it believes by
-	jq -n --arg pki "$PKI" --arg h "$1" --arg root "$PUB" --argjson more "$3" '{tls_ca: "\($pki)/ca.pem", tls_cert: "\($pki)/host-\($h).pem",
-		tls_key: "\($pki)/host-\($h).key", trust: [{root: $root}]} + $more' >"$W/$1.json"
 	DPS_URL=$URL:$2
-	agent "$1"
+	tls_agent "$1" "$(jq -nc --arg root "$PUB" --argjson more "$3" '{trust: [{root: $root}]} + $more')"
 }
 # h1 does not hold its own packets to the numbers, so what it learns of a change it learns from h2.
 agent_of h1 6083 '{"origin_check": false}'

@@ -6,6 +6,7 @@
 #   tree_root NAME:PORT...     the CA, the root's key ($PUB) and administrator, root servers' addresses ($ROOT_JSON)
 #   config NAME PORT JSON      $W/NAME.json, of the server NAME that listens there
 #   start NAME                 run it
+#   tls_agent HOST [JSON]      an agent with its host's certificate, and further configuration
 #   as ADMIN PORT COMMAND...   dovectl, as that domain's administrator, of the server on that port
 #   curl_as ADMIN PORT PATH [ARGS]
 #   metric ADMIN PORT NAME     of its /metrics
@@ -26,6 +27,11 @@ tree_root() { # NAME:PORT...: of root servers
 	pki admin .
 	PUB=$("$BUILD/dovectl" pki key root --dir "$PKI" | tail -n 1)
 	ROOT_JSON=$(printf '%s\n' "${servers[@]}" | jq -sc --arg key "$PUB" '{keys: [$key], servers: .}')
+}
+tls_agent() { # HOST [JSON]
+	jq -n --arg pki "$PKI" --arg h "$1" --argjson more "${2:-{\}}" '{tls_ca: "\($pki)/ca.pem", tls_cert: "\($pki)/host-\($h).pem",
+		tls_key: "\($pki)/host-\($h).key"} + $more' >"$W/$1.json"
+	agent "$1"
 }
 config() { # NAME PORT REST
 	mkdir -p "$W/data-$1"
