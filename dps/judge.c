@@ -8,7 +8,7 @@
 static const char *const names[] = {
 	[JUDGE_ANSWER] = "answer", [JUDGE_REFERRAL] = "referral", [JUDGE_ROOT] = "root",
 	[JUDGE_BEHIND] = "behind", [JUDGE_KEY] = "unknown key",	  [JUDGE_LAME] = "lame",
-	[JUDGE_LIE] = "lie",	   [JUDGE_FAILED] = "failed",
+	[JUDGE_LIE] = "lie",	   [JUDGE_FAILED] = "failed",   [JUDGE_OVER] = "over",
 };
 
 const char *judgement_name(enum judgement judgement)
@@ -163,6 +163,10 @@ void judge_reply(struct reference *ref, const struct ask *ask, const char *zone,
 	switch (reply->status) {
 	case REPLY_ANSWER:
 	case REPLY_REFERRAL:
+		if (!reference_get(ref, zone, now)) {
+			out->judgement = say(out, JUDGE_OVER, "the delegation of '%.60s' has ended", zone);
+			return;
+		}
 		rc = judge_chain(ref, ask, zone, reply, now, out);
 		if (rc == JUDGE_ANSWER)
 			rc = reply->status == REPLY_ANSWER ? judge_statement(ref, ask, &reply->doc, now, out)

@@ -384,6 +384,8 @@ static enum query_state judge(struct query *q)
 	case JUDGE_LAME:
 	case JUDGE_LIE:
 		return reject(q, q->judged.judgement == JUDGE_LIE);
+	case JUDGE_OVER: /* from further up again, where the query has not gone by itself */
+		return is_here(q, &q->attempts[q->judged_attempt]) ? QUERY_AIM : next_server(q);
 	default:
 		return next_server(q);
 	}

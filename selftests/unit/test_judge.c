@@ -110,12 +110,17 @@ static void state(const struct statement *s, enum who by)
 }
 
 /* The reply, which is used up, to a question for a zone. */
-static enum judgement judge(const struct ask *ask, const char *zone, enum reply_status status)
+static enum judgement judge_at(int64_t now, const struct ask *ask, const char *zone, enum reply_status status)
 {
 	reply.status = status;
-	judge_reply(&ref, ask, zone, &reply, NOW, &judged);
+	judge_reply(&ref, ask, zone, &reply, now, &judged);
 	reply_free(&reply);
 	return judged.judgement;
+}
+
+static enum judgement judge(const struct ask *ask, const char *zone, enum reply_status status)
+{
+	return judge_at(NOW, ask, zone, status);
 }
 
 #define is(expected, ...)                                                                                    \
@@ -379,6 +384,25 @@ Test(judge, R22_what_is_no_answer)
 	is(JUDGE_LIE, judge(&ask, "", REPLY_ROOT));
 	ask.kind = ASK_ROOT;
 	is(JUDGE_ROOT, judge(&ask, "", REPLY_ROOT));
+}
+
+/* The server of a zone whose delegation, or that of a zone above, has ended while it was being asked is no liar. */
+Test(judge, R24_what_led_to_the_server_has_ended)
+{
+	struct ask ask = question(300);
+	struct statement s = statement_of(ENG, 300);
+	struct delegation acme = delegation_of(ACME, 5);
+
+	acme.expires = NOW + 10;
+	add(&acme, ROOT);
+	link_to(ENG);
+	is(JUDGE_REFERRAL, judge(&ask, "", REPLY_REFERRAL));
+	state(&s, ENG);
+	is(JUDGE_ANSWER, judge_at(NOW + 9, &ask, "acme/eng", REPLY_ANSWER));
+	state(&s, ENG);
+	is(JUDGE_OVER, judge_at(NOW + 10, &ask, "acme/eng", REPLY_ANSWER));
+	state(&s, ENG);
+	is(JUDGE_LIE, judge_at(NOW + 10, &ask, "", REPLY_ANSWER));
 }
 
 Test(judge, R24_what_is_kept_ends_with_its_zone)
