@@ -40,8 +40,9 @@ attack() { # HOST VM PEER
 }
 delivers_one() { # HOST VM PEER: the same frame without a fault comes through: the faults are what is tested
 	local before; before=$(rx "$2")
+	came() { [ "$(rx "$1")" -gt "$2" ]; }
 	blast "$1" "$(host_addr "$3")" 0 >/dev/null
-	sleep 0.2
+	until_ok 5 came "$2" "$before"
 	echo "$before -> $(rx "$2")"
 	[ $(($(rx "$2") - before)) = 1 ]
 }
