@@ -193,11 +193,15 @@ bench: deps ## side by side with kernel VXLAN and a bridge; in build/bench.json 
 coverage: deps ## the lines of user space that the tests reach, by room, in build/coverage.txt (T=PATTERN for some tests)
 	$(Q)BUILD='$(B)' scripts/coverage.sh $(T)
 
+# What the sanitizers say goes to files: what agents and servers that end in a test find leaked, too.
+SANITIZERS := -fsanitize=address,undefined -fno-omit-frame-pointer
 .PHONY: asan
-asan: deps ## the unit tests under AddressSanitizer and UBSan
-	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE='-fsanitize=address,undefined -fno-omit-frame-pointer' \
-	  $(B)/asan/selftests/unit-tests
-	$(Q)$(B)/asan/selftests/unit-tests
+asan: deps ## the unit tests under AddressSanitizer and UBSan (T=PATTERN for others: agents and servers are, too)
+	$(Q)$(MAKE) --no-print-directory B=$(B)/asan SANITIZE='$(SANITIZERS)' tests
+	$(Q)rm -f $(B)/asan/said.*
+	$(Q)ASAN_OPTIONS=log_path='$(abspath $(B))/asan/said' UBSAN_OPTIONS=print_stacktrace=1:log_path='$(abspath $(B))/asan/said' \
+	  BUILD='$(B)/asan' selftests/run.sh $(or $(T),unit)
+	$(Q)! cat $(B)/asan/said.* 2>/dev/null
 
 # Each target is linked with what it uses of an archive of everything.
 FUZZERS := $(FUZZ_NAMES:%=$(B)/selftests/fuzz-%)

@@ -120,7 +120,7 @@ static int words_of(const char *name, int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-	struct options o;
+	static struct options o; /* what it holds is in use for as long as the process */
 
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "help")))
 		return usage(stdout, EXIT_SUCCESS);
