@@ -342,7 +342,6 @@ void options_config_file(struct options *o)
 {
 	struct agent_config *c = &o->config;
 	struct json_error err = {};
-	cJSON *json;
 
 	c->origin_check = c->tcx = c->hints = c->attach = true;
 	c->refused = DOVE_REFUSED_RETURN;
@@ -353,7 +352,7 @@ void options_config_file(struct options *o)
 	c->outer_dscp = -1;
 	if (!o->config_file)
 		return;
-	json = config_read(o->config_file, &err);
-	if (!json || options_config(json, c, &err))
+	o->file = config_read(o->config_file, &err);
+	if (!o->file || options_config(o->file, c, &err))
 		die(o->config_file, err.field, err.text);
 }

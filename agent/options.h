@@ -8,6 +8,7 @@
 struct options {
 	struct agent_config config;
 	const char *config_file;
+	cJSON *file;	     /* what was in it: the configuration's texts lie there */
 	const char *device;  /* DEV */
 	const char *network; /* --network */
 	const char *endpoint;
