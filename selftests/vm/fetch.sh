@@ -3,6 +3,7 @@
 # Each is fetched once: remove its folder to have it fetched anew. Source it, then:
 #
 #   fetch_tools      QEMU 10, virtme-ng, kmod, a static busybox: as commands in $VM/bin
+#   fetch_ovs        Open vSwitch's daemons, to be measured beside, as commands in $VM/bin
 #   fetch_clang N    that clang, as $VM/bin/clang-N, where the system has none
 #   fetch_kernel K   a kernel with its modules, in $VM/linux-K
 #   image_of K       its image;  release_of K  what it calls itself
@@ -30,6 +31,14 @@ fetch_tools() {
 	ln -sf "$(first "$tools"/{usr/,}bin/busybox)" "$VM/bin/busybox-static"
 	wrapper qemu-system-x86_64 "$tools" "env QEMU_MODULE_DIR=$tools/usr/$LIB/qemu $tools/usr/bin/qemu-system-x86_64 -L $tools/usr/share/seabios -L $tools/usr/share/qemu"
 	cp "$HERE/udevd" "$VM/bin/"
+}
+
+fetch_ovs() {
+	local name
+	unpack ovs . "$CODENAME" openvswitch-switch openvswitch-common || return 1
+	for name in ovs-vswitchd ovs-vsctl ovsdb-server ovsdb-tool; do
+		wrapper "$name" "$VM/ovs" "env OVS_PKGDATADIR=$VM/ovs/usr/share/openvswitch $(first "$VM/ovs"/usr/{sbin,bin,lib/openvswitch-switch}/"$name")"
+	done
 }
 
 fetch_clang() {

@@ -183,7 +183,7 @@ PATH=$VM/bin:$VM/tools/usr/bin:$PATH
 rm -f "$VM"/*.log "$VM/out" "$VM/report.txt"
 mkfifo "$VM/out"
 fetch_tools || give_up "QEMU and virtme-ng cannot be had"
-$benchmark || { compile; here; }
+if $benchmark; then fetch_ovs || skip "Open vSwitch is not there to be measured beside"; else compile; here; fi
 for kernel in $KERNELS; do
 	if fetch_kernel "$kernel"; then guest "$kernel" "$@"; else fail "$kernel was not booted"; fi
 done
