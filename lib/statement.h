@@ -25,7 +25,8 @@
  *   service        {"name", "answer": SERVICE of docs/api.md}: the instances of a service, by its full name;
  *                  without "answer" there is no such service
  *   place          {"vnid", "source", "to", "answer": {}}: endpoint `source` of network `vnid` is at the host that
- *                  has the underlay address `to`; without "answer" it is not
+ *                  has the underlay address `to`; without "answer" it is not. "sequence" is the last revision at
+ *                  which what that network's policies require of packets has changed
  *   no_network     {"vnids": [a,b]} or {"name"}: the zone is responsible, and there is none
  *   no_delegation  {"vnids": [a,b]} or {"between": ["acme","globex"]}: the zone has delegated none of these
  *                  VNIDs, no child whose name is strictly between (by bytes; "" at an end: open) and has
