@@ -2,8 +2,8 @@
 /*
  * POST /v1/statement: what a host must know of other authorities' hosts, as
  * these have signed it, found out by its local server: the instances of a
- * service that an answer leads through, and whether a VM is where its packets
- * come from.
+ * service that an answer leads through; whether a VM is where its packets come
+ * from, and since when what its network's policies require has not changed.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -65,6 +65,8 @@ static void on_statement(const struct query_result *result, void *arg)
 		refuse(s, -ENOENT, "nobody is responsible for that");
 		return;
 	}
+	if (s->ask.kind == ASK_PLACE) /* no host of ours may be there, by whose watch we would know */
+		cache_raise_floor(&s->h->node.r.cache, s->ask.vnid, result->sequence);
 	out = cJSON_CreateObject();
 	cJSON_AddItemToObject(out, "statement", signed_json(result->doc));
 	pending_end(&s->pending);
@@ -188,8 +190,8 @@ static int read_place(const cJSON *json, struct saying *s, struct json_error *er
 
 	rc = rc ? rc : json_uint(json, "vnid", 1, VNID_LAST, &vnid, err);
 	rc = rc ? rc : json_uint(json, "source", 1, UINT32_MAX, &source, err);
-	rc = rc ? rc : json_str(json, "address", &address, err);
-	if (!rc && ip_parse(address, &s->ask.to.address))
+	rc = rc ? rc : json_str_opt(json, "address", &address, err);
+	if (!rc && address && ip_parse(address, &s->ask.to.address))
 		rc = json_fail(err, "address", "'%.60s' is not an IP address", address);
 	s->ask.kind = ASK_PLACE;
 	s->ask.vnid = (uint32_t)vnid;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <utlist.h>
 
 #include "dps/feed.h"
 #include "dps/hierarchy.h"
@@ -150,6 +151,19 @@ static int find_service(struct domain *d, const struct ask *ask, struct finding 
 	return 0;
 }
 
+/* Since then no policy of the network's has let pass, kept out or led otherwise what it did before. */
+static uint64_t floor_of(const struct network *net)
+{
+	uint64_t floor = net->o.floor;
+	const struct object *policy;
+
+	DL_FOREACH (net->policies, policy)
+		floor = policy->floor > floor ? policy->floor : floor;
+	DL_FOREACH (net->tombstones, policy)
+		floor = policy->floor > floor ? policy->floor : floor;
+	return floor;
+}
+
 static int find_place(const struct domain *d, const struct ask *ask, struct finding *out)
 {
 	const struct model *m = &d->api->model;
@@ -161,7 +175,7 @@ static int find_place(const struct domain *d, const struct ask *ask, struct find
 	if (!net || model_is_foreign(net))
 		return 0;
 	out->kind = STATEMENT_PLACE;
-	out->sequence = net->revision;
+	out->sequence = floor_of(net);
 	out->lifetime = PLACE_SECONDS;
 	out->stale = 0;
 	out->absent = true;
