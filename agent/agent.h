@@ -12,6 +12,8 @@
  *   group.c     who gets what a VM sends to many
  *   check.c     packets from the underlay that only the service can judge
  *   paths.c     services on the way of packets, and their instances
+ *   across.c    ... those of other authorities' services, of which no watch tells
+ *   strangers.c packets from other authorities' hosts that are not known yet
  *   alive.c     are the hosts of those there?
  *   moved.c     VMs that have left: packets wait, and are sent on to where they are
  *   gateway.c   external networks whose gateway this host is
@@ -99,6 +101,8 @@ struct agent {
 	struct gateway *gateway;
 	struct paths *paths;
 	struct load *load;
+	struct across *across;
+	struct strangers *strangers;
 };
 
 /* Conversions between the addresses of lib/addr.h and those of the maps: the same 16 bytes. */

@@ -181,6 +181,47 @@ int believe(struct believe *b, const struct trust_question *q, const cJSON *answ
 	return 0;
 }
 
+static int prove_statement(struct believe *b, const struct signed_doc *doc, struct statement *out)
+{
+	struct json_error err = {};
+	int64_t now = time(NULL);
+	int rc;
+
+	if (!b->agent->config.prove) {
+		rc = statement_parse(doc->body, doc->len, out, &err);
+		return rc || statement_valid(out, now) ? rc : -ETIME;
+	}
+	rc = trust_statement(b->agent->config.trust, doc, now, out);
+	if (rc == -ENOKEY && chains_want(b->agent->chains, out->zone)) {
+		b->counters.waited++;
+		return -EAGAIN;
+	}
+	if (rc) {
+		b->counters.refused++;
+		log_warn("a statement of zone '%.60s' is not believed: %s", out->zone, reason_of(rc));
+	} else {
+		b->counters.proven++;
+	}
+	return rc;
+}
+
+int believe_statement(struct believe *b, const cJSON *json, struct statement *out, cJSON **answer)
+{
+	struct signed_doc doc = {};
+	struct json_error err = {};
+	cJSON *body;
+	int rc = signed_parse(json, SIGNED_BODY_MAX, &doc, &err);
+
+	memset(out, 0, sizeof(*out));
+	rc = rc ? rc : prove_statement(b, &doc, out);
+	body = rc ? NULL : json_parse(doc.body, doc.len, &err);
+	signed_free(&doc);
+	if (!rc)
+		*answer = cJSON_DetachItemFromObject(body, "answer");
+	cJSON_Delete(body);
+	return rc;
+}
+
 int believe_open(struct agent *a, struct believe **out, struct error *err)
 {
 	struct believe *b = calloc(1, sizeof(*b));

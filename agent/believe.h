@@ -34,6 +34,13 @@ struct trust_question believe_question(const struct agent *a, const struct dove_
  */
 int believe(struct believe *b, const struct trust_question *q, const cJSON *answer, cJSON **out);
 
+/*
+ * believe_statement() - the same of what `json` (SIGNED of docs/hierarchy.md) states of a service
+ * or a place: 0, *out, and *answer, the caller's (NULL: there is none). Else, with nothing to be freed, -EAGAIN
+ * (its zone's chain is being fetched: to be asked again), or -errno.
+ */
+int believe_statement(struct believe *b, const cJSON *json, struct statement *out, cJSON **answer);
+
 const struct believe_counters *believe_counters(struct believe *b);
 
 #endif

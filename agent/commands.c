@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "across.h"
 #include "believe.h"
 #include "chains.h"
 #include "check.h"
@@ -23,6 +24,7 @@
 #include "paths.h"
 #include "ports.h"
 #include "qos.h"
+#include "strangers.h"
 #include "trace.h"
 #include "underlay.h"
 #include "watch.h"
@@ -113,6 +115,7 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
 	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
 	cJSON_AddItemToObject(s, "services", paths_show(a->paths));
+	cJSON_AddItemToObject(s, "across", across_show(a->across));
 	cJSON_AddItemToObject(s, "externals", gateway_show(a->gateway));
 	cJSON_AddItemToObject(s, "forwarding", gateway_show_forwarding());
 	cJSON_AddItemToObject(s, "maps", maps_json(a));
@@ -227,6 +230,10 @@ static void do_stats(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(sub, "sent", flows_counters(a->flows)->sent);
 	cJSON_AddNumberToObject(sub, "received", flows_counters(a->flows)->received);
 	cJSON_AddNumberToObject(sub, "dropped", flows_counters(a->flows)->dropped);
+	sub = cJSON_AddObjectToObject(s, "strangers");
+	cJSON_AddNumberToObject(sub, "asked", (double)strangers_counters(a->strangers)->asked);
+	cJSON_AddNumberToObject(sub, "known", (double)strangers_counters(a->strangers)->known);
+	cJSON_AddNumberToObject(sub, "dropped", (double)strangers_counters(a->strangers)->dropped);
 	sub = cJSON_AddObjectToObject(s, "relays");
 	cJSON_AddNumberToObject(sub, "waited", moved_counters(a->moved)->waited);
 	cJSON_AddNumberToObject(sub, "sent_on", moved_counters(a->moved)->sent_on);

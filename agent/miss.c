@@ -10,6 +10,7 @@
 #include <uthash.h>
 #include <utlist.h>
 
+#include "across.h"
 #include "believe.h"
 #include "check.h"
 #include "dps.h"
@@ -20,6 +21,7 @@
 #include "lib/log.h"
 #include "moved.h"
 #include "ports.h"
+#include "strangers.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -68,6 +70,7 @@ struct packet {
 enum question_state {
 	QUEUED,	  /* waits for its port's turn */
 	ASKED,	  /* the service has it */
+	SERVICES, /* answered; where a service on its path has instances is to come */
 	PROOF,	  /* answered; a zone's chain is to come, by which that is proven */
 	NEXT_HOP, /* answered; the way to the host is not open yet */
 	ANSWERED, /* lingers for stragglers */
@@ -482,6 +485,10 @@ static void question_installed(struct miss *m, struct question *q, const cJSON *
 		underlay_need(m->agent->underlay, &q->in.host);
 	if (q->in.t.verdict == DOVE_VERDICT_ALLOW)
 		lifetime_seen(m, &q->in.t);
+	if (across_note(m->agent->across, &q->asked, q->vnid, answer) && q->waiting) {
+		question_state(q, SERVICES);
+		return;
+	}
 	question_state(q, ANSWERED);
 	question_release(m, q);
 }
@@ -512,6 +519,20 @@ void miss_proven(struct miss *m)
 	HASH_ITER (hh, m->questions, q, tmp)
 		if (q->state == PROOF)
 			question_state(q, QUEUED);
+	settle(m);
+}
+
+void miss_services(struct miss *m)
+{
+	struct question *q, *tmp;
+
+	m->settling = true;
+	HASH_ITER (hh, m->questions, q, tmp)
+		if (q->state == SERVICES) {
+			question_state(q, ANSWERED);
+			question_release(m, q);
+		}
+	m->settling = false;
 	settle(m);
 }
 
@@ -653,7 +674,7 @@ static void packet_take(struct miss *m, const struct dove_held *held)
 
 	if (!q)
 		q = question_new(m, &held->key, held->ifindex);
-	if (q && held->reason == DOVE_HELD_HOP)
+	if (q && (held->reason == DOVE_HELD_HOP || held->reason == DOVE_HELD_PATH))
 		q->vnid = held->source_vnid;
 	if (!q || !packet_wait(m, q, held))
 		m->counters.dropped_bound++;
@@ -663,6 +684,24 @@ static void packet_take(struct miss *m, const struct dove_held *held)
 		question_state(q, QUEUED);
 	} else if (q->state == ANSWERED)
 		m->stragglers = true;
+}
+
+void miss_take(struct miss *m, const struct dove_held *held)
+{
+	packet_take(m, held);
+	settle(m);
+}
+
+void miss_path(struct miss *m, const struct dove_cache_key *key, uint32_t vnid)
+{
+	struct question *q = question_find(m, key);
+
+	if (q)
+		return;
+	q = question_new(m, key, 0);
+	if (q)
+		q->vnid = vnid;
+	ask_queued(m);
 }
 
 static int on_held(void *arg, void *data, size_t size)
@@ -679,7 +718,7 @@ static int on_held(void *arg, void *data, size_t size)
 			moved_take(m->agent->moved, held);
 		else if (held->reason == DOVE_HELD_FLOW)
 			flows_take(m->agent->flows, held);
-		else
+		else if (held->reason != DOVE_HELD_HOP || !strangers_take(m->agent->strangers, held))
 			packet_take(m, held);
 	}
 	return ++m->drained < DRAIN_MAX ? 0 : -EAGAIN;
@@ -820,11 +859,7 @@ static bool is_due(const struct dove_cache_key *key, const struct dove_translati
 	return t->expires < now + span / 2 + span / 2 * (spread >> 16) / 65536;
 }
 
-/* Every translation that is held, until `each` says false. */
-static void cache_walk(const struct miss *m,
-		       bool (*each)(const struct dove_cache_key *key, const struct dove_translation *t,
-				    void *arg),
-		       void *arg)
+void miss_walk(const struct miss *m, miss_each *each, void *arg)
 {
 	static struct dove_cache_key keys[SCAN_BATCH];
 	static struct dove_translation values[SCAN_BATCH];
@@ -866,7 +901,7 @@ static void on_scan(evutil_socket_t fd, short what, void *arg)
 {
 	struct scan scan = { .miss = arg, .now = clock_now() };
 
-	cache_walk(scan.miss, refresh_due, &scan);
+	miss_walk(scan.miss, refresh_due, &scan);
 	scan_later(scan.miss);
 }
 
@@ -897,7 +932,7 @@ void miss_moved(struct miss *m, uint32_t vnid, const struct ip_addr *addrs, int 
 		.miss = m, .vnid = vnid, .addrs = addrs, .n = n, .revision = revision
 	};
 
-	cache_walk(m, refresh_moved, &search);
+	miss_walk(m, refresh_moved, &search);
 }
 
 struct beyond {
@@ -920,7 +955,7 @@ void miss_beyond(struct miss *m, uint32_t vnid)
 {
 	struct beyond b = { .miss = m, .vnid = vnid };
 
-	cache_walk(m, give_up_beyond, &b);
+	miss_walk(m, give_up_beyond, &b);
 }
 
 int miss_open(struct agent *a, struct miss **out, struct error *err)

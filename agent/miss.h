@@ -34,6 +34,19 @@ void miss_next_hop(struct miss *m);
 /* miss_proven() - the chain of a zone has come: what waits for one is asked for again. */
 void miss_proven(struct miss *m);
 
+/* miss_services() - instances have come that were asked for, or will not: what waits for such may go. */
+void miss_services(struct miss *m);
+
+/* miss_take() - a packet that another room has held (DOVE_HELD_HOP), and that waits here from now on. */
+void miss_take(struct miss *m, const struct dove_held *held);
+
+/* miss_path() - ask for the path of packets of a VM elsewhere (in network vnid), though none waits here. */
+void miss_path(struct miss *m, const struct dove_cache_key *key, uint32_t vnid);
+
+/* miss_walk() - every translation that is held, until `each` says false. */
+typedef bool miss_each(const struct dove_cache_key *key, const struct dove_translation *t, void *arg);
+void miss_walk(const struct miss *m, miss_each *each, void *arg);
+
 /* miss_drain() - take what the kernel has given up to now, also for others: broadcasts, replies. */
 void miss_drain(struct miss *m);
 

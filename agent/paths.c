@@ -57,6 +57,7 @@ struct paths {
 	uint32_t last_id;
 	struct event *save;		   /* numbers were given that the run directory does not have */
 	cJSON *told;			   /* what the watch has said last: {DOMAIN: [SERVICE, ...]} */
+	cJSON *across;			   /* what other domains state: {NAME: SERVICE} */
 	struct dove_path rows[DOVE_PATHS]; /* from 1 */
 	uint32_t n_rows;
 	uint32_t bits[MASK_BITS]; /* which service a bit of a mask stands for */
@@ -411,11 +412,11 @@ static void service_refresh(struct paths *p, struct service *s)
 
 void paths_refresh(struct paths *p)
 {
-	if (!p || !p->told->child)
+	if (!p || (!p->told->child && !p->across->child))
 		return;
-	underlay_serving(p->agent->underlay, p->serving, p->n_serving);
 	for (struct service *s = p->services; s; s = s->hh.next)
 		service_refresh(p, s);
+	underlay_serving(p->agent->underlay, p->serving, p->n_serving);
 }
 
 static void on_host(void *arg)
@@ -521,11 +522,21 @@ static bool hop_is_listed(const void *key, void *arg)
 	return s && s->told;
 }
 
+/* Names without a domain are of a service that stands alone. */
+bool paths_told(const struct paths *p, const char *name)
+{
+	char domain[DOMAIN_ROOM];
+
+	return !domain_of_name(name, domain) || cJSON_GetObjectItemCaseSensitive(p->told, domain) ||
+	       cJSON_GetObjectItemCaseSensitive(p->told, "");
+}
+
 /* All of them, of all domains, as they were told last. */
 static void services_update(struct paths *p)
 {
 	struct service *s, *tmp;
 	const cJSON *list, *one;
+	char domain[DOMAIN_ROOM];
 
 	p->n_serving = 0;
 	for (s = p->services; s; s = s->hh.next)
@@ -533,6 +544,9 @@ static void services_update(struct paths *p)
 	cJSON_ArrayForEach (list, p->told)
 		cJSON_ArrayForEach (one, list)
 			service_parse(p, list->string, one);
+	cJSON_ArrayForEach (one, p->across)
+		if (!paths_told(p, one->string) && domain_of_name(one->string, domain))
+			service_parse(p, domain, one);
 	HASH_ITER (hh, p->services, s, tmp)
 		if (!s->told)
 			service_drop(p, s);
@@ -550,6 +564,18 @@ void paths_services(struct paths *p, const char *domain, const cJSON *services)
 	}
 	cJSON_DeleteItemFromObjectCaseSensitive(p->told, domain);
 	cJSON_AddItemToObject(p->told, domain, cJSON_Duplicate(services, true));
+	services_update(p);
+}
+
+void paths_across(struct paths *p, const char *name, const cJSON *service)
+{
+	const cJSON *before = cJSON_GetObjectItemCaseSensitive(p->across, name);
+
+	if (service ? before && cJSON_Compare(before, service, true) : !before)
+		return;
+	cJSON_DeleteItemFromObjectCaseSensitive(p->across, name);
+	if (service)
+		cJSON_AddItemToObject(p->across, name, cJSON_Duplicate(service, true));
 	services_update(p);
 }
 
@@ -685,6 +711,7 @@ int paths_open(struct agent *a, struct paths **out, struct error *err)
 		return error_set(err, -ENOMEM, "out of memory");
 	p->agent = a;
 	p->told = cJSON_CreateObject();
+	p->across = cJSON_CreateObject();
 	p->save = evtimer_new(a->base, on_save, p);
 	*out = p;
 	return alive_open(a, on_host, p, &p->hosts, err);
@@ -699,6 +726,7 @@ void paths_close(struct paths *p)
 	HASH_ITER (hh, p->services, s, tmp)
 		service_free(p, s);
 	cJSON_Delete(p->told);
+	cJSON_Delete(p->across);
 	event_free(p->save);
 	alive_close(p->hosts);
 	free(p);

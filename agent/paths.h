@@ -19,6 +19,15 @@ void paths_close(struct paths *p);
  */
 void paths_services(struct paths *p, const char *domain, const cJSON *services);
 
+/*
+ * paths_across() - a service of a domain of which no watch tells (SERVICE, of that name), as its authority
+ * states it; NULL: it is not known any more. Where a watch tells of the domain that counts.
+ */
+void paths_across(struct paths *p, const char *name, const cJSON *service);
+
+/* paths_told() - does a watch tell of the service's domain, or would it? */
+bool paths_told(const struct paths *p, const char *name);
+
 /* paths_save(), paths_restore() - the services' numbers, as kept in the run directory. */
 cJSON *paths_save(const struct paths *p);
 void paths_restore(struct paths *p, const cJSON *saved);

@@ -11,6 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "across.h"
 #include "agent.h"
 #include "believe.h"
 #include "chains.h"
@@ -36,6 +37,7 @@
 #include "ports.h"
 #include "qos.h"
 #include "state.h"
+#include "strangers.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -223,6 +225,10 @@ static int rooms_open(struct agent *a, struct error *err)
 	if (!rc)
 		rc = believe_open(a, &a->believe, err);
 	if (!rc)
+		rc = across_open(a, &a->across, err);
+	if (!rc)
+		rc = strangers_open(a, &a->strangers, err);
+	if (!rc)
 		rc = hint_open(a, &a->hint, err);
 	if (!rc)
 		rc = control_open(a, &a->control, err);
@@ -237,6 +243,8 @@ static void rooms_close(struct agent *a)
 	control_close(a->control);
 	dps_close(a->dps);
 	hint_close(a->hint);
+	strangers_close(a->strangers);
+	across_close(a->across);
 	believe_close(a->believe);
 	chains_close(a->chains);
 	miss_close(a->miss);

@@ -332,3 +332,27 @@ int trust_answer(const struct trust *t, const struct trust_question *q, const st
 	free(halves);
 	return rc;
 }
+
+/* By a key that was given for that zone alone. */
+static bool is_static(const struct trust *t, const struct signed_doc *doc, const struct statement *s)
+{
+	for (size_t i = 0; i < t->n; i++) {
+		const struct zone *z = &t->zones[i];
+
+		if (!strcmp(z->name, s->zone) && signed_by(doc, SIGNED_STATEMENT, z->keys, z->n_keys))
+			return s->kind == STATEMENT_SERVICE ? domain_has(s->zone, s->name)
+							    : zone_of(t, s->vnid) == z;
+	}
+	return false;
+}
+
+int trust_statement(const struct trust *t, const struct signed_doc *doc, int64_t now, struct statement *out)
+{
+	struct json_error err = {};
+
+	if (statement_parse(doc->body, doc->len, out, &err))
+		return -EINVAL;
+	if (is_static(t, doc, out))
+		return statement_valid(out, now) ? 0 : -ETIME;
+	return trust_proofs(t) ? proof_statement(t->proofs, doc, now, out) : -EKEYREJECTED;
+}

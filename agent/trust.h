@@ -17,6 +17,7 @@
 #include <cjson/cJSON.h>
 
 #include "lib/json.h"
+#include "lib/statement.h"
 #include "lib/translation.h"
 
 struct trust;
@@ -63,6 +64,9 @@ struct trust_question {
  */
 int trust_answer(const struct trust *t, const struct trust_question *q, const struct translation_doc *docs,
 		 size_t n, int64_t now, struct translation *out);
+
+/* trust_statement() - the same of a service's or a place's statement, as proof_statement(). */
+int trust_statement(const struct trust *t, const struct signed_doc *doc, int64_t now, struct statement *out);
 
 /* trust_proofs() - what is proven from the root's keys; NULL: none was configured. */
 struct proofs *trust_proofs(const struct trust *t);

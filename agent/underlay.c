@@ -22,6 +22,8 @@
 #define RETRY_MS 500
 /* What a router said of a way's width holds so long. */
 #define PATH_MTU_NS (600 * SECOND_NS)
+/* Other authorities' hosts are looked over so often; and those that an earlier process knew stay so long. */
+#define GUESTS_S 10
 
 struct host {
 	struct ip_addr addr; /* key */
@@ -31,6 +33,7 @@ struct host {
 	bool serves; /* has instances of services */
 	bool needed;
 	bool seen;		 /* between underlay_begin() and underlay_end() */
+	uint64_t guest_until;	 /* no watch need name it until then */
 	struct dove_host row;	 /* as it stands in the map */
 	struct ip_addr next_hop; /* of the underlay; zero until it was looked up */
 	uint32_t path_mtu;	 /* what a router said of the way; 0: nothing */
@@ -42,9 +45,10 @@ struct underlay {
 	struct agent *agent;
 	struct host *hosts; /* by address */
 	struct event *refresh;
-	struct event *widen; /* a router's word ends: look whether the way has become wider */
-	bool families[2];    /* of this host's addresses: IPv4, IPv6 */
-	bool soon;	     /* it is due after REFRESH_DELAY_MS, not after RETRY_MS */
+	struct event *guests; /* those whose time is over go */
+	struct event *widen;  /* a router's word ends: look whether the way has become wider */
+	bool families[2];     /* of this host's addresses: IPv4, IPv6 */
+	bool soon;	      /* it is due after REFRESH_DELAY_MS, not after RETRY_MS */
 };
 
 static struct host *host_find(const struct underlay *u, const struct ip_addr *addr)
@@ -247,6 +251,30 @@ void underlay_host(struct underlay *u, uint32_t id, const char *name, const stru
 	host_store(u, h);
 }
 
+void underlay_guest(struct underlay *u, const char *name, const struct ip_addr *addr, uint64_t until)
+{
+	struct host *h = host_make(u, addr);
+
+	if (h->self)
+		return;
+	if (until > h->guest_until)
+		h->guest_until = until;
+	if (!h->id && name)
+		snprintf(h->name, sizeof(h->name), "%s", name);
+	host_store(u, h);
+}
+
+static void on_guests(evutil_socket_t fd, short what, void *arg)
+{
+	struct underlay *u = arg;
+	uint64_t now = clock_now();
+	struct host *h, *tmp;
+
+	HASH_ITER (hh, u->hosts, h, tmp)
+		if (!h->id && !h->self && h->guest_until && now >= h->guest_until)
+			host_remove(u, h);
+}
+
 void underlay_begin(struct underlay *u)
 {
 	struct host *h, *tmp;
@@ -264,10 +292,11 @@ static bool host_is_listed(const void *key, void *arg)
 
 void underlay_end(struct underlay *u)
 {
+	uint64_t now = clock_now();
 	struct host *h, *tmp;
 
 	HASH_ITER (hh, u->hosts, h, tmp)
-		if (!h->seen)
+		if (!h->seen && now >= h->guest_until)
 			host_remove(u, h);
 	/* Rows of an earlier process that nobody names any more. */
 	map_clear(u->agent->maps->hosts, sizeof(struct dove_ip), host_is_listed, u);
@@ -403,6 +432,8 @@ static void adopt_rows(struct underlay *u)
 			h->self = row.flags & DOVE_HOST_SELF;
 			h->needed = row.flags & DOVE_HOST_REACHABLE;
 			h->serves = row.flags & DOVE_HOST_SERVICES;
+			if (!h->id && !h->self)
+				h->guest_until = clock_now() + GUESTS_S * SECOND_NS;
 		}
 	}
 }
@@ -416,6 +447,8 @@ int underlay_open(struct agent *a, struct underlay **out, struct error *err)
 	u->agent = a;
 	u->refresh = evtimer_new(a->base, on_refresh, u);
 	u->widen = evtimer_new(a->base, on_refresh, u);
+	u->guests = event_new(a->base, -1, EV_PERSIST, on_guests, u);
+	event_add(u->guests, &(struct timeval){ .tv_sec = GUESTS_S });
 	adopt_rows(u);
 	refresh_in(u, REFRESH_DELAY_MS);
 	*out = u;
@@ -434,5 +467,6 @@ void underlay_close(struct underlay *u)
 	}
 	event_free(u->refresh);
 	event_free(u->widen);
+	event_free(u->guests);
 	free(u);
 }

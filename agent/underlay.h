@@ -15,6 +15,12 @@ void underlay_close(struct underlay *u);
 /* underlay_host() - a host that the service names, under one of its addresses. */
 void underlay_host(struct underlay *u, uint32_t id, const char *name, const struct ip_addr *addr);
 
+/*
+ * underlay_guest() - another authority's host, of which no watch tells: known until then (clock_now()), and for longer
+ * where a watch names it. name NULL: that is not known.
+ */
+void underlay_guest(struct underlay *u, const char *name, const struct ip_addr *addr, uint64_t until);
+
 /* underlay_begin(), underlay_end(): the hosts named between the two are all there are; the rest go. */
 void underlay_begin(struct underlay *u);
 void underlay_end(struct underlay *u);

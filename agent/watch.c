@@ -103,6 +103,11 @@ uint64_t watch_revision(const struct watch *w, uint32_t vnid)
 	return n ? n->row.revision : 0;
 }
 
+bool watch_has(const struct watch *w, uint32_t vnid)
+{
+	return network_find(w, vnid);
+}
+
 void watch_expect(struct watch *w, uint32_t vnid, uint64_t revision)
 {
 	uint64_t now = clock_now();

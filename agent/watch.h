@@ -30,6 +30,9 @@ bool watch_connected(const struct watch *w);
 /* watch_find() - an endpoint of this host as last heard of; NULL when not. Valid until the loop runs again. */
 const struct watch_endpoint *watch_find(const struct watch *w, uint32_t vnid, uint32_t id);
 
+/* watch_has() - does this host watch that network? */
+bool watch_has(const struct watch *w, uint32_t vnid);
+
 /* watch_revision() - how far the network has been watched; 0 when it is not served here. */
 uint64_t watch_revision(const struct watch *w, uint32_t vnid);
 

@@ -79,6 +79,7 @@ int dove_xdp(struct xdp_md *ctx)
 	case DOVE_HELD_MOVED:
 	case DOVE_HELD_REFUSED:
 	case DOVE_HELD_RETURNED:
+	case DOVE_HELD_HOP:
 	case DOVE_REPLICATED:
 	case DOVE_RELAYED:
 	case DOVE_RETURNED:

@@ -32,10 +32,17 @@ static __always_inline __u32 least_received(void *data, void *end)
 	return is_plain(inner->h_proto, inner + 1) ? OUTER_LEAST : OUTER_HEADERS;
 }
 
-/* The sender must be a host that the service named to us. */
-static __always_inline int origin_check(const struct packet *p)
+/*
+ * The sender must be a host that the service named to us. Another authority's VMs are at hosts of which
+ * no watch of ours tells, and may send to networks that are here: the agent finds out about those.
+ */
+static __noinline int origin_check(struct packet *p)
 {
-	return p->known ? 0 : -DOVE_UNKNOWN_HOST;
+	__u32 to = p->vnid, from = p->source_vnid;
+
+	if (!bpf_map_lookup_elem(&dove_networks, &to) || bpf_map_lookup_elem(&dove_networks, &from))
+		return -DOVE_UNKNOWN_HOST;
+	return -DOVE_HELD_HOP;
 }
 
 /* The VM's frame inside: untagged Ethernet, IP. */
@@ -147,10 +154,16 @@ static __always_inline int receive(void *data, void *end, __u32 frame_len, struc
 	int rc;
 
 	TRY(outer_parse(data, end, frame_len, p, &room));
-	TRY(origin_check(p));
 	inner = data +
 		(p->outer_len == sizeof(struct outer4) ? sizeof(struct outer4) : sizeof(struct outer6));
+	if (unlikely(!p->known)) {
+		rc = origin_check(p);
+		if (rc != -DOVE_HELD_HOP)
+			return rc;
+	}
 	TRY(inner_parse(inner, end, room, p));
+	if (unlikely(!p->known))
+		return -DOVE_HELD_HOP;
 	if (unlikely(p->dmac[0] & 1 || p->stage)) {
 		TRY(ecn_receive(inner + sizeof(struct ethhdr), end, p));
 		return p->stage ? -DOVE_TO_SERVICE : -DOVE_REPLICATED;
@@ -225,11 +238,20 @@ static __always_inline int deliver(struct __sk_buff *skb, struct packet *p)
 
 /* ---- for a service ---- */
 
+/* By its own answer, which is newer: who sent it asks for that one, too. */
+static __always_inline void report_refused(struct packet *p, struct decision *d, __u64 sequence)
+{
+	d->judged.sequence = sequence;
+	d->judged.wanted = d->t->floor;
+	event_report(DOVE_EVENT_REFUSED, p, &d->judged, DOVE_REFUSED);
+}
+
 /* Which of this host's appliances has it next; in the leg. */
 static __noinline int hop_find(struct packet *p, struct decision *d)
 {
 	static const struct dove_local nobody; /* a hop has no numbers but its network's and its policy's */
 	struct leg *leg = leg_here();
+	bool far;
 	__u32 n;
 	int rc;
 
@@ -239,7 +261,10 @@ static __noinline int hop_find(struct packet *p, struct decision *d)
 	find_external(p);
 	if (p->reverse)
 		packet_turn(p, p->peer);
-	TRY(policy_check(p, &nobody, &d->judged));
+	rc = policy_check(p, &nobody, &d->judged);
+	far = rc == -DOVE_UNKNOWN_NETWORK;
+	if (rc && !far)
+		return rc;
 	if (p->reverse)
 		packet_turn(p, p->peer);
 	leg->sequence = d->judged.sequence;
@@ -252,8 +277,13 @@ static __noinline int hop_find(struct packet *p, struct decision *d)
 	if (unlikely(p->first_fragment || p->later_fragment))
 		fragment_ports(p);
 	rc = path_find(p, d);
+	/* Of another authority's network there are no numbers here, but those of the answer. */
+	if (!rc && far)
+		leg->sequence = extend(p->sequence, d->t->revision);
 	if (!rc)
 		rc = path_holds(d, leg->vnid, leg->sequence);
+	if (rc == -DOVE_REFUSED && !p->reverse)
+		report_refused(p, d, leg->sequence);
 	if (rc)
 		return rc == -DOVE_HELD_MISS ? -DOVE_HELD_HOP : rc;
 	leg->path = d->path;

@@ -315,6 +315,7 @@ static __noinline int path_back(struct packet *p, struct decision *d, struct leg
 	p->reverse = true;
 	rc = path_find(p, &first);
 	if (rc == -DOVE_HELD_MISS) {
+		p->vnid = d->t->vnid; /* of the network that it answers to */
 		*d = first;
 		return -DOVE_HELD_PATH;
 	}

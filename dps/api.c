@@ -43,6 +43,7 @@ static const struct route {
 	{ EVHTTP_REQ_PUT, false, "v1/endpoints/*/*/place", api_put_place },
 	{ EVHTTP_REQ_DELETE, false, "v1/endpoints/*/*/place", api_delete_place },
 	{ EVHTTP_REQ_POST, false, "v1/resolve", api_resolve },
+	{ EVHTTP_REQ_POST, false, "v1/statement", api_statement },
 	{ EVHTTP_REQ_POST, false, "v1/check", api_check },
 	{ EVHTTP_REQ_POST, false, "v1/members", api_members },
 	{ EVHTTP_REQ_GET, false, "v1/watch", api_watch },

@@ -101,6 +101,17 @@ int api_read_questions(const cJSON *json, uint64_t *min_revision, const cJSON **
 /* api_answer() - add the ANSWER's text to out. host: who asks, for what it serves only; NULL: for anything. */
 int api_answer(struct api *api, const struct question *question, const char *host, uint64_t min_revision,
 	       struct evbuffer *out, struct json_error *err);
+struct relay;
+struct recurse_key;
+
+/* api_resolve_key() - a key (KEY of docs/api.md) of api_resolve_far(), as this caller may ask it; *passer as of
+ * api_passes(), NULL: whatever is answered is the caller's. 0 or -EINVAL. */
+int api_resolve_key(const struct api_call *call, const cJSON *json, struct recurse_key *out,
+		    const char **passer, struct json_error *err);
+
+/* api_passes() - do packets of the answer's pair come by that host's instances, end there, or reply to some that do? */
+bool api_passes(const struct relay *relay, const char *host, const cJSON *answer);
+void api_statement(struct api_call *call);
 void api_check(struct api_call *call);
 void api_members(struct api_call *call);
 

@@ -85,27 +85,35 @@ static char *no_source(uint32_t source)
 	return text;
 }
 
-static bool leads_by(const struct slot *slot, const cJSON *json)
+static bool leads_by(const struct relay *relay, const char *host, const cJSON *json)
 {
 	const cJSON *one;
 
 	cJSON_ArrayForEach (one, json_get(json, "path")) {
 		const char *service = cJSON_GetStringValue(one);
 
-		if (service && relay_serves(slot->batch->h->relay, slot->passer, service))
+		if (service && relay_serves(relay, host, service))
 			return true;
 	}
 	return false;
 }
 
-/* Packets of the pair come by one of its instances, or are replies to some that may. */
-static bool comes_by(const struct slot *slot, const cJSON *answer)
+/* The destination is there, for whose replies it has to know the way. */
+static bool ends_at(const cJSON *answer, const char *host)
 {
-	bool found = leads_by(slot, answer) || cJSON_IsTrue(json_get(answer, "through"));
+	const char *at = cJSON_GetStringValue(json_get(json_get(answer, "destination"), "host"));
+
+	return at && !strcmp(at, host);
+}
+
+bool api_passes(const struct relay *relay, const char *host, const cJSON *answer)
+{
+	bool found = leads_by(relay, host, answer) || ends_at(answer, host) ||
+		     (cJSON_IsTrue(json_get(answer, "through")) && relay_serves(relay, host, NULL));
 	const cJSON *rule;
 
 	cJSON_ArrayForEach (rule, json_get(answer, "rules"))
-		found |= leads_by(slot, rule);
+		found |= leads_by(relay, host, rule);
 	return found;
 }
 
@@ -118,7 +126,7 @@ static char *as_passer(const struct slot *slot, char *text)
 	uint64_t source = 0;
 
 	json_whole(json_get(answer, "source"), 0, UINT32_MAX, &source);
-	if (!comes_by(slot, answer)) {
+	if (!api_passes(slot->batch->h->relay, slot->passer, answer)) {
 		free(text);
 		text = no_source((uint32_t)source);
 	} else if (!sources_vnid(sources, (uint32_t)source, NULL)) {
@@ -180,17 +188,18 @@ static int name_destination(const struct question *q, struct recurse_key *out, s
 	return json_fail(err, "to_endpoint", "'%.80s' is not an endpoint's name", q->to);
 }
 
-/* Where the source is by id: as said, of ours, or as its authority told when it was claimed here. */
+/* Where the source is by id: of ours, as its authority told when it was claimed here, or as a packet said. */
 static uint32_t vnid_of(const struct hierarchy *h, const struct question *q)
 {
-	uint32_t vnid = q->vnid;
+	uint32_t vnid = 0;
 
 	for (size_t i = 0; !vnid && i < h->n_domains; i++) {
 		const struct endpoint *ep = model_party(&h->domains[i]->api->model, q->source);
 
 		vnid = ep ? ep->o.net->o.id : 0;
 	}
-	return vnid ? vnid : sources_vnid(h->sources, q->source, NULL);
+	vnid = vnid ? vnid : sources_vnid(h->sources, q->source, NULL);
+	return vnid ? vnid : q->vnid;
 }
 
 static int make_key(const struct api *api, const struct question *q, struct recurse_key *out,
@@ -250,8 +259,8 @@ static int answer_at_once(struct slot *slot, struct domain *d, const struct ques
 /* ---- a question of the batch ---- */
 
 /*
- * Of endpoints that it does not serve a host learns nothing. *passer: the host, where it has
- * instances of services, and may hear what leads through these; else NULL.
+ * Of endpoints that it does not serve a host learns nothing. *passer: the host, which may hear what
+ * comes by its instances, or ends there; else NULL.
  */
 static void hide(const struct api_call *call, struct recurse_key *key, const char **passer)
 {
@@ -266,10 +275,22 @@ static void hide(const struct api_call *call, struct recurse_key *key, const cha
 		return;
 	if (key->destination && sources_vnid(h->sources, key->destination, &at) && !strcmp(at, host))
 		return;
-	if (h->relay && relay_serves(h->relay, host, NULL))
+	if (h->relay)
 		*passer = host;
 	else
 		key->vnid = 0;
+}
+
+int api_resolve_key(const struct api_call *call, const cJSON *json, struct recurse_key *out,
+		    const char **passer, struct json_error *err)
+{
+	struct question q;
+	int rc = api_read_key(json, &q, err);
+
+	rc = rc ? rc : make_key(call->api, &q, out, err);
+	if (!rc)
+		hide(call, out, passer);
+	return rc;
 }
 
 static void find_out(struct slot *slot, const struct recurse_key *key)

@@ -7,18 +7,21 @@
 #define DEADLINE_MAX 60000
 
 static const char *const kinds[] = {
-	[ASK_POLICY] = "policy",
-	[ASK_NAME] = "name",
-	[ASK_ZONE] = "zone",
-	[ASK_ROOT] = "root",
+	[ASK_POLICY] = "policy", [ASK_NAME] = "name",	    [ASK_ZONE] = "zone",
+	[ASK_ROOT] = "root",	 [ASK_SERVICE] = "service", [ASK_PLACE] = "place",
 };
+
+bool ask_by_vnid(const struct ask *ask)
+{
+	return ask->kind == ASK_POLICY || ask->kind == ASK_PLACE;
+}
 
 const char *ask_text(const struct ask *ask, bool pair, char buf[ASK_TEXT])
 {
 	char to[IP_TEXT];
 	int len;
 
-	if (ask->kind != ASK_POLICY) {
+	if (!ask_by_vnid(ask)) {
 		snprintf(buf, ASK_TEXT, "%s %s", kinds[ask->kind], ask->kind == ASK_ROOT ? "" : ask->name);
 		return buf;
 	}
@@ -26,7 +29,8 @@ const char *ask_text(const struct ask *ask, bool pair, char buf[ASK_TEXT])
 		snprintf(to, sizeof(to), "%u", ask->to.id);
 	else
 		ip_format(&ask->to.address, to);
-	len = snprintf(buf, ASK_TEXT, "policy %u %u/%u %s", ask->vnid, ask->from_vnid, ask->source, to);
+	len = snprintf(buf, ASK_TEXT, "%s %u %u/%u %s", kinds[ask->kind], ask->vnid, ask->from_vnid,
+		       ask->source, to);
 	if (!pair)
 		snprintf(buf + len, ASK_TEXT - len, " %u %u %u", ask->packet.proto, ask->packet.from_port,
 			 ask->packet.to_port);
@@ -36,11 +40,11 @@ const char *ask_text(const struct ask *ask, bool pair, char buf[ASK_TEXT])
 bool ask_domain(const struct ask *ask, char out[DOMAIN_ROOM])
 {
 	out[0] = '\0';
-	if (ask->kind == ASK_NAME)
+	if (ask->kind == ASK_NAME || ask->kind == ASK_SERVICE)
 		return domain_of_name(ask->name, out);
 	if (ask->kind == ASK_ZONE)
 		snprintf(out, DOMAIN_ROOM, "%.*s", DOMAIN_ROOM - 1, ask->name);
-	return ask->kind != ASK_POLICY;
+	return !ask_by_vnid(ask);
 }
 
 static bool same_packet(const struct packet_fields *a, const struct packet_fields *b)
@@ -68,7 +72,7 @@ static bool denied(const struct ask *ask, const struct statement *s)
 {
 	char domain[DOMAIN_ROOM];
 
-	if (ask->kind == ASK_POLICY)
+	if (ask_by_vnid(ask))
 		return has_vnid(s->vnids, ask->vnid);
 	if (!ask_domain(ask, domain))
 		return false;
@@ -86,6 +90,11 @@ bool ask_answered(const struct ask *ask, const struct statement *s)
 		       (s->whole || same_packet(&s->packet, &ask->packet));
 	case STATEMENT_NAME:
 		return ask->kind == ASK_NAME && !strcmp(s->name, ask->name);
+	case STATEMENT_SERVICE:
+		return ask->kind == ASK_SERVICE && !strcmp(s->name, ask->name);
+	case STATEMENT_PLACE:
+		return ask->kind == ASK_PLACE && s->vnid == ask->vnid && s->source == ask->source &&
+		       target_equal(&s->to, &ask->to);
 	default:
 		return denied(ask, s);
 	}
@@ -130,7 +139,7 @@ cJSON *ask_json(const struct ask *ask, const struct errand *errand)
 	cJSON *out = cJSON_CreateObject();
 
 	cJSON_AddStringToObject(out, "kind", kinds[ask->kind]);
-	if (ask->kind == ASK_POLICY)
+	if (ask->kind == ASK_POLICY || ask->kind == ASK_PLACE || (ask->kind == ASK_SERVICE && ask->vnid))
 		put_policy(out, ask);
 	if (*ask->name)
 		cJSON_AddStringToObject(out, "name", ask->name);
@@ -191,11 +200,28 @@ static int parse_name(const cJSON *json, struct ask *ask, struct json_error *err
 
 	if (rc)
 		return rc;
-	if (ask->kind == ASK_NAME ? !domain_of_name(name, domain) : !domain_check(name))
+	if (ask->kind == ASK_ZONE ? !domain_check(name) : !domain_of_name(name, domain))
 		return json_fail(err, "name", "'%.80s' is not %s", name,
-				 ask->kind == ASK_NAME ? "a full name, like acme:blue/vm1" : "a domain");
+				 ask->kind == ASK_ZONE ? "a domain" : "a full name, like acme:blue/vm1");
 	strcpy(ask->name, name);
 	return 0;
+}
+
+static int parse_place(const cJSON *json, struct ask *ask, struct json_error *err)
+{
+	int rc = parse_policy(json, ask, err);
+
+	if (!rc && (ask->to.id || ask->from_vnid || ask->packet.proto))
+		rc = json_fail(err, "to",
+			       "a place is asked for by 'vnid', 'source', and a host's address as 'to'");
+	return rc;
+}
+
+static int parse_service(const cJSON *json, struct ask *ask, struct json_error *err)
+{
+	int rc = parse_name(json, ask, err);
+
+	return rc || !json_get(json, "vnid") ? rc : parse_policy(json, ask, err);
 }
 
 static int parse_path(const cJSON *json, struct errand *errand, struct json_error *err)
@@ -241,6 +267,10 @@ static int parse_subject(const cJSON *json, struct ask *ask, struct json_error *
 	switch (ask->kind) {
 	case ASK_POLICY:
 		return parse_policy(json, ask, err);
+	case ASK_PLACE:
+		return parse_place(json, ask, err);
+	case ASK_SERVICE:
+		return parse_service(json, ask, err);
 	case ASK_ROOT:
 		return 0;
 	default:

@@ -6,6 +6,9 @@
  *   {"kind": "policy", "vnid": 300, "source": 5, "to": "10.1.0.12" or 7,
  *    "proto": 6, "from_port": 40000, "to_port": 443, "from_vnid": 7, ...}
  *   {"kind": "name", "name": "acme/eng:blue/vm1", ...}     what a full name leads to
+ *   {"kind": "service", "name": "acme:firewall", "vnid": 300, "from_vnid": 7, "source": 5, "to": "10.1.0.12", ...}
+ *        its instances: for who has an answer to that question of policy, which leads through it
+ *   {"kind": "place", "vnid": 300, "source": 5, "to": "192.0.2.1"}     is that endpoint at the host with this address?
  *   {"kind": "zone", "name": "acme/eng", ...}              the delegation of a domain
  *   {"kind": "root", ...}                                  the root zone; min_revision: its serial at least
  *
@@ -22,15 +25,17 @@
 #define ERRAND_ID_ROOM 17 /* up to 16 hex digits and the NUL */
 #define ASK_PATH_MAX 8	  /* servers that a recursive question may pass: site, region, centre, and some */
 
-enum ask_kind { ASK_POLICY, ASK_NAME, ASK_ZONE, ASK_ROOT };
+enum ask_kind { ASK_POLICY, ASK_NAME, ASK_ZONE, ASK_ROOT, ASK_SERVICE, ASK_PLACE };
 
 struct ask {
 	enum ask_kind kind;
-	uint32_t vnid;		     /* policy: whose authority is asked */
-	uint32_t from_vnid;	     /* policy: the sender's network, if it is another one; else 0 */
-	uint32_t source;	     /* policy: endpoint id, in the sender's network */
-	struct target to;	     /* policy: in the network `vnid`, or as seen from the sender's */
+	uint32_t vnid;	    /* policy, place: whose authority is asked */
+	uint32_t from_vnid; /* policy: the sender's network, if it is another one; else 0 */
+	uint32_t source;    /* policy, place: endpoint id, in the sender's network */
+	struct target
+		to; /* policy: in the network `vnid`, or as seen from the sender's; place: an underlay address */
 	struct packet_fields packet; /* policy: proto 0: the pair */
+	/* A service has those of policy as well: an answer that names it. They are no part of what is asked. */
 	char name[FULL_NAME_ROOM];
 	uint64_t min_revision; /* of the network asked about: an older answer won't do */
 };
@@ -50,6 +55,9 @@ struct errand {
  * whatever revision they want. pair: leave the packet out. Returns buf.
  */
 const char *ask_text(const struct ask *ask, bool pair, char buf[ASK_TEXT]);
+
+/* ask_by_vnid() - does it go by a VNID? Else by a name. */
+bool ask_by_vnid(const struct ask *ask);
 
 /* ask_domain() - the domain that the question leads to, where it goes by name. False: by VNID. */
 bool ask_domain(const struct ask *ask, char out[DOMAIN_ROOM]);

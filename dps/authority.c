@@ -380,22 +380,24 @@ static void fill_subject(const struct authority *a, const struct ask *ask, const
 	strcpy(s->zone, a->domain);
 	s->kind = f->kind;
 	s->whole = f->whole || f->kind != STATEMENT_POLICY;
-	if (ask->kind == ASK_NAME)
+	if (!ask_by_vnid(ask))
 		strcpy(s->name, ask->name);
 	if (f->kind == STATEMENT_NAME)
 		s->vnid = f->vnid;
-	if (f->kind == STATEMENT_NO_NETWORK && ask->kind == ASK_POLICY)
+	if (f->kind == STATEMENT_NO_NETWORK && ask_by_vnid(ask))
 		s->vnids = (struct vnid_range){ ask->vnid, ask->vnid };
-	if (f->kind != STATEMENT_POLICY)
+	s->absent = f->absent;
+	if (f->kind != STATEMENT_POLICY && f->kind != STATEMENT_PLACE)
 		return;
 	s->vnid = ask->vnid;
-	s->from_vnid = ask->from_vnid;
-	s->beyond = f->beyond;
 	s->source = ask->source;
 	s->to = ask->to;
+	if (f->kind == STATEMENT_PLACE)
+		return;
+	s->from_vnid = ask->from_vnid;
+	s->beyond = f->beyond;
 	s->packet = ask->packet;
 	s->decided_by = f->vnid;
-	s->absent = f->absent;
 }
 
 static void fill_times(const struct finding *f, int64_t now, struct statement *s)
@@ -411,6 +413,12 @@ static void fill_times(const struct finding *f, int64_t now, struct statement *s
 	s->expires = now + (held < STATEMENT_LIFE_MAX ? held : STATEMENT_LIFE_MAX);
 }
 
+/* Whom a service's instances are told is decided each time (env.find). */
+static bool is_for_anyone(const struct ask *ask)
+{
+	return ask->kind != ASK_SERVICE;
+}
+
 /* Half of its life must be left, so that who gets it has something of it. */
 static bool from_prepared(struct authority *a, const struct ask *ask, int64_t now, struct reply *out)
 {
@@ -420,7 +428,7 @@ static bool from_prepared(struct authority *a, const struct ask *ask, int64_t no
 	if (version != a->version)
 		forget_prepared(a);
 	a->version = version;
-	entry = cache_get(&a->prepared, ask, now);
+	entry = is_for_anyone(ask) ? cache_get(&a->prepared, ask, now) : NULL;
 	return entry && (entry->fresh - now) * 2 >= entry->fresh - entry->issued &&
 	       !signed_copy(&entry->doc, &out->doc);
 }
@@ -443,7 +451,7 @@ static void answer(struct authority *a, const struct ask *ask, int64_t now, stru
 	fill_times(&f, now, &s);
 	if (sign_statement(a, &s, f.answer, &out->doc))
 		reply_say(out, REPLY_FAILED, "no memory");
-	else
+	else if (is_for_anyone(ask))
 		cache_put(&a->prepared, ask, &s, &out->doc, now);
 }
 

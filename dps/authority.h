@@ -30,10 +30,11 @@
 
 /* What the domain's own store says to a question. */
 struct finding {
-	enum statement_kind kind; /* STATEMENT_POLICY, STATEMENT_NAME, STATEMENT_NO_NETWORK */
-	cJSON *answer; /* of a policy: the ANSWER of docs/api.md; of a name: what else is known; taken over */
+	enum statement_kind kind; /* STATEMENT_POLICY, _NAME, _SERVICE, _PLACE, _NO_NETWORK */
+	cJSON *answer; /* of a policy: the ANSWER of docs/api.md; of a name: what else is known; of a service:
+			  the SERVICE; of a place: {}, or none; taken over */
 	bool whole;    /* it holds for all packets of the pair */
-	bool absent;   /* there is no such source or destination */
+	bool absent;   /* there is no such source or destination, service, or it is not there */
 	uint32_t vnid; /* what a name leads to; of a policy: the network that `sequence` is of */
 	uint32_t
 		beyond; /* of a policy: the destination's network, where another authority's half is needed */

@@ -4,8 +4,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <utlist.h>
 
+#include "dps/feed.h"
 #include "dps/hierarchy.h"
+
+/* Instances come and go, and VMs move: what is said of them is asked for again soon. */
+#define SERVICE_SECONDS 4
+#define SERVICE_STALE_SECONDS 60 /* and good for so long where nobody can be asked */
+#define PLACE_SECONDS 4
 
 /* ---- policy ---- */
 
@@ -101,6 +108,84 @@ static int find_name(struct domain *d, const struct ask *ask, struct finding *ou
 	return 0;
 }
 
+/* ---- services and places ---- */
+
+static bool names(const struct outcome *outcome, const char *service)
+{
+	for (size_t i = 0; i < outcome->n_path; i++)
+		if (!strcmp(outcome->path[i], service))
+			return true;
+	return false;
+}
+
+/* Does our half of the answer that the asker says it has lead through it? To others it is as if there were none. */
+static bool is_named(struct domain *d, const struct ask *ask, const char *service)
+{
+	struct model *m = &d->api->model;
+	const struct question q = question_of(ask);
+	const struct network *net = model_network(m, ask->vnid);
+	struct answer answer;
+	bool found;
+
+	if (!net || model_is_foreign(net) || !is_of(m, ask))
+		return false;
+	resolve(m, &q, &answer);
+	found = names(&answer.outcome, service);
+	for (size_t i = 0; i < answer.n_rules; i++)
+		found |= names(&answer.rules[i].outcome, service);
+	return found;
+}
+
+static int find_service(struct domain *d, const struct ask *ask, struct finding *out)
+{
+	const struct model *m = &d->api->model;
+	const char *name = strchr(ask->name, ':') + 1;
+	const struct object *service = model_find(m, KIND_SERVICE, name);
+
+	out->kind = STATEMENT_SERVICE;
+	out->sequence = m->commits;
+	out->lifetime = SERVICE_SECONDS;
+	out->stale = SERVICE_STALE_SECONDS;
+	out->absent = !service || !is_named(d, ask, name);
+	out->answer = out->absent ? NULL : feed_service_json(m, service);
+	return 0;
+}
+
+/* Since then no policy of the network's has let pass, kept out or led otherwise what it did before. */
+static uint64_t floor_of(const struct network *net)
+{
+	uint64_t floor = net->o.floor;
+	const struct object *policy;
+
+	DL_FOREACH (net->policies, policy)
+		floor = policy->floor > floor ? policy->floor : floor;
+	DL_FOREACH (net->tombstones, policy)
+		floor = policy->floor > floor ? policy->floor : floor;
+	return floor;
+}
+
+static int find_place(const struct domain *d, const struct ask *ask, struct finding *out)
+{
+	const struct model *m = &d->api->model;
+	const struct network *net = model_network(m, ask->vnid);
+	const struct endpoint *ep = model_party(m, ask->source);
+	const struct host *host = ep && ep->o.net == net ? model_host_of(m, ep) : NULL;
+	const struct host_spec *spec = host ? &host->o.spec->u.host : NULL;
+
+	if (!net || model_is_foreign(net))
+		return 0;
+	out->kind = STATEMENT_PLACE;
+	out->sequence = floor_of(net);
+	out->lifetime = PLACE_SECONDS;
+	out->stale = 0;
+	out->absent = true;
+	for (size_t i = 0; spec && i < spec->n_addresses; i++)
+		if (ip_equal(&spec->addresses[i], &ask->to.address))
+			out->absent = false;
+	out->answer = out->absent ? NULL : cJSON_CreateObject();
+	return 0;
+}
+
 int domain_find(void *arg, const struct ask *ask, struct finding *out)
 {
 	struct domain *d = arg;
@@ -112,7 +197,16 @@ int domain_find(void *arg, const struct ask *ask, struct finding *out)
 		return 0;
 	if (out->lifetime + out->stale > STATEMENT_LIFE_MAX)
 		out->stale = STATEMENT_LIFE_MAX - out->lifetime;
-	return ask->kind == ASK_POLICY ? find_policy(d, ask, out) : find_name(d, ask, out);
+	switch (ask->kind) {
+	case ASK_POLICY:
+		return find_policy(d, ask, out);
+	case ASK_SERVICE:
+		return find_service(d, ask, out);
+	case ASK_PLACE:
+		return find_place(d, ask, out);
+	default:
+		return find_name(d, ask, out);
+	}
 }
 
 uint64_t domain_version(void *arg)

@@ -38,6 +38,7 @@ cJSON *feed_host_json(const struct host *host);
 cJSON *feed_policy_json(const struct object *policy); /* or a tombstone */
 cJSON *feed_endpoint_json(const struct model *m, const struct endpoint *ep);
 cJSON *feed_gone_json(const struct model *m, const struct gone *gone);
+cJSON *feed_service_json(const struct model *m, const struct object *service);
 cJSON *feed_services_json(const struct model *m); /* all of them, with where their instances are */
 cJSON *feed_network_json(const struct model *m, const struct network *net, const struct host *host);
 

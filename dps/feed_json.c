@@ -201,23 +201,27 @@ static cJSON *instance_json(const struct model *m, const struct service_spec *se
 	return out;
 }
 
+cJSON *feed_service_json(const struct model *m, const struct object *service)
+{
+	const struct service_spec *spec = &service->spec->u.service;
+	cJSON *out = cJSON_CreateObject(), *instances;
+	char name[FULL_NAME_ROOM];
+
+	cJSON_AddNumberToObject(out, "id", service->id);
+	cJSON_AddStringToObject(out, "name", domain_full(m->domain, service->key, name));
+	instances = cJSON_AddArrayToObject(out, "instances");
+	for (size_t i = 0; i < spec->instances.n; i++)
+		cJSON_AddItemToArray(instances, instance_json(m, spec, i));
+	return out;
+}
+
 cJSON *feed_services_json(const struct model *m)
 {
 	cJSON *list = cJSON_CreateArray();
 	const struct object *obj;
-	char name[FULL_NAME_ROOM];
 
-	for (obj = m->by_key[KIND_SERVICE]; obj; obj = obj->hh.next) {
-		const struct service_spec *service = &obj->spec->u.service;
-		cJSON *out = cJSON_CreateObject(), *instances;
-
-		cJSON_AddNumberToObject(out, "id", obj->id);
-		cJSON_AddStringToObject(out, "name", domain_full(m->domain, obj->key, name));
-		instances = cJSON_AddArrayToObject(out, "instances");
-		for (size_t i = 0; i < service->instances.n; i++)
-			cJSON_AddItemToArray(instances, instance_json(m, service, i));
-		cJSON_AddItemToArray(list, out);
-	}
+	for (obj = m->by_key[KIND_SERVICE]; obj; obj = obj->hh.next)
+		cJSON_AddItemToArray(list, feed_service_json(m, obj));
 	return list;
 }
 

@@ -108,7 +108,7 @@ static struct zone *speaker(struct reference *ref, const struct ask *ask, const 
 	if (s->kind != STATEMENT_NO_DELEGATION || !domain_within(closest->d.domain, s->zone))
 		return NULL;
 	zone = reference_get(ref, s->zone, now);
-	return zone && (ask->kind != ASK_POLICY || ranges_has(&zone->d.ranges, ask->vnid)) ? zone : NULL;
+	return zone && (!ask_by_vnid(ask) || ranges_has(&zone->d.ranges, ask->vnid)) ? zone : NULL;
 }
 
 static enum judgement judge_content(struct reference *ref, const struct ask *ask, const struct zone *zone,
@@ -120,10 +120,15 @@ static enum judgement judge_content(struct reference *ref, const struct ask *ask
 		return say(out, JUDGE_LIE, "VNID %u is not %.60s's", s->vnid, s->zone);
 	if (s->kind == STATEMENT_POLICY && s->decided_by && !vnid_is_of(ref, s->decided_by, zone, now))
 		return say(out, JUDGE_LIE, "'%.60s' decides for VNID %u", s->zone, s->decided_by);
+	if (s->kind == STATEMENT_SERVICE && !domain_has(s->zone, s->name))
+		return say(out, JUDGE_LIE, "%.60s is no service of '%.40s'", s->name, s->zone);
+	if (s->kind == STATEMENT_PLACE && !vnid_is_of(ref, s->source / IDS_PER_VNID, zone, now))
+		return say(out, JUDGE_LIE, "endpoint %u is not %.60s's", s->source, s->zone);
 	if (s->kind == STATEMENT_NO_DELEGATION && !reference_withdraw(ref, s->zone, ask, s->sequence))
 		return say(out, JUDGE_BEHIND, "it denies a delegation that is newer than this word");
 	out->believed = true;
-	if (s->sequence < ask->min_revision && (s->kind == STATEMENT_POLICY || s->kind == STATEMENT_NAME))
+	if (s->sequence < ask->min_revision && s->kind != STATEMENT_NO_NETWORK &&
+	    s->kind != STATEMENT_NO_DELEGATION)
 		return say(out, JUDGE_BEHIND, "at revision %llu", (unsigned long long)s->sequence);
 	return JUDGE_ANSWER;
 }

@@ -12,6 +12,7 @@
  *    closest zone to the question that we know of. Who delegated a network away
  *    has nothing to say of it any more, nor has a sibling. The VNID that a name
  *    leads to, and that of the network whose policy decides, are the zone's own.
+ *    The name of a service is of the zone itself, and so is the id of an endpoint whose place is told.
  * 4. Only the denial of a delegation comes from above: it stands unless we know
  *    a delegation that its zone has made since.
  */

@@ -214,7 +214,7 @@ static void answer_as_authority(struct node *n, struct authority *a, const struc
 static bool answer_from_cache(struct node *n, const struct ask *ask, const struct errand *errand,
 			      struct reply *out)
 {
-	const struct cached *entry = cache_get(&n->r.cache, ask, now_of(n));
+	const struct cached *entry = ask->kind != ASK_SERVICE ? cache_get(&n->r.cache, ask, now_of(n)) : NULL;
 
 	if (!entry || !judge_still(&n->r.ref, ask, entry, now_of(n)) || !prove(n, errand, entry->zone, out))
 		return false;
@@ -325,7 +325,7 @@ struct node_call *node_ask(struct node *n, const struct ask *ask, const struct e
 {
 	struct reply reply = { 0 };
 
-	if (errand->recursive && !was_here(n, errand))
+	if (errand->recursive && ask->kind != ASK_SERVICE && !was_here(n, errand))
 		return find_out(n, ask, errand, done, arg);
 	node_answer(n, ask, errand, &reply);
 	done(&reply, NULL, arg);

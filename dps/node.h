@@ -8,7 +8,9 @@
  *
  * To a question that is to be answered (recursive) it finds the answer. To any
  * other it says at once what it knows: its own answer, else one that it keeps,
- * else a referral to who is closer; else that it isn't responsible.
+ * else a referral to who is closer; else that it isn't responsible. What it keeps
+ * of a service's instances is for its own hosts: who else may know them their
+ * authority decides, with each question.
  */
 #ifndef DPS_NODE_H
 #define DPS_NODE_H

@@ -91,7 +91,7 @@ struct query *query_start(struct resolver *r, const struct ask *ask, const struc
 	q->ask = *ask;
 	q->serial = ++r->serials;
 	q->budget = budget;
-	q->forward_over = forced || (errand && errand->n_path == ASK_PATH_MAX);
+	q->forward_over = forced || ask->kind == ASK_SERVICE || (errand && errand->n_path == ASK_PATH_MAX);
 	if (errand)
 		q->errand = *errand;
 	q->earliest = UINT64_MAX;

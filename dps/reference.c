@@ -357,7 +357,7 @@ bool reference_withdraw(struct reference *ref, const char *parent, const struct 
 	char domain[DOMAIN_ROOM], child[DOMAIN_ROOM];
 	struct zone *above = reference_find(ref, parent), *zone = NULL;
 
-	if (above && ask->kind == ASK_POLICY)
+	if (above && ask_by_vnid(ask))
 		zone = child_at(above, ask->vnid);
 	else if (above && ask_domain(ask, domain) && domain_toward(domain, parent, child))
 		zone = reference_find(ref, child);

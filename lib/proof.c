@@ -256,3 +256,28 @@ int proof_translation(const struct proofs *t, const struct translation_doc *doc,
 		return rc == -EKEYREJECTED && *domain ? -ENOKEY : rc; /* its keys may be others by now */
 	return proof_speaks(t, domain, out->vnid, now) ? 0 : -ERANGE;
 }
+
+/* The name of a service is of its zone, and a place is told of the zone's own endpoint. */
+static bool is_own(const struct proofs *t, const struct statement *s, int64_t now)
+{
+	if (s->kind == STATEMENT_SERVICE)
+		return domain_has(s->zone, s->name);
+	return proof_speaks(t, s->zone, s->vnid, now) &&
+	       proof_speaks(t, s->zone, s->source / IDS_PER_VNID, now);
+}
+
+int proof_statement(const struct proofs *t, const struct signed_doc *doc, int64_t now, struct statement *out)
+{
+	struct json_error err = { 0 };
+	const struct delegation *zone;
+
+	if (statement_parse(doc->body, doc->len, out, &err) ||
+	    (out->kind != STATEMENT_SERVICE && out->kind != STATEMENT_PLACE))
+		return -EINVAL;
+	zone = believed(t, out->zone, now);
+	if (!zone || !signed_by(doc, SIGNED_STATEMENT, zone->keys, zone->n_keys))
+		return -ENOKEY; /* its keys may be others by now */
+	if (!statement_valid(out, now))
+		return -ETIME;
+	return is_own(t, out, now) ? 0 : -ERANGE;
+}

@@ -15,6 +15,7 @@
 #define DOVE_PROOF_H
 
 #include "lib/delegation.h"
+#include "lib/statement.h"
 #include "lib/translation.h"
 
 #define PROOF_ROOT_ZONE_MAX                                                                                  \
@@ -52,6 +53,13 @@ int proof_root(struct proofs *t, const struct signed_doc *zone, int64_t now);
  */
 int proof_translation(const struct proofs *t, const struct translation_doc *doc, int64_t now,
 		      struct translation *out);
+
+/*
+ * proof_statement() - 0 and *out, if it is a service's or a place's (lib/statement.h), its zone has
+ * signed it, it is that zone's to say, and valid. Else -EINVAL (malformed, or of another kind),
+ * -ETIME, -ERANGE (not that zone's), -ENOKEY as above, with out->zone.
+ */
+int proof_statement(const struct proofs *t, const struct signed_doc *doc, int64_t now, struct statement *out);
 
 /* proof_speaks() - may the zone speak for that VNID: believed, its own, and not delegated further? */
 bool proof_speaks(const struct proofs *t, const char *zone, uint32_t vnid, int64_t now);

@@ -8,10 +8,9 @@
 #include "lib/delegation.h"
 
 static const char *const kinds[] = {
-	[STATEMENT_POLICY] = "policy",
-	[STATEMENT_NAME] = "name",
-	[STATEMENT_NO_NETWORK] = "no_network",
-	[STATEMENT_NO_DELEGATION] = "no_delegation",
+	[STATEMENT_POLICY] = "policy",	       [STATEMENT_NAME] = "name",
+	[STATEMENT_NO_NETWORK] = "no_network", [STATEMENT_NO_DELEGATION] = "no_delegation",
+	[STATEMENT_SERVICE] = "service",       [STATEMENT_PLACE] = "place",
 };
 
 const char *statement_kind_name(enum statement_kind kind)
@@ -171,20 +170,36 @@ static int parse_answer(const cJSON *json, struct statement *out, struct json_er
 	return rc;
 }
 
-static int parse_policy(const cJSON *json, struct statement *out, struct json_error *err)
+/* {"vnid": 300, "source": 5, "to": ...} */
+static int parse_pair(const cJSON *json, struct statement *out, struct json_error *err)
 {
 	uint64_t source = 0;
 	int rc = parse_vnid(json, "vnid", &out->vnid, err);
 
-	rc = rc ? rc : parse_vnid(json, "from_vnid", &out->from_vnid, err);
-	rc = rc ? rc : parse_vnid(json, "beyond", &out->beyond, err);
 	rc = rc ? rc : json_uint(json, "source", 1, UINT32_MAX, &source, err);
 	rc = rc ? rc : target_parse(json, &out->to, err);
 	if (!rc && !out->vnid)
 		rc = json_fail(err, "vnid", "'vnid' is missing");
 	out->source = source;
+	return rc;
+}
+
+static int parse_policy(const cJSON *json, struct statement *out, struct json_error *err)
+{
+	int rc = parse_pair(json, out, err);
+
+	rc = rc ? rc : parse_vnid(json, "from_vnid", &out->from_vnid, err);
+	rc = rc ? rc : parse_vnid(json, "beyond", &out->beyond, err);
 	rc = rc ? rc : parse_answer(json, out, err);
 	return rc ? rc : parse_packet(json, out, err);
+}
+
+static int parse_place(const cJSON *json, struct statement *out, struct json_error *err)
+{
+	int rc = parse_pair(json, out, err);
+
+	out->absent = !cJSON_IsObject(json_get(json, "answer"));
+	return !rc && out->to.id ? json_fail(err, "to", "'to' must be a host's address") : rc;
 }
 
 static int parse_name(const cJSON *json, struct statement *out, struct json_error *err)
@@ -223,6 +238,12 @@ static int parse_between(const cJSON *json, struct statement *out, struct json_e
 	return rc;
 }
 
+static int parse_service(const cJSON *json, struct statement *out, struct json_error *err)
+{
+	out->absent = !cJSON_IsObject(json_get(json, "answer"));
+	return parse_name(json, out, err);
+}
+
 /* One of three ways to say what there is none of. */
 static int parse_none(const cJSON *json, struct statement *out, struct json_error *err)
 {
@@ -246,6 +267,10 @@ static int parse_subject(const cJSON *json, struct statement *out, struct json_e
 		rc = parse_name(json, out, err);
 		rc = rc ? rc : parse_vnid(json, "vnid", &out->vnid, err);
 		return !rc && !out->vnid ? json_fail(err, "vnid", "'vnid' is missing") : rc;
+	case STATEMENT_SERVICE:
+		return parse_service(json, out, err);
+	case STATEMENT_PLACE:
+		return parse_place(json, out, err);
 	default:
 		return parse_none(json, out, err);
 	}
@@ -281,6 +306,7 @@ static void put_number(cJSON *out, const char *field, double value, bool always)
 		cJSON_AddNumberToObject(out, field, value);
 }
 
+/* Of a place as well, which has none of what a policy's may have. */
 static void put_policy(cJSON *out, const struct statement *s)
 {
 	cJSON *packet;
@@ -300,7 +326,7 @@ static void put_policy(cJSON *out, const struct statement *s)
 
 static void put_subject(cJSON *out, const struct statement *s)
 {
-	if (s->kind == STATEMENT_POLICY)
+	if (s->kind == STATEMENT_POLICY || s->kind == STATEMENT_PLACE)
 		put_policy(out, s);
 	if (*s->name)
 		cJSON_AddStringToObject(out, "name", s->name);

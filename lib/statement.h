@@ -22,6 +22,11 @@
  *                  destination's authority. "beyond": the destination's network, where this is the half of
  *                  the source's authority and the other half has to be asked for.
  *   name           {"name", "vnid", ...}: what a full name leads to
+ *   service        {"name", "answer": SERVICE of docs/api.md}: the instances of a service, by its full name;
+ *                  without "answer" there is no such service
+ *   place          {"vnid", "source", "to", "answer": {}}: endpoint `source` of network `vnid` is at the host that
+ *                  has the underlay address `to`; without "answer" it is not. "sequence" is the last revision at
+ *                  which what that network's policies require of packets has changed
  *   no_network     {"vnids": [a,b]} or {"name"}: the zone is responsible, and there is none
  *   no_delegation  {"vnids": [a,b]} or {"between": ["acme","globex"]}: the zone has delegated none of these
  *                  VNIDs, no child whose name is strictly between (by bytes; "" at an end: open) and has
@@ -40,7 +45,14 @@
 
 #define STATEMENT_LIFE_MAX 86400 /* seconds from issued to expires, and of `stale` */
 
-enum statement_kind { STATEMENT_POLICY, STATEMENT_NAME, STATEMENT_NO_NETWORK, STATEMENT_NO_DELEGATION };
+enum statement_kind {
+	STATEMENT_POLICY,
+	STATEMENT_NAME,
+	STATEMENT_NO_NETWORK,
+	STATEMENT_NO_DELEGATION,
+	STATEMENT_SERVICE,
+	STATEMENT_PLACE,
+};
 
 /* A packet as far as an answer may depend on it. */
 struct packet_fields {
@@ -65,8 +77,8 @@ struct statement {
 	struct vnid_range vnids;   /* {0, 0}: none */
 	bool between;		   /* the next two are said */
 	char after[DOMAIN_ROOM], before[DOMAIN_ROOM];
-	bool refuses;	     /* a policy that lets nothing pass, no replies either */
-	bool absent;	     /* a policy's verdict is that source or destination do not exist */
+	bool refuses; /* a policy that lets nothing pass, no replies either */
+	bool absent; /* a policy's verdict is that source or destination do not exist; a service or place is none */
 	uint32_t decided_by; /* of a policy: the network that `sequence` is of; 0: none */
 	uint64_t sequence;
 	int64_t issued, expires;

@@ -174,6 +174,8 @@ call("put", place, "/v1/endpoints/blue/vm1/place", {**work, "load": {"kbps": -1,
 call("put", place, "/v1/endpoints/blue/vm1/place", {"host": "h1", "load": {"kbps": 1, "packets": 5}}, 400)
 call("get", place, "/v1/endpoints/blue/vm1/place", None, 200)
 call("post", "/v1/members", "/v1/members", {"vnid": got["vnid"], "source": got["id"]}, 200)
+call("post", "/v1/statement", "/v1/statement", {"vnid": got["vnid"], "source": got["id"], "address": "192.0.2.77"}, 200)
+call("post", "/v1/statement", "/v1/statement", {"service": "acme:none", "key": {"vnid": got["vnid"], "source": got["id"], "to": "10.1.0.12"}}, 403)
 source_id = got["id"]
 call("post", "/v1/resolve", "/v1/resolve", {"host": "h1", "keys": [
     {"source": source_id, "to": "10.1.0.12"}, {"source": source_id, "to": "10.1.0.12", "proto": 6, "from_port": 1, "to_port": 443},

@@ -121,6 +121,40 @@ static void find_policy(const struct hier_network *net, uint64_t revision, const
 				   net->vnid, revision);
 }
 
+void hier_service(struct hier_domain *d, const char *name, int instances)
+{
+	int i = 0;
+
+	while (i < HIER_SERVICES && *d->services[i].name && strcmp(d->services[i].name, name) != 0)
+		i++;
+	cr_assert_lt(i, HIER_SERVICES);
+	snprintf(d->services[i].name, sizeof(d->services[i].name), "%s", name);
+	d->services[i].instances = instances;
+	d->h->changes++;
+}
+
+/* How many instances it has now; -1: there is no such service. */
+static int instances_of(const struct hier_domain *d, const char *full)
+{
+	for (int i = 0; i < HIER_SERVICES && *d->services[i].name; i++)
+		if (!strcmp(d->services[i].name, strchr(full, ':') + 1))
+			return d->services[i].instances;
+	return -1;
+}
+
+static void find_service(const struct hier_domain *d, const struct ask *ask, struct finding *out)
+{
+	int n = instances_of(d, ask->name);
+
+	out->kind = STATEMENT_SERVICE;
+	out->sequence = d->h->changes;
+	out->absent = n < 0;
+	if (out->absent)
+		return;
+	out->answer = cJSON_CreateObject();
+	cJSON_AddNumberToObject(out->answer, "instances", n);
+}
+
 static int find(void *arg, const struct ask *ask, struct finding *out)
 {
 	struct hier_domain *d = arg;
@@ -129,6 +163,10 @@ static int find(void *arg, const struct ask *ask, struct finding *out)
 	uint64_t revision;
 
 	*out = (struct finding){ .kind = STATEMENT_NO_NETWORK, .lifetime = d->lifetime, .stale = d->stale };
+	if (ask->kind == ASK_SERVICE) {
+		find_service(d, ask, out);
+		return 0;
+	}
 	if (!net)
 		return 0;
 	revision = d->lags && d->lag < net->revision ? d->lag : net->revision;
@@ -231,7 +269,9 @@ static void clear(struct reply *reply, enum reply_status status)
 static void say_allow(struct hier_node *n, const struct ask *ask, const char *zone,
 		      const struct sign_key *key, struct reply *out)
 {
-	struct statement s = { .kind = ask->kind == ASK_NAME ? STATEMENT_NAME : STATEMENT_POLICY,
+	struct statement s = { .kind = ask->kind == ASK_NAME	  ? STATEMENT_NAME
+				       : ask->kind == ASK_SERVICE ? STATEMENT_SERVICE
+								  : STATEMENT_POLICY,
 			       .whole = true,
 			       .vnid = ask->kind == ASK_NAME ? 7 : ask->vnid,
 			       .from_vnid = ask->from_vnid,
@@ -243,7 +283,7 @@ static void say_allow(struct hier_node *n, const struct ask *ask, const char *zo
 			       .lifetime = 3600 };
 
 	strcpy(s.zone, zone);
-	if (ask->kind == ASK_NAME)
+	if (ask->kind != ASK_POLICY)
 		strcpy(s.name, ask->name);
 	clear(out, REPLY_ANSWER);
 	signed_make(key, SIGNED_STATEMENT, statement_render(&s, verdict_json("allow", ask->vnid, 1000000)),
@@ -1146,6 +1186,9 @@ static const char *check_answer(struct hier *h, const struct hier_result *r)
 
 	if (!ask_answered(&r->ask, s))
 		return no("it is about another question");
+	if (s->kind == STATEMENT_SERVICE)
+		return domain_has(s->zone, r->ask.name) ? check_times(r)
+							: no("%s speaks of %s", s->zone, r->ask.name);
 	if (!net)
 		return no("%s had no network %u then", s->zone, s->vnid);
 	if (!had(net->domain, s->vnid, s->issued, r->told))

@@ -14,6 +14,7 @@
 #include "dps/node.h"
 
 #define HIER_EPOCH 1700000000 /* unix time at tick 0 */
+#define HIER_SERVICES 4	      /* of a domain, at most */
 #define HIER_VMS 8	      /* addresses 10.1.0.1 to .8 of each network may be VMs' */
 
 /* What a hostile server replies. */
@@ -75,6 +76,10 @@ struct hier_domain {
 	struct hier_tenure *tenures;
 	size_t n_tenures;
 	uint32_t lifetime, stale;
+	struct {
+		char name[LABEL_MAX + 1];
+		int instances; /* -1: there is no such service */
+	} services[HIER_SERVICES];
 	bool lags; /* its servers are behind: they see nothing later than this revision */
 	uint64_t lag;
 	uint64_t caught_up; /* tick: when they last did */
@@ -137,6 +142,7 @@ int64_t hier_now(const struct hier *h); /* unix seconds */
 /* Building. Servers of a domain are made by hier_server(), and listed by the next hier_delegate(). */
 struct hier_domain *hier_domain(struct hier *h, const char *name);
 struct hier_domain *hier_find_domain(struct hier *h, const char *name);
+void hier_service(struct hier_domain *d, const char *name, int instances); /* -1: there is none any more */
 struct hier_node *hier_server(struct hier *h, const char *name, struct hier_domain *domain);
 struct hier_node *hier_cache(struct hier *h, const char *name, const char *via); /* via NULL: the root */
 struct hier_node *hier_find(struct hier *h, const char *name);

@@ -187,3 +187,79 @@ Test(domain, a_network_lists_who_may_claim)
 				  id, &err),
 		     0, "%s", err.text);
 }
+
+Test(domain, R25_instances_are_told_to_whom_an_answer_names_the_service)
+{
+	struct ask ask = { .kind = ASK_SERVICE, .name = "acme:fw", .vnid = 256 };
+	struct finding f;
+
+	apply("[{'kind':'network','name':'blue','subnets':['10.1.0.0/24']},"
+	      "{'kind':'network','name':'green','foreign':'globex:green','vnid':600,'subnets':['10.3.0.0/"
+	      "24']},"
+	      "{'kind':'endpoint','network':'blue','name':'vm1','mac':'02:00:00:00:01:01','addresses':['10.1."
+	      "0.11']},"
+	      "{'kind':'endpoint','network':'blue','name':'vm2','mac':'02:00:00:00:01:02','addresses':['10.1."
+	      "0.12']},"
+	      "{'kind':'endpoint','network':'blue','name':'fw','mac':'02:00:00:00:01:09'},"
+	      "{'kind':'service','name':'fw','instances':[{'endpoint':'blue/fw'}]},"
+	      "{'kind':'service','name':'ips','instances':[]},"
+	      "{'kind':'policy','network':'blue','name':'out','from':{'endpoints':['vm1']},'to':{'network':'"
+	      "green'},"
+	      "'action':'allow','proto':'tcp','to_port':443,'path':['fw']},"
+	      "{'kind':'policy','network':'blue','name':'in','from':{'network':'green'},'to':{'endpoints':['"
+	      "vm2']},"
+	      "'action':'allow','path':['ips']}]");
+	ask.source = world_endpoint(&w, "blue/vm1")->o.id;
+	cr_assert_eq(ip_parse("10.3.0.5", &ask.to.address), 0);
+	f = find(&ask);
+	cr_assert_eq(f.kind, STATEMENT_SERVICE);
+	cr_assert(!f.absent, "for one of the pair's packets it leads through it");
+	cr_assert_eq(cJSON_GetArraySize(cJSON_GetObjectItem(f.answer, "instances")), 1);
+	cr_assert_str_eq(cJSON_GetObjectItem(f.answer, "name")->valuestring, "fw");
+	cJSON_Delete(f.answer);
+	ask.source = world_endpoint(&w, "blue/vm2")->o.id;
+	cr_assert(find(&ask).absent, "vm2's packets do not meet it");
+	ask.source = world_endpoint(&w, "blue/vm1")->o.id;
+	cr_assert_eq(ip_parse("10.1.0.12", &ask.to.address), 0);
+	cr_assert(find(&ask).absent, "nor do vm1's, to a neighbour");
+	ask.vnid = 600;
+	cr_assert(find(&ask).absent, "of another's network it has nothing to say");
+	strcpy(ask.name, "acme:ips");
+	ask.vnid = 256;
+	ask.from_vnid = 600;
+	ask.source = 600 * 256;
+	f = find(&ask);
+	cr_assert(!f.absent, "what enters meets this one");
+	cJSON_Delete(f.answer);
+	strcpy(ask.name, "acme:nothing");
+	cr_assert(find(&ask).absent, "there is no such service");
+	strcpy(ask.name, "acme:ips");
+	ask.vnid = 0;
+	cr_assert(find(&ask).absent, "who names no answer is told nothing");
+}
+
+Test(domain, R25_a_place_is_told_to_who_knows_it)
+{
+	struct ask ask = { .kind = ASK_PLACE, .vnid = 256, .source = 65536 };
+	struct finding f;
+
+	apply("[{'kind':'network','name':'blue'},{'kind':'network','name':'red'},"
+	      "{'kind':'host','name':'h1','addresses':['192.0.2.1','2001:db8::1']},"
+	      "{'kind':'endpoint','network':'blue','name':'vm1','mac':'02:00:00:00:01:01'}]");
+	cr_assert_eq(ip_parse("2001:db8::1", &ask.to.address), 0);
+	f = find(&ask);
+	cr_assert_eq(f.kind, STATEMENT_PLACE);
+	cr_assert(f.absent, "it is nowhere");
+	cr_assert_eq(world_place(&w, "blue/vm1", "h1", NULL), 0);
+	sync();
+	f = find(&ask);
+	cr_assert(!f.absent, "there");
+	cJSON_Delete(f.answer);
+	ask.to.address.b[15]++;
+	cr_assert(find(&ask).absent, "and nowhere else");
+	ask.to.address.b[15]--;
+	ask.vnid = 257;
+	cr_assert(find(&ask).absent, "it is of another network");
+	ask.vnid = 300;
+	cr_assert_eq(find(&ask).kind, STATEMENT_NO_NETWORK);
+}

@@ -427,3 +427,43 @@ Test(judge, R24_what_is_kept_ends_with_its_zone)
 	cr_assert_not(judge_still(&ref, &ask, entry, NOW), "it has another key");
 	cache_free(&cache);
 }
+
+Test(judge, R25_a_service_is_of_its_own_domain)
+{
+	struct ask ask = { .kind = ASK_SERVICE, .name = "acme/eng:fw" };
+	struct statement s = statement_of(ENG, 300);
+
+	know_acme_and_eng();
+	s.kind = STATEMENT_SERVICE;
+	s.vnid = s.source = 0;
+	strcpy(s.name, ask.name);
+	state(&s, ENG);
+	is(JUDGE_ANSWER, judge(&ask, "acme/eng", REPLY_ANSWER));
+	strcpy(s.name, "acme/eng:ips");
+	state(&s, ENG);
+	is(JUDGE_LIE, judge(&ask, "acme/eng", REPLY_ANSWER)); /* another one */
+	strcpy(ask.name, "acme/ops:fw");
+	strcpy(s.name, ask.name);
+	strcpy(s.zone, "acme");
+	state(&s, ACME);
+	is(JUDGE_LIE, judge(&ask, "acme", REPLY_ANSWER)); /* acme's word about a domain below it */
+}
+
+Test(judge, R25_a_place_is_of_the_zones_own_endpoint)
+{
+	struct statement s = statement_of(ENG, 300);
+	struct ask ask = { .kind = ASK_PLACE, .vnid = 300, .source = 300 * IDS_PER_VNID, .to = s.to };
+
+	know_acme_and_eng();
+	s.kind = STATEMENT_PLACE;
+	s.source = ask.source;
+	state(&s, ENG);
+	is(JUDGE_ANSWER, judge(&ask, "acme/eng", REPLY_ANSWER));
+	s.to.address.b[15]++;
+	state(&s, ENG);
+	is(JUDGE_LIE, judge(&ask, "acme/eng", REPLY_ANSWER)); /* at another host */
+	s.to = ask.to;
+	s.source = ask.source = 400 * IDS_PER_VNID;
+	state(&s, ENG);
+	is(JUDGE_LIE, judge(&ask, "acme/eng", REPLY_ANSWER)); /* acme's endpoint */
+}

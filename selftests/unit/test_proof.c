@@ -196,3 +196,50 @@ Test(proof, the_root_key_is_followed)
 	signed_free(&next);
 	signed_free(&forged);
 }
+
+/* R25: the instances of a service, where a VM is: who may say it. */
+static int state(enum statement_kind kind, const char *zone, const char *name, uint32_t vnid,
+		 const struct sign_key *by, int64_t now)
+{
+	struct statement s = { .kind = kind,
+			       .whole = true,
+			       .vnid = vnid,
+			       .source = vnid * IDS_PER_VNID,
+			       .issued = NOW,
+			       .expires = NOW + 64,
+			       .lifetime = 4 },
+			 out;
+	struct signed_doc doc;
+	int rc;
+
+	strcpy(s.zone, zone);
+	strcpy(s.name, name);
+	cr_assert_eq(signed_make(by, SIGNED_STATEMENT, statement_render(&s, cJSON_CreateObject()), &doc), 0);
+	rc = proof_statement(proofs, &doc, now, &out);
+	signed_free(&doc);
+	return rc;
+}
+
+Test(proof, R25_services_are_told_by_their_own_domain)
+{
+	cr_assert_eq(state(STATEMENT_SERVICE, "acme", "acme:fw", 0, acme, NOW), -ENOKEY);
+	learn(delegate("acme", 256, 511, acme, root, 3600), delegate("acme/eng", 300, 399, eng, acme, 3600),
+	      NOW);
+	cr_assert_eq(state(STATEMENT_SERVICE, "acme", "acme:fw", 0, acme, NOW), 0);
+	cr_assert_eq(state(STATEMENT_SERVICE, "acme/eng", "acme/eng:fw", 0, eng, NOW), 0);
+	cr_assert_eq(state(STATEMENT_SERVICE, "acme", "acme/eng:fw", 0, acme, NOW), -ERANGE, "the child's");
+	cr_assert_eq(state(STATEMENT_SERVICE, "acme/eng", "acme:fw", 0, eng, NOW), -ERANGE, "the parent's");
+	cr_assert_eq(state(STATEMENT_SERVICE, "acme", "acme:fw", 0, other, NOW), -ENOKEY, "not its key");
+	cr_assert_eq(state(STATEMENT_SERVICE, "acme", "acme:fw", 0, acme, NOW + 64), -ETIME);
+	cr_assert_eq(state(STATEMENT_NAME, "acme", "acme:fw", 256, acme, NOW), -EINVAL, "of another kind");
+}
+
+Test(proof, R25_places_are_told_by_who_speaks_for_the_network)
+{
+	learn(delegate("acme", 256, 511, acme, root, 3600), delegate("acme/eng", 300, 399, eng, acme, 3600),
+	      NOW);
+	cr_assert_eq(state(STATEMENT_PLACE, "acme", "", 256, acme, NOW), 0);
+	cr_assert_eq(state(STATEMENT_PLACE, "acme", "", 300, acme, NOW), -ERANGE, "it has delegated that");
+	cr_assert_eq(state(STATEMENT_PLACE, "acme/eng", "", 300, eng, NOW), 0);
+	cr_assert_eq(state(STATEMENT_PLACE, "acme/eng", "", 256, eng, NOW), -ERANGE);
+}

@@ -9,6 +9,7 @@
  *   cache NAME [via NAME]             a local server; via: asks that one to find answers
  *   parent NAME OTHER                 the cache NAME asks OTHER (before boot; for rings)
  *   network DOMAIN:NAME VNID          with VMs 1 to 8, all allowed
+ *   service DOMAIN:NAME N|none        a service and how many instances it has
  *   boot                              the world begins
  *   tend                              from now on all servers do what is to be done now and then
  *   run MS
@@ -25,9 +26,10 @@
  *   server NAME dead|alive|refuses|accepts|honest|lies KIND|delay MS|jitter MS|loss PERCENT
  *
  *   ask ID NAME policy VNID SOURCE VM [min REVISION] [within MS]
- *   ask ID NAME name DOMAIN:NAME | zone DOMAIN
+ *   ask ID NAME name DOMAIN:NAME | service DOMAIN:NAME | zone DOMAIN
  *   expect ID KIND [WORDS]            waits for it. KIND: answer no_vm no_network no_delegation zone failed.
  *        allow deny stale fresh       zone DOMAIN  sequence N  reason NAME
+ *        instances N                  of the service
  *        upstream N                   questions that it took     within MS    that it took
  *   waiting ID                        it isn't answered yet
  *   received NAME N                   questions, since the last "received" of that server
@@ -183,6 +185,16 @@ static void do_network(void)
 	hier_network(hier_find_domain(&scene.h, name), strchr(word(1), ':') + 1, number(2));
 }
 
+static void do_service(void)
+{
+	char name[DOMAIN_ROOM];
+
+	if (!domain_of_name(word(1), name) || !hier_find_domain(&scene.h, name))
+		fail("%s: '%s' is not a service's name", scene.where, word(1));
+	hier_service(hier_find_domain(&scene.h, name), strchr(word(1), ':') + 1,
+		     is(2, "none") ? -1 : (int)number(2));
+}
+
 static void do_boot(void)
 {
 	hier_boot(&scene.h);
@@ -306,7 +318,7 @@ static void read_policy(struct ask *ask, int *i)
 
 static void read_name(struct ask *ask, int *i)
 {
-	ask->kind = is(3, "zone") ? ASK_ZONE : ASK_NAME;
+	ask->kind = is(3, "zone") ? ASK_ZONE : is(3, "service") ? ASK_SERVICE : ASK_NAME;
 	snprintf(ask->name, sizeof(ask->name), "%s", word(4));
 	*i = 5;
 }
@@ -335,6 +347,16 @@ static void do_ask(void)
 	hier_ask(hier_find(&scene.h, word(2)), &ask, within, &scene.asks[slot].result);
 }
 
+static int instances(const struct hier_result *r)
+{
+	cJSON *json = cJSON_Parse(r->doc.body);
+	const cJSON *n = cJSON_GetObjectItem(cJSON_GetObjectItem(json, "answer"), "instances");
+	int found = cJSON_IsNumber(n) ? n->valueint : -1;
+
+	cJSON_Delete(json);
+	return found;
+}
+
 /* What is expected of a result; the index after the words that it took. */
 static int check_word(const struct hier_result *r, int i)
 {
@@ -348,7 +370,9 @@ static int check_word(const struct hier_result *r, int i)
 		cr_assert_eq(q->stale, is(i, "stale"), "%s: it is not %s", scene.where, word(i));
 		return i + 1;
 	}
-	if (is(i, "zone"))
+	if (is(i, "instances"))
+		cr_assert_eq(instances(r), (int)number(i + 1), "%s: it has %d", scene.where, instances(r));
+	else if (is(i, "zone"))
 		cr_assert_str_eq(r->zone, is(i + 1, ".") ? "" : word(i + 1), "%s: by '%s'", scene.where,
 				 r->zone);
 	else if (is(i, "sequence"))
@@ -415,15 +439,33 @@ static const struct {
 	const char *name;
 	void (*run)(void);
 } commands[] = {
-	{ "root", do_root },	     { "domain", do_domain },	{ "cache", do_cache },
-	{ "parent", do_parent },     { "network", do_network }, { "boot", do_boot },
-	{ "tend", do_tend },	     { "run", do_run },		{ "vm", do_vm },
-	{ "change", do_change },     { "remove", do_remove },	{ "delegate", do_redelegate },
-	{ "withdraw", do_withdraw }, { "publish", do_publish }, { "life", do_life },
-	{ "answers", do_answers },   { "lag", do_lag },		{ "key", do_key },
-	{ "floor", do_floor },	     { "server", do_server },	{ "ask", do_ask },
-	{ "expect", do_expect },     { "waiting", do_waiting }, { "received", do_received },
-	{ "knows", do_knows },	     { "loops", do_loops },
+	{ "root", do_root },
+	{ "domain", do_domain },
+	{ "cache", do_cache },
+	{ "parent", do_parent },
+	{ "network", do_network },
+	{ "service", do_service },
+	{ "boot", do_boot },
+	{ "tend", do_tend },
+	{ "run", do_run },
+	{ "vm", do_vm },
+	{ "change", do_change },
+	{ "remove", do_remove },
+	{ "delegate", do_redelegate },
+	{ "withdraw", do_withdraw },
+	{ "publish", do_publish },
+	{ "life", do_life },
+	{ "answers", do_answers },
+	{ "lag", do_lag },
+	{ "key", do_key },
+	{ "floor", do_floor },
+	{ "server", do_server },
+	{ "ask", do_ask },
+	{ "expect", do_expect },
+	{ "waiting", do_waiting },
+	{ "received", do_received },
+	{ "knows", do_knows },
+	{ "loops", do_loops },
 };
 
 static void play_line(char *line)

@@ -299,3 +299,55 @@ Test(message, R22_replies_there_and_back)
 	signed_free(&doc);
 	sign_key_free(key);
 }
+
+Test(statement, R22_services_and_places)
+{
+	struct statement s = { .kind = STATEMENT_SERVICE,
+			       .zone = "acme",
+			       .name = "acme:firewall",
+			       .issued = 1000,
+			       .expires = 1064,
+			       .lifetime = 4 },
+			 got;
+	struct ask ask = question(), parsed, service = { .kind = ASK_SERVICE, .name = "acme:firewall" };
+	struct errand errand;
+	struct json_error err = { 0 };
+	char *text = statement_render(&s, cJSON_CreateObject()), key[ASK_TEXT];
+	cJSON *json;
+
+	cr_assert_eq(statement_parse(text, strlen(text), &got, &err), 0, "%s", err.text);
+	cr_assert(!got.absent && ask_answered(&service, &got));
+	free(text);
+	text = statement_render(&s, NULL);
+	cr_assert_eq(statement_parse(text, strlen(text), &got, &err), 0);
+	cr_assert(got.absent && ask_answered(&service, &got), "there is no such service");
+	free(text);
+	cr_assert_not(ask_answered(&(struct ask){ .kind = ASK_NAME, .name = "acme:firewall" }, &got));
+
+	/* What the asker has a service's name from goes along, and is no part of the question. */
+	ask.kind = ASK_SERVICE;
+	strcpy(ask.name, "acme:firewall");
+	json = ask_json(&ask, NULL);
+	cr_assert_eq(ask_parse(json, &parsed, &errand, &err), 0, "%s", err.text);
+	cr_assert(parsed.vnid == 300 && parsed.source == 5 && parsed.packet.to_port == 443);
+	cr_assert_str_eq(ask_text(&parsed, false, key), "service acme:firewall");
+	cJSON_Delete(json);
+
+	s.kind = STATEMENT_PLACE;
+	s.name[0] = '\0';
+	s.vnid = 300;
+	s.source = 5;
+	s.whole = true;
+	s.to = ask.to;
+	text = statement_render(&s, cJSON_CreateObject());
+	cr_assert_eq(statement_parse(text, strlen(text), &got, &err), 0, "%s", err.text);
+	free(text);
+	ask = (struct ask){ .kind = ASK_PLACE, .vnid = 300, .source = 5, .to = s.to };
+	cr_assert(!got.absent && ask_answered(&ask, &got));
+	json = ask_json(&ask, NULL);
+	cr_assert_eq(ask_parse(json, &parsed, &errand, &err), 0, "%s", err.text);
+	cr_assert(ask_answered(&parsed, &got));
+	cJSON_ReplaceItemInObject(json, "to", cJSON_CreateNumber(7));
+	cr_assert_eq(ask_parse(json, &parsed, &errand, &err), -EINVAL, "a host is meant by an address");
+	cJSON_Delete(json);
+}
