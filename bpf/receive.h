@@ -219,7 +219,8 @@ static __always_inline bool was_stripped(struct __sk_buff *skb, struct packet *p
 static __always_inline int deliver(struct __sk_buff *skb, struct packet *p)
 {
 	/* The underlay's Ethernet header made the packet another host's in the kernel's eyes, or will. */
-	bpf_skb_change_type(skb, PACKET_HOST);
+	if (unlikely(skb->pkt_type != PACKET_HOST))
+		bpf_skb_change_type(skb, PACKET_HOST);
 	return send_to_vm(skb, p, p->ifindex, p->delivery) ? -DOVE_DECAP_FAILED : -DOVE_DELIVERED;
 }
 
