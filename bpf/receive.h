@@ -10,6 +10,7 @@
 #include "path.h"
 #include "relay.h"
 #include "route.h"
+#include "rows.h"
 #include "stale.h"
 #include "tunnel.h"
 #include "upcall.h"
@@ -50,7 +51,7 @@ static __always_inline int inner_parse(void *at, void *end, __u32 room, struct p
 /* Who is here and has the address, or is the way out to the external network that has it. */
 static __always_inline struct dove_local *local_find(struct packet *p, struct dove_place_key *key)
 {
-	struct dove_local *to = bpf_map_lookup_elem(&dove_local, key);
+	struct dove_local *to = place_find(key, p);
 
 	if (likely(to))
 		return to;

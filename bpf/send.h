@@ -13,6 +13,7 @@
 #include "path.h"
 #include "qos.h"
 #include "route.h"
+#include "rows.h"
 #include "sender.h"
 #include "translation.h"
 #include "tunnel.h"
@@ -103,7 +104,7 @@ static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, con
 /* To another host. */
 static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p, const struct decision *d)
 {
-	struct dove_host *host = bpf_map_lookup_elem(&dove_hosts, &d->t->host);
+	struct dove_host *host = host_find(&d->t->host, p);
 
 	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return -DOVE_HELD_NEXT_HOP;

@@ -39,7 +39,7 @@ static __always_inline void decision_left(const struct packet *p, struct decisio
 
 static __always_inline bool usable(struct decision *d, struct packet *p)
 {
-	return d->t && bpf_ktime_get_coarse_ns() < d->t->expires && gate_lets(&d->t->gate, p);
+	return d->t && tick_now() < d->t->expires && gate_lets(&d->t->gate, p);
 }
 
 static __always_inline bool rule_matches(const struct dove_rule *r, const struct packet *p)

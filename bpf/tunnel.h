@@ -6,6 +6,7 @@
 #include "count.h"
 #include "maps.bpf.h"
 #include "packet.h"
+#include "rows.h"
 
 #define EINVAL 22
 #define EALREADY 114
@@ -228,7 +229,7 @@ static __always_inline int outer_write(struct __sk_buff *skb, const struct packe
 				       const struct dove_ip *to, const struct dove_host *host,
 				       const struct label *label, const __u8 *dmac)
 {
-	__u32 hash = bpf_get_hash_recalc(skb);
+	__u32 hash = skb->hash; /* as make_room() has left it */
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 
 	if (ip_is_v4(to)) {
@@ -250,7 +251,7 @@ static __always_inline int outer_write(struct __sk_buff *skb, const struct packe
 static __always_inline bool is_for_us(struct packet *p, const struct dove_ip *to)
 {
 	struct dove_ip origin = p->origin; /* 6.1 takes no key out of a global function's argument */
-	struct dove_host *from = bpf_map_lookup_elem(&dove_hosts, &origin), *self;
+	struct dove_host *from = host_find(&origin, p), *self;
 
 	p->known = from && !(from->flags & DOVE_HOST_SELF);
 	p->served = p->known && from->flags & DOVE_HOST_SERVICES;
