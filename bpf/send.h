@@ -218,7 +218,7 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 		if (reply != -DOVE_DENIED)
 			rc = reply;
 	}
-	if (d->t && d->verdict != DOVE_VERDICT_ALLOW && rc == verdict_reason(d->verdict) && refusal_due(d))
+	if (d->t && d->verdict != DOVE_VERDICT_ALLOW && rc == verdict_reason(d->verdict) && refusal_due(p, d))
 		rc = -DOVE_HELD_MISS;
 	if (rc == -DOVE_DENIED || rc == -DOVE_REJECTED)
 		count_policy(p, p->vnid, d->policy, POLICY_DENIED);
@@ -340,7 +340,7 @@ static __noinline int path_back(struct packet *p, struct decision *d, struct leg
 static __always_inline int path_refused(const struct packet *p, struct decision *d, int rc)
 {
 	judge_sent(d->t, d->policy, p->hook == HOOK_TRACE, &d->judged);
-	return d->judged.fresh == STALE || d->judged.fresh == STALE_REFUSED || refusal_due(d)
+	return d->judged.fresh == STALE || d->judged.fresh == STALE_REFUSED || refusal_due(p, d)
 		       ? -DOVE_HELD_MISS
 		       : rc;
 }
