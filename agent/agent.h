@@ -5,6 +5,7 @@
  *   control.c   the control socket: commands in, JSON out
  *   nics.c      the underlay's devices; registers the host under their addresses
  *   ports.c     VMs' interfaces: claim the place, fill the maps, attach
+ *   rows.c      writing what the programs remember
  *   watch.c     what the service says of our networks -> sequences and floors
  *   underlay.c  other hosts and the next hops to them
  *   pmtu.c      what routers say of the way to them

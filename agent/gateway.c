@@ -17,6 +17,7 @@
 #include "lib/log.h"
 #include "loader/routes.h"
 #include "nics.h"
+#include "rows.h"
 #include "state.h"
 
 /* Between two tries of what failed. */
@@ -286,8 +287,8 @@ static void leftovers_clear(struct gateway *g)
 	for (int i = 0; i < n; i++)
 		if (!taken[marks[i] & GATEWAY_NUMBER_MAX])
 			routes_rule_del(marks[i]);
-	map_clear(g->agent->maps->local, sizeof(struct dove_place_key), place_is_known, g);
-	map_clear(g->agent->maps->ports, sizeof(uint32_t), port_is_known, g);
+	rows_clear(g->agent, g->agent->maps->local, sizeof(struct dove_place_key), place_is_known, g);
+	rows_clear(g->agent, g->agent->maps->ports, sizeof(uint32_t), port_is_known, g);
 	g->leftovers = false;
 }
 

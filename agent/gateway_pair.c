@@ -9,6 +9,7 @@
 #include "gateway_host.h"
 #include "gateway_nft.h"
 #include "loader/routes.h"
+#include "rows.h"
 
 static const struct mac_addr gateway_mac = { .b = DOVE_GATEWAY_MAC };
 
@@ -52,7 +53,7 @@ static int port_store(const struct agent *a, const struct gateway_pair *p)
 
 	memcpy(row.mac, gateway_mac.b, sizeof(row.mac));
 	agent_set_budget(a, key, 1);
-	return bpf_map_update_elem(a->maps->ports, &key, &row, BPF_ANY) ? -errno : 0;
+	return row_put(a, a->maps->ports, &key, &row, BPF_ANY) ? -errno : 0;
 }
 
 int gateway_pair_place(const struct agent *a, struct gateway_pair *p)
@@ -66,7 +67,7 @@ int gateway_pair_place(const struct agent *a, struct gateway_pair *p)
 				  .delivery = delivery(a, p) };
 
 	memcpy(row.mac, gateway_mac.b, sizeof(row.mac));
-	p->placed = !bpf_map_update_elem(a->maps->local, &key, &row, BPF_ANY);
+	p->placed = !row_put(a, a->maps->local, &key, &row, BPF_ANY);
 	return p->placed ? 0 : -errno;
 }
 
@@ -141,9 +142,9 @@ void gateway_pair_lost(const struct agent *a, struct gateway_pair *p)
 	struct dove_place_key place = place_of(p);
 	uint32_t key = p->port.ifindex;
 
-	bpf_map_delete_elem(a->maps->local, &place);
+	row_delete(a, a->maps->local, &place);
 	loader_detach(a->loader, p->port.ifindex);
-	bpf_map_delete_elem(a->maps->ports, &key);
+	row_delete(a, a->maps->ports, &key);
 	bpf_map_delete_elem(a->maps->budgets, &key);
 	p->placed = false;
 	p->device.ifindex = p->port.ifindex = 0;

@@ -23,6 +23,7 @@
 #include "nics.h"
 #include "paths.h"
 #include "qos.h"
+#include "rows.h"
 #include "state.h"
 #include "watch.h"
 
@@ -199,14 +200,14 @@ static void port_row_store(struct port *port)
 	row.qos = port->qos;
 	memcpy(row.mac, port->mac.b, sizeof(row.mac));
 	agent_set_budget(a, key, 1);
-	if (bpf_map_update_elem(a->maps->ports, &key, &row, BPF_ANY))
+	if (row_put(a, a->maps->ports, &key, &row, BPF_ANY))
 		log_error("dove_ports: %s: %s", port->device, strerror(errno));
 }
 
 static void addr_store(struct port *port, const struct ip_addr *addr, const struct ip_addr *gateway,
 		       const struct watch_endpoint *e)
 {
-	const struct loader_maps *maps = port->ports->agent->maps;
+	const struct agent *a = port->ports->agent;
 	struct dove_addr_key key = { .addr = to_dove_ip(addr), .vnid = port->vnid, .ifindex = port->ifindex };
 	struct dove_place_key place = { .addr = key.addr, .vnid = port->vnid };
 	struct dove_addr may = { .endpoint = port->id, .gateway = to_dove_ip(gateway) };
@@ -220,24 +221,24 @@ static void addr_store(struct port *port, const struct ip_addr *addr, const stru
 
 	memcpy(may.mac, e->mac.b, sizeof(may.mac));
 	memcpy(local.mac, e->mac.b, sizeof(local.mac));
-	if (bpf_map_update_elem(maps->addrs, &key, &may, BPF_ANY) ||
-	    bpf_map_update_elem(maps->local, &place, &local, BPF_ANY))
+	if (row_put(a, a->maps->addrs, &key, &may, BPF_ANY) ||
+	    row_put(a, a->maps->local, &place, &local, BPF_ANY))
 		log_error("%s: entering an address: %s", port->device, strerror(errno));
 	if (!port->held_until)
-		moved_here(port->ports->agent->moved, port->vnid, addr);
+		moved_here(a->moved, port->vnid, addr);
 }
 
 static void addr_remove(struct port *port, const struct ip_addr *addr)
 {
-	const struct loader_maps *maps = port->ports->agent->maps;
+	const struct agent *a = port->ports->agent;
 	struct dove_addr_key key = { .addr = to_dove_ip(addr), .vnid = port->vnid, .ifindex = port->ifindex };
 	struct dove_place_key place = { .addr = key.addr, .vnid = port->vnid };
 	struct dove_local local;
 
-	bpf_map_delete_elem(maps->addrs, &key);
+	row_delete(a, a->maps->addrs, &key);
 	/* The address may be another port's by now. */
-	if (!bpf_map_lookup_elem(maps->local, &place, &local) && local.ifindex == (uint32_t)port->ifindex)
-		bpf_map_delete_elem(maps->local, &place);
+	if (!bpf_map_lookup_elem(a->maps->local, &place, &local) && local.ifindex == (uint32_t)port->ifindex)
+		row_delete(a, a->maps->local, &place);
 }
 
 static bool has_addr(const struct ip_addr *list, int n, const struct ip_addr *addr)
@@ -391,7 +392,7 @@ static void port_remove(struct port *port, bool release)
 
 	port_leave(port);
 	loader_detach(a->loader, port->ifindex);
-	bpf_map_delete_elem(a->maps->ports, &key);
+	row_delete(a, a->maps->ports, &key);
 	bpf_map_delete_elem(a->maps->budgets, &key);
 	if (port->closed_member)
 		rtnl_bridge_member_set(port->ifindex, false);
@@ -714,7 +715,7 @@ static void port_expect(struct port *port, uint64_t revision)
 	for (int i = 0; i < port->n_addrs; i++) {
 		struct dove_place_key place = { .addr = to_dove_ip(&port->addrs[i]), .vnid = port->vnid };
 
-		if (bpf_map_update_elem(a->maps->local, &place, &local, BPF_NOEXIST) && errno != EEXIST)
+		if (row_put(a, a->maps->local, &place, &local, BPF_NOEXIST) && errno != EEXIST)
 			log_error("dove_local: %s: %s", port->device, strerror(errno));
 	}
 }

@@ -15,6 +15,7 @@
 #include "miss.h"
 #include "moved.h"
 #include "nics.h"
+#include "rows.h"
 
 /* Changes of routes and neighbours come in bursts: look once after this. */
 #define REFRESH_DELAY_MS 5
@@ -80,7 +81,7 @@ static void host_store(struct underlay *u, struct host *h)
 	h->row.id = h->id;
 	h->row.flags = (h->row.flags & DOVE_HOST_REACHABLE) | (h->self ? DOVE_HOST_SELF : 0) |
 		       (h->serves ? DOVE_HOST_SERVICES : 0);
-	if (bpf_map_update_elem(u->agent->maps->hosts, &key, &h->row, BPF_ANY))
+	if (row_put(u->agent, u->agent->maps->hosts, &key, &h->row, BPF_ANY))
 		log_error("dove_hosts: %s: %s", h->name, strerror(errno));
 }
 
@@ -88,7 +89,7 @@ static void host_remove(struct underlay *u, struct host *h)
 {
 	struct dove_ip key = to_dove_ip(&h->addr);
 
-	bpf_map_delete_elem(u->agent->maps->hosts, &key);
+	row_delete(u->agent, u->agent->maps->hosts, &key);
 	HASH_DEL(u->hosts, h);
 	free(h);
 }
@@ -299,7 +300,7 @@ void underlay_end(struct underlay *u)
 		if (!h->seen && now >= h->guest_until)
 			host_remove(u, h);
 	/* Rows of an earlier process that nobody names any more. */
-	map_clear(u->agent->maps->hosts, sizeof(struct dove_ip), host_is_listed, u);
+	rows_clear(u->agent, u->agent->maps->hosts, sizeof(struct dove_ip), host_is_listed, u);
 }
 
 static bool has_addr(const struct ip_addr *list, int n, const struct ip_addr *addr)

@@ -22,6 +22,7 @@
 #include "paths.h"
 #include "ports.h"
 #include "prefixes.h"
+#include "rows.h"
 #include "underlay.h"
 
 /* design: a watch silent for more than 5 s can't be judged by any more. */
@@ -61,7 +62,6 @@ struct watch {
 	struct event *retry;
 	long retry_ms;
 	uint64_t lifetime; /* seconds */
-	uint64_t version;  /* last one of dove_version */
 	bool streaming;	   /* a stream is open, or about to be opened again */
 	bool connected;
 };
@@ -72,23 +72,6 @@ static struct network *network_find(const struct watch *w, uint32_t vnid)
 
 	HASH_FIND(hh, w->networks, &vnid, sizeof(vnid), n);
 	return n;
-}
-
-/* Before any row of dove_networks or dove_policies is written: the programs use what they have read no longer. */
-static void numbers_change(const struct watch *w)
-{
-	uint64_t none = 0;
-
-	bpf_map_update_elem(w->agent->maps->version, &(uint32_t){ 0 }, &none, BPF_ANY);
-}
-
-/* And after it: by the clock, for what they remember outlives the agent. */
-static void numbers_changed(struct watch *w)
-{
-	uint64_t now = clock_now();
-
-	w->version = now > w->version ? now : w->version + 1;
-	bpf_map_update_elem(w->agent->maps->version, &(uint32_t){ 0 }, &w->version, BPF_ANY);
 }
 
 bool watch_connected(const struct watch *w)
@@ -117,9 +100,7 @@ void watch_expect(struct watch *w, uint32_t vnid, uint64_t revision)
 
 	if (network_find(w, vnid))
 		return;
-	numbers_change(w);
-	bpf_map_update_elem(w->agent->maps->networks, &vnid, &row, BPF_NOEXIST);
-	numbers_changed(w);
+	row_put(w->agent, w->agent->maps->networks, &vnid, &row, BPF_NOEXIST);
 }
 
 uint64_t watch_extend(const struct watch *w, uint32_t vnid, uint32_t sequence)
@@ -190,7 +171,7 @@ static void network_store(struct watch *w, struct network *n)
 
 	n->row.alive_until = now + ALIVE_NS;
 	n->row.judge_until = now + ALIVE_NS + w->lifetime * SECOND_NS;
-	if (bpf_map_update_elem(w->agent->maps->networks, &n->vnid, &n->row, BPF_ANY))
+	if (row_put(w->agent, w->agent->maps->networks, &n->vnid, &n->row, BPF_ANY))
 		log_error("dove_networks: %s: %s", n->name, strerror(errno));
 }
 
@@ -206,7 +187,7 @@ static void policy_drop(struct watch *w, struct network *n, struct policy *p)
 {
 	struct dove_policy_key key = { .vnid = n->vnid, .policy = p->id };
 
-	bpf_map_delete_elem(w->agent->maps->policies, &key);
+	row_delete(w->agent, w->agent->maps->policies, &key);
 	HASH_DEL(n->policies, p);
 	free(p);
 }
@@ -216,7 +197,7 @@ static void network_drop(struct watch *w, struct network *n)
 	struct policy *p, *ptmp;
 	struct endpoint *e, *etmp;
 
-	bpf_map_delete_elem(w->agent->maps->networks, &n->vnid);
+	row_delete(w->agent, w->agent->maps->networks, &n->vnid);
 	bpf_map_delete_elem(w->agent->maps->budgets, &(uint32_t){ n->vnid | DOVE_BUDGET_NETWORK });
 	prefixes_clear(w->agent, n->vnid);
 	gateway_drop(w->agent->gateway, n->vnid);
@@ -267,7 +248,7 @@ static int policy_item(struct watch *w, struct network *n, const cJSON *json, st
 	row = (struct dove_policy){
 		.sequence = sequence, .floor = floor, .deleted = deleted, .through = through
 	};
-	if (bpf_map_update_elem(w->agent->maps->policies, &key, &row, BPF_ANY))
+	if (row_put(w->agent, w->agent->maps->policies, &key, &row, BPF_ANY))
 		log_error("dove_policies: %s/%s: %s", n->name, name, strerror(errno));
 	HASH_FIND(hh, n->policies, &key.policy, sizeof(key.policy), p);
 	if (!p) {
@@ -520,8 +501,8 @@ static int on_snapshot(struct watch *w, const cJSON *json, struct json_error *er
 		if (!n->seen)
 			network_drop(w, n);
 	/* Rows that the snapshot does not name are an earlier process's. */
-	map_clear(w->agent->maps->policies, sizeof(struct dove_policy_key), policy_is_listed, w);
-	map_clear(w->agent->maps->networks, sizeof(uint32_t), network_is_listed, w);
+	rows_clear(w->agent, w->agent->maps->policies, sizeof(struct dove_policy_key), policy_is_listed, w);
+	rows_clear(w->agent, w->agent->maps->networks, sizeof(uint32_t), network_is_listed, w);
 	gateway_settle(w->agent->gateway);
 	if (!w->connected)
 		log_info("watching the policy service: %u networks", HASH_COUNT(w->networks));
@@ -663,9 +644,9 @@ static int on_frame(const cJSON *json, void *arg)
 	struct watch *w = arg;
 	int rc;
 
-	numbers_change(w);
+	rows_change(w->agent);
 	rc = frame_take(w, json);
-	numbers_changed(w);
+	rows_changed(w->agent);
 	return rc;
 }
 
@@ -726,10 +707,10 @@ void watch_policy(struct watch *w, uint32_t vnid, const cJSON *policy)
 	HASH_FIND(hh, n->policies, &id, sizeof(id), known);
 	if (known)
 		return;
-	numbers_change(w);
+	rows_change(w->agent);
 	if (policy_item(w, n, policy, &err))
 		log_warn("check: %s %s", err.field, err.text);
-	numbers_changed(w);
+	rows_changed(w->agent);
 }
 
 cJSON *watch_show(const struct watch *w)

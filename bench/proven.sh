@@ -53,7 +53,7 @@ for ((round = 1; round <= ROUNDS; round++)); do
 done
 da h1 stats --json | jq -c .answers >&2
 jq -Rs 'split("\n") | map(select(. != "") | split(" ") | {word: .[0], rate: (.[1] | tonumber), cpu: (.[2] | tonumber)}) as $all |
-	def median: sort | .[length / 2 | floor];
+	def median: sort | if length % 2 == 1 then .[length / 2 | floor] else (.[length / 2 - 1] + .[length / 2]) / 2 end;
 	def of($w): $all | map(select(.word == $w));
 	[range(of("accept") | length) | of("refuse")[.].rate / of("accept")[.].rate] as $ratios |
 	{misses_a_second: {believed: (of("accept") | map(.rate) | median), proven: (of("refuse") | map(.rate) | median)},

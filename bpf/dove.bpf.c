@@ -18,7 +18,7 @@ SEC("tcx/ingress")
 int dove_port(struct __sk_buff *skb)
 {
 	struct packet p = { .hook = HOOK_PORT, .ifindex = skb->ifindex, .len = skb->len };
-	struct dove_port *port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
+	struct dove_port *port = port_find(&p.ifindex, &p);
 	struct decision d = {};
 
 	int rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;

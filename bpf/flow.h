@@ -194,13 +194,11 @@ static __always_inline bool flow_key_of_reply(struct __sk_buff *skb, const struc
 /* Has anything that the flow rests on changed so that it may not be let through any more? */
 static __always_inline bool flow_is_doubtful(const struct dove_flow *flow, const struct packet *p)
 {
-	struct dove_policy_key key = { .vnid = flow->vnid, .policy = flow->policy };
+	const struct numbers *n = numbers_find(flow->vnid, flow->policy, p->hook == HOOK_TRACE);
 	struct dove_place_key place = { .addr = p->src, .vnid = flow->vnid };
-	struct dove_network *net = bpf_map_lookup_elem(&dove_networks, &key.vnid);
-	struct dove_policy *policy = bpf_map_lookup_elem(&dove_policies, &key);
 	struct dove_local *self;
 
-	if (!net || !policy || flow->revision < newest(net->floor, policy->floor))
+	if (!n || !n->watched || !n->known || flow->revision < newest(n->net.floor, n->of.floor))
 		return true;
 	if (mac_equal(p->smac, gateway_mac)) /* an external network's port has the gateway's MAC */
 		place.addr = external_ip(p->source);

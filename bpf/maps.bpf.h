@@ -43,6 +43,22 @@ struct numbers {
 	struct dove_policy of;
 };
 
+/* And of dove_ports, dove_addrs, dove_hosts and dove_local, see row_find(). */
+enum seen_kind { SEEN_PORT, SEEN_ADDR, SEEN_HOST, SEEN_PLACE, SEEN_KINDS };
+#define SEEN_SLOTS 64
+
+struct seen {
+	__u64 version;
+	__u32 key[6];
+	__u64 row[6];
+};
+
+/* The coarse clock, as it was when jiffies were so many. */
+struct tick {
+	__u64 jiffies;
+	__u64 now;
+};
+
 #define MAP(name, map_type, key_type, value_type, entries, flag_bits)                                        \
 	struct {                                                                                             \
 		__uint(type, map_type);                                                                      \
@@ -66,8 +82,10 @@ MAP(dove_moved, BPF_MAP_TYPE_HASH, struct dove_place_key, struct dove_moved, 163
 MAP(dove_policies, BPF_MAP_TYPE_HASH, struct dove_policy_key, struct dove_policy, 1048576, BPF_F_NO_PREALLOC);
 MAP(dove_networks, BPF_MAP_TYPE_HASH, __u32, struct dove_network, 65536, BPF_F_NO_PREALLOC);
 MAP(dove_numbers, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct numbers, NUMBERS_SLOTS + 1, 0);
+MAP(dove_tick, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct tick, 1, 0);
+MAP(dove_seen, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct seen, SEEN_KINDS *(SEEN_SLOTS + 1), 0);
 /*
- * What the two hold is of this version; 0 while the agent changes them, and afterwards one that has never been.
+ * What the rows that are remembered are of; 0 while the agent changes any, and afterwards one that has never been.
  * In a map, so that programs of an earlier agent hear of it, too.
  */
 MAP(dove_version, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);

@@ -256,7 +256,7 @@ static __always_inline void context_turn(struct leg *leg)
  * A proxy answers out of the port that the packet goes into, in the name of
  * its destination, and maybe before anything has come from there. What began
  * the flow came from a network that a reply does not name: only what is there
- * already is kept alive by one.
+ * already is kept alive by one. Another's that has ended stands in nobody's way.
  */
 static __always_inline int context_back(struct leg *leg, __u64 lifetime)
 {
@@ -269,7 +269,7 @@ static __always_inline int context_back(struct leg *leg, __u64 lifetime)
 	if (!old)
 		return 0;
 	if (old->source != leg->source)
-		return -DOVE_TAKEN;
+		return since(leg->context.seen, old->seen) < (__s64)lifetime ? -DOVE_TAKEN : 0;
 	leg->context.source_vnid = old->source_vnid;
 	return context_put(lifetime, false);
 }

@@ -10,6 +10,7 @@
 #include "path.h"
 #include "relay.h"
 #include "route.h"
+#include "rows.h"
 #include "stale.h"
 #include "tunnel.h"
 #include "upcall.h"
@@ -57,7 +58,7 @@ static __always_inline int inner_parse(void *at, void *end, __u32 room, struct p
 /* Who is here and has the address, or is the way out to the external network that has it. */
 static __always_inline struct dove_local *local_find(struct packet *p, struct dove_place_key *key)
 {
-	struct dove_local *to = bpf_map_lookup_elem(&dove_local, key);
+	struct dove_local *to = place_find(key, p);
 
 	if (likely(to))
 		return to;
@@ -232,7 +233,8 @@ static __always_inline bool was_stripped(struct __sk_buff *skb, struct packet *p
 static __always_inline int deliver(struct __sk_buff *skb, struct packet *p)
 {
 	/* The underlay's Ethernet header made the packet another host's in the kernel's eyes, or will. */
-	bpf_skb_change_type(skb, PACKET_HOST);
+	if (unlikely(skb->pkt_type != PACKET_HOST))
+		bpf_skb_change_type(skb, PACKET_HOST);
 	return send_to_vm(skb, p, p->ifindex, p->delivery) ? -DOVE_DECAP_FAILED : -DOVE_DELIVERED;
 }
 

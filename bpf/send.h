@@ -13,6 +13,7 @@
 #include "path.h"
 #include "qos.h"
 #include "route.h"
+#include "rows.h"
 #include "sender.h"
 #include "translation.h"
 #include "tunnel.h"
@@ -103,7 +104,7 @@ static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, con
 /* To another host. */
 static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p, const struct decision *d)
 {
-	struct dove_host *host = bpf_map_lookup_elem(&dove_hosts, &d->t->host);
+	struct dove_host *host = host_find(&d->t->host, p);
 
 	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return -DOVE_HELD_NEXT_HOP;
@@ -217,7 +218,7 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 		if (reply != -DOVE_DENIED)
 			rc = reply;
 	}
-	if (d->t && d->verdict != DOVE_VERDICT_ALLOW && rc == verdict_reason(d->verdict) && refusal_due(d))
+	if (d->t && d->verdict != DOVE_VERDICT_ALLOW && rc == verdict_reason(d->verdict) && refusal_due(p, d))
 		rc = -DOVE_HELD_MISS;
 	if (rc == -DOVE_DENIED || rc == -DOVE_REJECTED)
 		count_policy(p, p->vnid, d->policy, POLICY_DENIED);
@@ -340,7 +341,7 @@ static __noinline int path_back(struct packet *p, struct decision *d, struct leg
 static __always_inline int path_refused(const struct packet *p, struct decision *d, int rc)
 {
 	judge_sent(d->t, d->policy, p->hook == HOOK_TRACE, &d->judged);
-	return d->judged.fresh == STALE || d->judged.fresh == STALE_REFUSED || refusal_due(d)
+	return d->judged.fresh == STALE || d->judged.fresh == STALE_REFUSED || refusal_due(p, d)
 		       ? -DOVE_HELD_MISS
 		       : rc;
 }

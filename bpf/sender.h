@@ -7,16 +7,14 @@
 #include "maps.bpf.h"
 #include "packet.h"
 #include "route.h"
+#include "rows.h"
 
 /*
  * The address must be one of those that the agent entered for this port, the
  * MAC that of the endpoint which has the address.
  */
-static __always_inline int sender_speaks_with(const struct dove_ip *addr, const __u8 *mac, struct packet *p)
+static __always_inline int sender_is(const struct dove_addr *known, const __u8 *mac, struct packet *p)
 {
-	struct dove_addr_key key = { .addr = *addr, .vnid = p->source_vnid, .ifindex = p->ifindex };
-	struct dove_addr *known = bpf_map_lookup_elem(&dove_addrs, &key);
-
 	if (!known)
 		return -DOVE_SPOOFED_IP;
 	if (!mac_equal(known->mac, mac))
@@ -24,6 +22,14 @@ static __always_inline int sender_speaks_with(const struct dove_ip *addr, const 
 	p->source = known->endpoint;
 	p->gateway = known->gateway;
 	return 0;
+}
+
+/* Of what asks for addresses, which is rare. */
+static __always_inline int sender_speaks_with(const struct dove_ip *addr, const __u8 *mac, struct packet *p)
+{
+	struct dove_addr_key key = { .addr = *addr, .vnid = p->source_vnid, .ifindex = p->ifindex };
+
+	return sender_is(bpf_map_lookup_elem(&dove_addrs, &key), mac, p);
 }
 
 /* The port's network, and its MAC on the frame itself. */
@@ -68,15 +74,21 @@ static __always_inline int sender_external(struct __sk_buff *skb, const struct p
 
 /*
  * An IP packet's sender. Who asks for an address has none yet (DHCP, RFC 2131;
- * MLD, RFC 3590) and says so to many at once; the port tells who it is.
+ * MLD, RFC 3590) and says so to many at once; the port tells who it is. A
+ * global function: its stack is its own.
  */
-static __always_inline int sender_check(struct __sk_buff *skb, const struct dove_port *port, struct packet *p)
+__noinline int sender_check(struct __sk_buff *skb, const struct dove_port *port, struct packet *p)
 {
+	struct dove_addr_key key;
+
+	if (!port || !p)
+		return -DOVE_NO_PORT;
 	if (port->kind == DOVE_PORT_EXTERNAL)
 		return sender_external(skb, p);
 	if (unlikely(p->dmac[0] & 1 && ip_is_unspecified(&p->src)))
 		return 0;
-	return sender_speaks_with(&p->src, p->smac, p);
+	key = (struct dove_addr_key){ .addr = p->src, .vnid = p->source_vnid, .ifindex = p->ifindex };
+	return sender_is(addr_find(&key, p), p->smac, p);
 }
 
 #endif

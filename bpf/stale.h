@@ -9,6 +9,7 @@
 
 #include "maps.bpf.h"
 #include "packet.h"
+#include "rows.h"
 
 enum freshness {
 	FRESH,
@@ -48,8 +49,7 @@ static __noinline int numbers_read(struct numbers *n, __u32 vnid, __u32 policy, 
 	struct dove_network *net;
 	struct dove_policy *of;
 
-	/* A barrier: processors that read ahead must not have the rows from before the version. */
-	__sync_val_compare_and_swap(&n->version, 0, 0);
+	rows_begin(&n->version);
 	net = bpf_map_lookup_elem(&dove_networks, &key.vnid);
 	of = bpf_map_lookup_elem(&dove_policies, &key);
 	n->version = version;
@@ -66,22 +66,16 @@ static __noinline int numbers_read(struct numbers *n, __u32 vnid, __u32 policy, 
 
 /*
  * numbers_find() - the rows of a network and of one of its policies, as they
- * are now. Nearly every packet needs those of the one before it, and looking
- * them up in two hashes costs more than all that is done with them: what a
- * processor has read holds until the agent changes any of it. The version is
- * read before the rows, and raised after them. What is traced has a slot of
- * its own: up to 6.2 packets interrupt what BPF_PROG_TEST_RUN runs.
+ * are now, remembered as in rows.h. What is traced has a slot of its own.
  */
 static __always_inline const struct numbers *numbers_find(__u32 vnid, __u32 policy, bool traced)
 {
-	__u32 slot = traced ? NUMBERS_SLOTS : (vnid * 61 + policy) % NUMBERS_SLOTS, first = 0;
+	__u32 slot = traced ? NUMBERS_SLOTS : (vnid * 61 + policy) % NUMBERS_SLOTS;
 	struct numbers *n = bpf_map_lookup_elem(&dove_numbers, &slot);
-	volatile __u64 *current = bpf_map_lookup_elem(&dove_version, &first);
-	__u64 version;
+	__u64 version = rows_version();
 
-	if (!n || !current)
+	if (!n)
 		return 0;
-	version = *current;
 	if (unlikely(!version || n->version != version || n->vnid != vnid || n->policy != policy))
 		numbers_read(n, vnid, policy, version);
 	return n;
@@ -110,7 +104,7 @@ static __always_inline void judge_received(const struct packet *p, const struct 
 					   struct judgement *j)
 {
 	const struct numbers *n = numbers_find(p->vnid, p->policy, p->hook == HOOK_TRACE);
-	__u64 now = bpf_ktime_get_coarse_ns();
+	__u64 now = tick_now();
 
 	if (!n || !n->watched) {
 		j->fresh = STALE_NO_NETWORK;

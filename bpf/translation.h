@@ -39,7 +39,7 @@ static __always_inline void decision_left(const struct packet *p, struct decisio
 
 static __always_inline bool usable(struct decision *d, struct packet *p)
 {
-	return d->t && bpf_ktime_get_coarse_ns() < d->t->expires && gate_lets(&d->t->gate, p);
+	return d->t && tick_now() < d->t->expires && gate_lets(&d->t->gate, p);
 }
 
 static __always_inline bool rule_matches(const struct dove_rule *r, const struct packet *p)
@@ -129,11 +129,13 @@ static __always_inline int refuse_old(const struct decision *d)
 
 /*
  * And every so often where nobody would tell this host: what it refuses no
- * destination sees. Due only when nothing else has let the packet through.
+ * destination sees. Due only when nothing else has let the packet through; a
+ * trace says what is refused, and by what, until there is another answer.
  */
-static __always_inline bool refusal_due(const struct decision *d)
+static __always_inline bool refusal_due(const struct packet *p, const struct decision *d)
 {
-	return !d->judged.watched && d->t->refuses_until && bpf_ktime_get_coarse_ns() >= d->t->refuses_until;
+	return p->hook != HOOK_TRACE && !d->judged.watched && d->t->refuses_until &&
+	       bpf_ktime_get_coarse_ns() >= d->t->refuses_until;
 }
 
 /* What rests on no policy (nobody has the address, or the gateway) is asked again when the network has moved on. */
@@ -141,7 +143,7 @@ static __always_inline int translation_of_nobody(const struct packet *p, struct 
 {
 	judge_sent(d->t, 0, p->hook == HOOK_TRACE, &d->judged);
 	TRY(refuse_old(d));
-	return refusal_due(d) ? -DOVE_HELD_MISS : rc;
+	return refusal_due(p, d) ? -DOVE_HELD_MISS : rc;
 }
 
 static __always_inline int verdict_reason(__u8 verdict)

@@ -478,13 +478,20 @@ Test(paths, R13_a_proxy_answers_replies_where_the_flow_is_known)
 	r = run_port(&inner);
 	expect_sent(&r, DOVE_DELIVERED_LOCAL);
 
-	case_set("another's, however long ago");
+	case_set("another's");
 	counters_clear();
 	c.source++;
-	c.seen = 1;
+	c.seen = now_ns();
 	map_put(dove_contexts, &key, &c);
 	r = arrive(AT_TC, &back);
 	expect_refused(AT_TC, &r, DOVE_TAKEN);
+
+	case_set("another's, which has ended");
+	counters_clear();
+	c.seen = now_ns() - DOVE_FLOW_TCP_NS - SECOND;
+	map_put(dove_contexts, &key, &c);
+	r = arrive(AT_TC, &back);
+	expect_into_proxy(&r, 2);
 }
 
 Test(paths, R13_a_proxy_has_both_ways_of_a_flow_or_none)

@@ -142,6 +142,27 @@ Test(trace, R11_what_is_known)
 	}
 }
 
+/* Whatever the next packet has the service asked for: this is what is known. */
+Test(trace, R20_a_refusal_that_is_due)
+{
+	static const enum dove_verdict refused[] = { DOVE_VERDICT_DENY, DOVE_VERDICT_NO_ENDPOINT };
+	static const enum dove_reason reasons[] = { DOVE_DENIED, DOVE_NO_ENDPOINT };
+
+	for (size_t i = 0; i < ARRAY_SIZE(refused); i++) {
+		struct dove_translation t = answer_to(&vm2, refused[i]);
+		struct vm_frame v = udp_to(&vm2);
+		const struct dove_traced *got;
+
+		begin(case_text("verdict %d", refused[i]));
+		map_del(dove_networks, &(uint32_t){ BLUE });
+		t.refuses_until = now_ns() - SECOND;
+		answer_put(&vm2, &t);
+		got = trace(&v);
+		check(got->reason == reasons[i] && got->verdict == refused[i], "reason %s, verdict %u",
+		      reason_name(got->reason), got->verdict);
+	}
+}
+
 Test(trace, R11_what_is_not)
 {
 	for (enum family f = V4; f < FAMILIES; f++) {

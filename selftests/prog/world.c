@@ -20,9 +20,12 @@ void version_put(uint64_t version)
 			     sizeof(version), BPF_ANY);
 }
 
-static void numbers_changed(const struct bpf_map *map)
+/* As the agent: what the programs remember of these holds no longer. */
+static void rows_changed(const struct bpf_map *map)
 {
-	if (map == dove->maps.dove_networks || map == dove->maps.dove_policies)
+	if (map == dove->maps.dove_networks || map == dove->maps.dove_policies ||
+	    map == dove->maps.dove_ports || map == dove->maps.dove_addrs || map == dove->maps.dove_hosts ||
+	    map == dove->maps.dove_local)
 		version_put(now_ns());
 }
 
@@ -30,14 +33,14 @@ void map_put_sized(struct bpf_map *map, const void *key, size_t key_len, const v
 {
 	cr_assert(!bpf_map__update_elem(map, key, key_len, value, value_len, BPF_ANY), "%s: %s: %s",
 		  case_name(), bpf_map__name(map), strerror(errno));
-	numbers_changed(map);
+	rows_changed(map);
 }
 
 int map_del_sized(struct bpf_map *map, const void *key, size_t key_len)
 {
 	int rc = bpf_map__delete_elem(map, key, key_len, 0);
 
-	numbers_changed(map);
+	rows_changed(map);
 	return rc;
 }
 
