@@ -149,10 +149,10 @@ static int answer_anew(struct api *api, const struct question *q, uint64_t min_r
 	translate_answer_text(&api->model, q, &answer, &api->signer, now, api->lifetime, &text);
 	add_text(out, text.text, text.len, api->lifetime);
 	if (answer.verdict != VERDICT_NO_SOURCE && !q->explain)
-		prepared_put(&api->prepared, q, !answer.scope,
-			     &(struct prepared_text){ text.text, text.len, answer.sequence,
-						      now + api->lifetime },
-			     now);
+		prepared_put(
+			&api->prepared, q, !answer.scope,
+			&(struct prepared_text){ text.text, text.len, answer.sequence, now + api->lifetime },
+			now);
 	free(text.text);
 	return 0;
 }

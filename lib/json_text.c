@@ -48,7 +48,8 @@ static void quoted(struct json_text *t, const char *value)
 	for (; *value; value += plain) {
 		char *at;
 
-		for (plain = 0; (unsigned char)value[plain] >= ' ' && value[plain] != '"' && value[plain] != '\\';)
+		for (plain = 0;
+		     (unsigned char)value[plain] >= ' ' && value[plain] != '"' && value[plain] != '\\';)
 			plain++;
 		json_text_raw(t, value, plain);
 		if (!value[plain])

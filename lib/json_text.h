@@ -23,7 +23,7 @@ void json_text_open(struct json_text *t, const char *name, char bracket); /* '{'
 void json_text_close(struct json_text *t, char bracket);
 void json_text_uint(struct json_text *t, const char *name, uint64_t value);
 void json_text_str(struct json_text *t, const char *name, const char *value); /* NULL: null */
-void json_text_true(struct json_text *t, const char *name, bool is); /* not so: nothing */
+void json_text_true(struct json_text *t, const char *name, bool is);	      /* not so: nothing */
 
 /* json_text_value() - the name of a value, which is to follow; NULL: only the comma. */
 void json_text_value(struct json_text *t, const char *name);

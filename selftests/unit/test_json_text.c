@@ -33,7 +33,8 @@ Test(json_text, commas_come_of_themselves)
 	json_text_value(&t, "raw");
 	json_text_raw(&t, "1.5", 3);
 	json_text_close(&t, '}');
-	expect(&t, "{\"a\":0,\"b\":[18446744073709551615,\"x\",{},[]],\"yes\":true,\"none\":null,\"raw\":1.5}");
+	expect(&t,
+	       "{\"a\":0,\"b\":[18446744073709551615,\"x\",{},[]],\"yes\":true,\"none\":null,\"raw\":1.5}");
 }
 
 Test(json_text, strings_are_quoted)
