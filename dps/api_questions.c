@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Questions: resolve, check and members. */
 #include <errno.h>
-#include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
