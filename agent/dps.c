@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/json_arena.h"
 #include "lib/log.h"
 
 #define CONNECT_TIMEOUT_MS 2000L
@@ -16,7 +17,7 @@
 #define BODY_MAX (256u << 20)
 
 /* Thousands of ports renew their claims at once; the service should not see a connection for each. */
-#define CONNECTIONS_MAX 16L
+#define CONNECTIONS_MAX 16
 
 /* A stream speaks every second; silent for so long it is dead. */
 #define STREAM_SILENT_S 5L
@@ -25,7 +26,6 @@ struct call {
 	struct call *next;
 	struct dps *dps;
 	CURL *easy;
-	struct curl_slist *headers;
 	char *body;
 	char *data;		    /* of the reply; a stream keeps only its unfinished line */
 	size_t len, room, searched; /* no newline before `searched` */
@@ -38,15 +38,43 @@ struct call {
 struct dps {
 	struct agent *agent;
 	CURLM *multi;
+	struct curl_slist *headers;  /* of all that have a body */
+	CURL *idle[CONNECTIONS_MAX]; /* handles of calls that are over: a new one takes longer than a call */
+	int n_idle;
+	struct json_arena arena; /* of the reply, or line, that is being looked at */
 	struct event *timer;
 	struct call *calls;  /* list of those under way */
 	struct call *stream; /* the one of them that is a stream */
 };
 
+static void easy_give(struct dps *d, CURL *easy)
+{
+	if (d->n_idle == CONNECTIONS_MAX) {
+		curl_easy_cleanup(easy);
+		return;
+	}
+	curl_easy_reset(easy);
+	d->idle[d->n_idle++] = easy;
+}
+
+static CURL *easy_take(struct dps *d)
+{
+	return d->n_idle ? d->idle[--d->n_idle] : curl_easy_init();
+}
+
+static cJSON *tree(struct dps *d, const char *text, size_t len)
+{
+	cJSON *json;
+
+	json_arena_enter(&d->arena);
+	json = cJSON_ParseWithLength(text, len);
+	json_arena_leave();
+	return json;
+}
+
 static void call_free(struct call *c)
 {
-	curl_easy_cleanup(c->easy);
-	curl_slist_free_all(c->headers);
+	easy_give(c->dps, c->easy);
 	free(c->body);
 	free(c->data);
 	free(c);
@@ -84,14 +112,14 @@ static void reply_error(struct dps_reply *r, const struct call *c, CURLcode code
 static void call_finish(struct call *c, CURLcode code)
 {
 	struct dps_reply reply = {};
-	cJSON *json = c->len ? cJSON_ParseWithLength(c->data, c->len) : NULL;
+	cJSON *json = c->len ? tree(c->dps, c->data, c->len) : NULL;
 
 	curl_easy_getinfo(c->easy, CURLINFO_RESPONSE_CODE, &reply.status);
 	reply.json = json;
 	reply_error(&reply, c, code);
 	call_unlink(c);
 	c->done(&reply, c->arg);
-	cJSON_Delete(json);
+	json_arena_clear(&c->dps->arena);
 	call_free(c);
 }
 
@@ -102,13 +130,13 @@ static int stream_lines(struct call *c)
 	int rc = 0;
 
 	while (!rc && (nl = memchr(start + c->searched, '\n', end - start - c->searched))) {
-		cJSON *json = cJSON_ParseWithLength(start, nl - start);
+		cJSON *json = tree(c->dps, start, nl - start);
 
 		if (json)
 			rc = c->line(json, c->arg);
 		else if (nl > start)
 			rc = -EBADMSG;
-		cJSON_Delete(json);
+		json_arena_clear(&c->dps->arena);
 		start = nl + 1;
 		c->searched = 0;
 	}
@@ -253,7 +281,7 @@ static struct call *call_new(struct dps *d, const char *method, const char *path
 		abort(); /* an agent without memory for a question can't go on */
 	snprintf(url, sizeof(url), "%s%s", d->agent->config.dps, path);
 	c->dps = d;
-	c->easy = curl_easy_init();
+	c->easy = easy_take(d);
 	curl_easy_setopt(c->easy, CURLOPT_URL, url);
 	curl_easy_setopt(c->easy, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(c->easy, CURLOPT_PRIVATE, c);
@@ -269,22 +297,25 @@ static struct call *call_new(struct dps *d, const char *method, const char *path
 	return c;
 }
 
-void dps_call(struct dps *d, const char *method, const char *path, cJSON *body, dps_done done, void *arg)
+void dps_call_text(struct dps *d, const char *method, const char *path, char *body, dps_done done, void *arg)
 {
 	struct call *c = call_new(d, method, path);
 
 	c->done = done;
 	c->arg = arg;
+	c->body = body;
 	curl_easy_setopt(c->easy, CURLOPT_TIMEOUT_MS, CALL_TIMEOUT_MS);
 	if (body) {
-		c->body = cJSON_PrintUnformatted(body);
-		cJSON_Delete(body);
-		c->headers = curl_slist_append(c->headers, "Content-Type: application/json");
-		c->headers = curl_slist_append(c->headers, "Expect:");
-		curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, c->headers);
+		curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, d->headers);
 		curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->body);
 	}
 	curl_multi_add_handle(d->multi, c->easy);
+}
+
+void dps_call(struct dps *d, const char *method, const char *path, cJSON *body, dps_done done, void *arg)
+{
+	dps_call_text(d, method, path, body ? cJSON_PrintUnformatted(body) : NULL, done, arg);
+	cJSON_Delete(body);
 }
 
 void dps_stream(struct dps *d, const char *path, dps_line line, dps_done end, void *arg)
@@ -319,12 +350,14 @@ int dps_open(struct agent *a, struct dps **out, struct error *err)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	d->agent = a;
 	d->multi = curl_multi_init();
+	d->headers = curl_slist_append(NULL, "Content-Type: application/json");
+	d->headers = curl_slist_append(d->headers, "Expect:");
 	d->timer = evtimer_new(a->base, on_timer, d);
 	curl_multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
 	curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
 	curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, want_timer);
 	curl_multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
-	curl_multi_setopt(d->multi, CURLMOPT_MAX_HOST_CONNECTIONS, CONNECTIONS_MAX);
+	curl_multi_setopt(d->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_MAX);
 	*out = d;
 	return 0;
 }
@@ -340,7 +373,11 @@ void dps_close(struct dps *d)
 		curl_multi_remove_handle(d->multi, c->easy);
 		call_free(c);
 	}
+	while (d->n_idle)
+		curl_easy_cleanup(d->idle[--d->n_idle]);
 	curl_multi_cleanup(d->multi);
+	curl_slist_free_all(d->headers);
+	json_arena_free(&d->arena);
 	event_free(d->timer);
 	free(d);
 }

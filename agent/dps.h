@@ -12,6 +12,7 @@ struct dps_reply {
 };
 
 typedef void (*dps_done)(const struct dps_reply *reply, void *arg);
+/* The tree is valid during the call, too. */
 typedef int (*dps_line)(const cJSON *json, void *arg);
 
 int dps_open(struct agent *a, struct dps **out, struct error *err);
@@ -24,6 +25,9 @@ void dps_close(struct dps *d);
  * (and freed), NULL for none.
  */
 void dps_call(struct dps *d, const char *method, const char *path, cJSON *body, dps_done done, void *arg);
+
+/* dps_call_text() - the same, of a body that is text, taken (and freed). */
+void dps_call_text(struct dps *d, const char *method, const char *path, char *body, dps_done done, void *arg);
 
 /*
  * dps_stream() - a GET whose body is NDJSON: `line` for each, `end` once when

@@ -220,6 +220,23 @@ static void entry_store(struct agent *a, const struct dove_cache_key *key, const
 	bpf_map_delete_elem(out_of, key);
 }
 
+static void entry_add(struct install_batch *b, const struct dove_cache_key *key,
+		      const struct dove_translation *t)
+{
+	b->rows[b->n++] = (struct dove_write){ .key = *key, .denied = !allows_anything(t), .t = *t };
+}
+
+void install_write(struct agent *a, struct install_batch *batch)
+{
+	if (batch->n)
+		loader_write(a->loader, batch->rows, batch->n);
+	for (uint32_t i = 0; i < batch->n; i++)
+		if (batch->rows[i].rc)
+			log_error("%s: %s", batch->rows[i].denied ? "dove_denied" : "dove_cache",
+				  strerror(-batch->rows[i].rc));
+	batch->n = 0;
+}
+
 /* The fields that the pair's answer depends on, as in the packet that was asked for. */
 static struct dove_cache_key exact_key(const struct dove_cache_key *pair, uint8_t scope,
 				       const struct dove_cache_key *asked)
@@ -237,21 +254,21 @@ static struct dove_cache_key exact_key(const struct dove_cache_key *pair, uint8_
 }
 
 int install_answer(struct agent *a, const cJSON *answer, const struct dove_cache_key *asked, bool pending,
-		   struct installed *out, struct json_error *err)
+		   struct install_batch *batch, struct installed *out, struct json_error *err)
 {
 	struct installed in = { .key = { .dst = asked->dst, .source = asked->source } };
 
 	if (translation_parse(a, answer, &in.t, &in, err))
 		return -EINVAL;
 	if (in.t.scope && !in.t.n_rules) {
-		entry_store(a, &in.key, &in.t);
+		entry_add(batch, &in.key, &in.t);
 		in.key = exact_key(&in.key, in.t.scope, asked);
 		in.t.scope = 0;
 		if (in.t.verdict != DOVE_VERDICT_ALLOW)
 			in.t.expires = clock_now() + REFUSAL_LIFETIME_S * SECOND_NS;
 	}
 	in.t.gate = pending ? DOVE_GATE_SHUT : 0;
-	entry_store(a, &in.key, &in.t);
+	entry_add(batch, &in.key, &in.t);
 	*out = in;
 	return 0;
 }
@@ -261,14 +278,24 @@ bool install_all_held(uint64_t gate)
 	return (uint32_t)gate == (uint32_t)((gate & ~DOVE_GATE_SHUT) / DOVE_GATE_HELD);
 }
 
+void install_open_all(struct agent *a, struct installed *const *ins, uint32_t n)
+{
+	struct dove_opening openings[DOVE_OPENINGS_MAX];
+
+	for (uint32_t i = 0; i < n; i++)
+		openings[i] = (struct dove_opening){ .key = ins[i]->key,
+						     .expires = ins[i]->t.expires,
+						     .gate = install_all_held(ins[i]->t.gate) ? ins[i]->t.gate
+											      : 0 };
+	loader_open_gates(a->loader, openings, n);
+	for (uint32_t i = 0; i < n; i++)
+		ins[i]->t.gate = openings[i].open ? 0 : openings[i].gate;
+}
+
 bool install_open(struct agent *a, struct installed *in)
 {
-	struct dove_opening opening = { .key = in->key, .expires = in->t.expires };
-
-	if (!in->t.gate)
-		return true;
-	opening.gate = install_all_held(in->t.gate) ? in->t.gate : 0;
-	in->t.gate = loader_open_gate(a->loader, &opening) ? 0 : opening.gate;
+	if (in->t.gate)
+		install_open_all(a, &in, 1);
 	return !in->t.gate;
 }
 

@@ -18,6 +18,7 @@
 #include "group.h"
 #include "install.h"
 #include "lib/cleanup.h"
+#include "lib/json_text.h"
 #include "lib/log.h"
 #include "moved.h"
 #include "ports.h"
@@ -27,12 +28,15 @@
 
 /* Bounds of what waits. One pair's first packets are few; a port may have many pairs; the host has some memory. */
 #define QUESTION_PACKETS_MAX 2048
-#define PORT_QUESTIONS_MAX 8192
+#define PORT_QUESTIONS_MAX 8192	 /* without an answer */
+#define ALL_QUESTIONS_MAX 131072 /* with those that linger */
 #define PORT_BYTES_MAX (4u << 20)
 #define ALL_BYTES_MAX (64u << 20)
 /* Keys in one request, and requests under way: what is above waits its turn, port by port. */
 #define REQUEST_KEYS_MAX 64
 #define REQUESTS_MAX 4
+/* The service reads 4 KiB at once, and answers what is there by then at once (dps/short.h). */
+#define REQUEST_BYTES 3500
 /* A packet waits so long for an answer or a next hop; then its sender had better try again. */
 #define WAIT_NS (3 * SECOND_NS)
 /* A chain that does not come is asked for again with the question. */
@@ -43,6 +47,8 @@
 #define TICK_MS 100
 /* The answer to a packet may need a second question (its ports), seldom a third (a change meanwhile). */
 #define TRIES_MAX 4
+_Static_assert(REQUEST_KEYS_MAX <= INSTALL_ANSWERS_MAX && REQUEST_KEYS_MAX <= DOVE_OPENINGS_MAX,
+	       "a request's answers go into the maps at once");
 /* Translations asked for ahead of their expiry in one go. */
 #define REFRESH_AT_ONCE 256
 #define SCAN_BATCH 512
@@ -107,7 +113,7 @@ struct question {
 /* What one port has waiting. */
 struct port_queue {
 	uint32_t ifindex;
-	uint32_t n_questions, bytes;
+	uint32_t n_questions, n_open, bytes;
 	struct question *queued;
 	UT_hash_handle hh;
 };
@@ -123,6 +129,7 @@ struct miss {
 	struct ring_buffer *ring;
 	struct event *readable, *cut, *tick, *retry, *scan;
 	struct question *questions;
+	struct install_batch batch;
 	struct port_queue *ports, *turn;
 	struct miss_counters counters;
 	uint64_t bytes, lifetime;
@@ -180,6 +187,7 @@ static void question_state(struct question *q, enum question_state state)
 		DL_DELETE(q->port->queued, q);
 	else if (q->state != QUEUED && state == QUEUED)
 		DL_APPEND(q->port->queued, q);
+	q->port->n_open += (state != ANSWERED) - (q->state != ANSWERED);
 	q->state = state;
 	q->changed = clock_now();
 }
@@ -198,7 +206,7 @@ static struct question *question_new(struct miss *m, const struct dove_cache_key
 	struct port_queue *port = port_queue(m, ifindex);
 	struct question *q;
 
-	if (port->n_questions >= PORT_QUESTIONS_MAX)
+	if (port->n_open >= PORT_QUESTIONS_MAX || HASH_COUNT(m->questions) >= ALL_QUESTIONS_MAX)
 		return NULL;
 	q = calloc(1, sizeof(*q));
 	if (!q)
@@ -208,6 +216,7 @@ static struct question *question_new(struct miss *m, const struct dove_cache_key
 	q->port = port;
 	q->changed = clock_now();
 	port->n_questions++;
+	port->n_open++;
 	DL_APPEND(port->queued, q);
 	HASH_ADD(hh, m->questions, pair, sizeof(q->pair), q);
 	return q;
@@ -286,6 +295,7 @@ static void question_free(struct miss *m, struct question *q)
 	question_open_anyway(m, q);
 	if (q->state == QUEUED)
 		DL_DELETE(q->port->queued, q);
+	q->port->n_open -= q->state != ANSWERED;
 	if (!--q->port->n_questions)
 		port_queue_free(m, q->port);
 	HASH_DEL(m->questions, q);
@@ -370,6 +380,15 @@ static bool packet_send_on(struct miss *m, struct question *q, struct packet *p)
 	return true;
 }
 
+/* True: all that wait are. */
+static bool question_send(struct miss *m, struct question *q)
+{
+	while (q->waiting)
+		if (!packet_send_on(m, q, q->waiting))
+			return false;
+	return true;
+}
+
 static void ring_drain(struct miss *m);
 
 /*
@@ -381,15 +400,33 @@ static void question_release(struct miss *m, struct question *q)
 	bool open = false;
 
 	for (int round = 0; round < RELEASE_ROUNDS_MAX && !open; round++) {
-		while (q->waiting)
-			if (!packet_send_on(m, q, q->waiting))
-				return;
+		if (!question_send(m, q))
+			return;
 		ring_drain(m);
 		open = !q->waiting && question_open(m, q);
 	}
 	if (!open)
 		question_open_anyway(m, q);
 	question_state(q, ANSWERED);
+}
+
+/* The same of those that were just answered, with one look at the ring and one call of the kernel for all. */
+static void questions_release(struct miss *m, struct question *const *list, int n)
+{
+	struct installed *ins[REQUEST_KEYS_MAX];
+	uint32_t n_ins = 0;
+
+	for (int i = 0; i < n; i++)
+		question_send(m, list[i]);
+	ring_drain(m);
+	for (int i = 0; i < n; i++)
+		if (list[i]->state == ANSWERED && !list[i]->waiting && !list[i]->left && list[i]->in.t.gate)
+			ins[n_ins++] = &list[i]->in;
+	if (n_ins)
+		install_open_all(m->agent, ins, n_ins);
+	for (int i = 0; i < n; i++)
+		if (list[i]->state == ANSWERED && (list[i]->waiting || list[i]->left || list[i]->in.t.gate))
+			question_release(m, list[i]);
 }
 
 static void ask_queued(struct miss *m);
@@ -428,23 +465,35 @@ void miss_next_hop(struct miss *m)
 
 /* ---- asking ---- */
 
-cJSON *miss_key_json(const struct dove_cache_key *key)
+/* Without its braces: there may be more of it. */
+static void add_key(struct json_text *out, const struct dove_cache_key *key)
 {
 	struct ip_addr dst = from_dove_ip(&key->dst);
 	uint32_t external = external_of(&key->dst);
-	cJSON *json = cJSON_CreateObject();
 	char text[IP_TEXT];
 
-	cJSON_AddNumberToObject(json, "source", key->source);
+	json_text_uint(out, "source", key->source);
 	if (external)
-		cJSON_AddNumberToObject(json, "destination", external);
+		json_text_uint(out, "destination", external);
 	else
-		cJSON_AddStringToObject(json, "to", ip_format(&dst, text));
+		json_text_str(out, "to", ip_format(&dst, text));
 	if (key->proto) {
-		cJSON_AddNumberToObject(json, "proto", key->proto);
-		cJSON_AddNumberToObject(json, "from_port", key->from_port);
-		cJSON_AddNumberToObject(json, "to_port", key->to_port);
+		json_text_uint(out, "proto", key->proto);
+		json_text_uint(out, "from_port", key->from_port);
+		json_text_uint(out, "to_port", key->to_port);
 	}
+}
+
+cJSON *miss_key_json(const struct dove_cache_key *key)
+{
+	struct json_text text = {};
+	cJSON *json;
+
+	json_text_open(&text, NULL, '{');
+	add_key(&text, key);
+	json_text_close(&text, '}');
+	json = cJSON_ParseWithLength(text.text, text.len);
+	free(text.text);
 	return json;
 }
 
@@ -468,15 +517,16 @@ static void lifetime_seen(struct miss *m, const struct dove_translation *t)
 	scan_later(m);
 }
 
-static void question_installed(struct miss *m, struct question *q, const cJSON *answer)
+/* What it is answered by is to be written; true: then it is to be released. */
+static bool question_installed(struct miss *m, struct question *q, const cJSON *answer)
 {
 	struct json_error err = {};
 
-	if (install_answer(m->agent, answer, &q->asked, q->waiting, &q->in, &err)) {
+	if (install_answer(m->agent, answer, &q->asked, q->waiting, &m->batch, &q->in, &err)) {
 		log_warn("an answer that can't be used: %s: %s", err.field, err.text);
 		m->counters.dropped_late += q->n_waiting;
 		question_free(m, q);
-		return;
+		return false;
 	}
 	question_forget_left(q);
 	q->least_vnid = 0;
@@ -487,16 +537,17 @@ static void question_installed(struct miss *m, struct question *q, const cJSON *
 		lifetime_seen(m, &q->in.t);
 	if (across_note(m->agent->across, &q->asked, q->vnid, answer) && q->waiting) {
 		question_state(q, SERVICES);
-		return;
+		return false;
 	}
 	question_state(q, ANSWERED);
-	question_release(m, q);
+	return true;
 }
 
 /* What is not proven is no reason to give up what was. */
-static void question_answered(struct miss *m, struct question *q, const cJSON *answer)
+static bool question_answered(struct miss *m, struct question *q, const cJSON *answer)
 {
 	struct trust_question about = believe_question(m->agent, &q->asked);
+	bool installed = false;
 	cJSON *proven;
 	int rc;
 
@@ -508,8 +559,9 @@ static void question_answered(struct miss *m, struct question *q, const cJSON *a
 	else if (rc && !q->waiting)
 		question_free(m, q);
 	else
-		question_installed(m, q, proven ? proven : answer);
+		installed = question_installed(m, q, proven ? proven : answer);
 	cJSON_Delete(proven);
+	return installed;
 }
 
 void miss_proven(struct miss *m)
@@ -553,6 +605,8 @@ static void on_answers(const struct dps_reply *r, void *arg)
 	/* The service knows of no such revision: whoever told us of it may not be believed. */
 	bool unheard_of = !good && keys->n == 1 && keys->at[0]->least_vnid;
 	const cJSON *answer = good ? answers->child : NULL;
+	struct question *installed[REQUEST_KEYS_MAX];
+	int n_installed = 0;
 
 	m->requests--;
 	m->settling = true;
@@ -566,14 +620,20 @@ static void on_answers(const struct dps_reply *r, void *arg)
 		retry_later(m);
 	}
 	for (int i = 0; i < keys->n; i++) {
-		if (good)
-			question_answered(m, keys->at[i], answer);
-		else if (keys->at[i]->waiting || unheard_of)
-			question_state(keys->at[i], QUEUED);
-		else
-			question_free(m, keys->at[i]);
+		struct question *q = keys->at[i];
+
+		if (good) {
+			if (question_answered(m, q, answer))
+				installed[n_installed++] = q;
+		} else if (q->waiting || unheard_of) {
+			question_state(q, QUEUED);
+		} else {
+			question_free(m, q);
+		}
 		answer = answer ? answer->next : NULL;
 	}
+	install_write(m->agent, &m->batch);
+	questions_release(m, installed, n_installed);
 	m->settling = false;
 	settle(m);
 }
@@ -593,49 +653,51 @@ static struct question *next_question(struct miss *m)
 	return NULL;
 }
 
-static void add_least(cJSON *key, const struct question *q)
+static void add_question(struct json_text *out, const struct question *q)
 {
-	cJSON *least = cJSON_AddObjectToObject(key, "least");
-
-	cJSON_AddNumberToObject(least, "vnid", q->least_vnid);
-	cJSON_AddNumberToObject(least, "revision", q->least);
+	json_text_open(out, NULL, '{');
+	add_key(out, &q->asked);
+	if (q->least_vnid) {
+		json_text_open(out, "least", '{');
+		json_text_uint(out, "vnid", q->least_vnid);
+		json_text_uint(out, "revision", q->least);
+		json_text_close(out, '}');
+	}
+	if (q->vnid)
+		json_text_uint(out, "vnid", q->vnid);
+	json_text_close(out, '}');
 }
 
 static void ask_some(struct miss *m)
 {
 	struct request_keys *keys = calloc(1, sizeof(*keys));
-	cJSON *body, *list;
+	struct json_text body = {};
 	struct question *q;
 
 	if (!keys)
 		return;
 	keys->miss = m;
-	body = cJSON_CreateObject();
-	cJSON_AddStringToObject(body, "host", m->agent->config.host);
-	list = cJSON_AddArrayToObject(body, "keys");
-	while (keys->n < REQUEST_KEYS_MAX && (q = next_question(m))) {
-		cJSON *key;
-
+	json_text_open(&body, NULL, '{');
+	json_text_str(&body, "host", m->agent->config.host);
+	json_text_open(&body, "keys", '[');
+	while (keys->n < REQUEST_KEYS_MAX && body.len < REQUEST_BYTES && (q = next_question(m))) {
 		/* By itself: what it is good for is another's word. */
 		if (q->least_vnid && keys->n)
 			break;
-		key = miss_key_json(&q->asked);
+		add_question(&body, q);
 		question_state(q, ASKED);
-		if (q->least_vnid)
-			add_least(key, q);
-		if (q->vnid)
-			cJSON_AddNumberToObject(key, "vnid", q->vnid);
 		if (!q->waiting)
 			m->counters.refreshed++;
 		keys->at[keys->n++] = q;
-		cJSON_AddItemToArray(list, key);
 		if (q->least_vnid)
 			break;
 	}
+	json_text_close(&body, ']');
+	json_text_close(&body, '}');
 	m->counters.questions += keys->n;
 	m->counters.requests++;
 	m->requests++;
-	dps_call(m->agent->dps, "POST", "/v1/resolve", body, on_answers, keys);
+	dps_call_text(m->agent->dps, "POST", "/v1/resolve", json_text_end(&body), on_answers, keys);
 }
 
 static bool anything_queued(const struct miss *m)
@@ -827,10 +889,14 @@ bool miss_store(struct miss *m, const struct dove_cache_key *key, uint64_t revis
 	struct question *q = question_find(m, key);
 	struct json_error err = {};
 	struct installed in;
+	bool installed;
 
 	if (q && q->state == QUEUED) {
 		q->asked = *key;
-		question_installed(m, q, answer);
+		installed = question_installed(m, q, answer);
+		install_write(m->agent, &m->batch);
+		if (installed)
+			question_release(m, q);
 		return true;
 	}
 	/* The service is being asked, or packets wait under its answer: its word comes, or has come. */
@@ -838,10 +904,11 @@ bool miss_store(struct miss *m, const struct dove_cache_key *key, uint64_t revis
 		return false;
 	if (!holds_older(m, key, revision))
 		return false;
-	if (install_answer(m->agent, answer, key, false, &in, &err)) {
+	if (install_answer(m->agent, answer, key, false, &m->batch, &in, &err)) {
 		log_warn("a signed translation that can't be used: %s: %s", err.field, err.text);
 		return false;
 	}
+	install_write(m->agent, &m->batch);
 	if (in.has_host)
 		underlay_need(m->agent->underlay, &in.host);
 	return true;

@@ -149,21 +149,41 @@ int dove_trace(struct __sk_buff *skb)
 	return 0;
 }
 
-/*
- * The agent, by BPF_PROG_TEST_RUN: the packets that waited for this entry are
- * all sent. 0: its gate is open now, or it is another entry. 1: somebody came
- * meanwhile, and `gate` says who.
- */
+/* The agent, by BPF_PROG_TEST_RUN: these entries are to be there. */
 SEC("syscall")
-int dove_open(struct dove_opening *asked)
+int dove_write(void *ctx)
 {
-	struct dove_cache_key key = asked->key;
-	struct dove_translation *t = translation_lookup(&key);
+	for (__u32 i = 0; i < DOVE_WRITES_MAX && i < n_writes; i++) {
+		struct dove_write *w = &writes[i];
 
-	return t && t->expires == asked->expires && !gate_open(&t->gate, &asked->gate);
+		if (w->denied) {
+			w->rc = bpf_map_update_elem(&dove_denied, &w->key, &w->t, BPF_ANY);
+			bpf_map_delete_elem(&dove_cache, &w->key);
+		} else {
+			w->rc = bpf_map_update_elem(&dove_cache, &w->key, &w->t, BPF_ANY);
+			bpf_map_delete_elem(&dove_denied, &w->key);
+		}
+	}
+	return 0;
 }
 
-/* The same, of who gets what goes to many. */
+/* The packets that waited for these entries are all sent. */
+SEC("syscall")
+int dove_open(void *ctx)
+{
+	for (__u32 i = 0; i < DOVE_OPENINGS_MAX && i < n_openings; i++) {
+		struct dove_opening *asked = &openings[i];
+		struct dove_translation *t = translation_lookup(&asked->key);
+
+		asked->open = !t || t->expires != asked->expires || gate_open(&t->gate, &asked->gate);
+	}
+	return 0;
+}
+
+/*
+ * Of who gets what goes to many. 0: its gate is open now, or it is another
+ * entry. 1: somebody came meanwhile, and `gate` says who.
+ */
 SEC("syscall")
 int dove_open_group(struct dove_group_opening *asked)
 {

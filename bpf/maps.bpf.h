@@ -130,6 +130,11 @@ const volatile __u32 cfg_door = 0; /* ifindex of the agent's own device */
  */
 volatile __u32 unknown_zero;
 
+/* What the agent has done many at a time. */
+struct dove_write writes[DOVE_WRITES_MAX];
+struct dove_opening openings[DOVE_OPENINGS_MAX];
+__u32 n_writes, n_openings;
+
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;
 /* What became of the packet that was traced last. */

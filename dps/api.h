@@ -89,9 +89,9 @@ void api_resolve(struct api_call *call);
  * api_resolve_at_once() - the reply's body, to that of a request that is not whole HTTP (call->req NULL).
  * False, and nothing has been done: it is to be refused, or takes longer.
  */
-bool api_resolve_at_once(struct api_call *call, const char *body, size_t len, struct evbuffer *out);
+bool api_resolve_at_once(struct api_call *call, const char *body, size_t len, struct json_text *out);
 bool api_resolve_far_at_once(struct api_call *call, const cJSON *json,
-			     struct evbuffer *out);		/* of api_resolve_far() */
+			     struct json_text *out);		/* of api_resolve_far() */
 void api_resolve_far(struct api_call *call, const cJSON *json); /* where others may have to be asked */
 
 /* Parts of these: 0, or -errno with *err. */
@@ -100,7 +100,8 @@ int api_read_questions(const cJSON *json, uint64_t *min_revision, const cJSON **
 
 /* api_answer() - add the ANSWER's text to out. host: who asks, for what it serves only; NULL: for anything. */
 int api_answer(struct api *api, const struct question *question, const char *host, uint64_t min_revision,
-	       struct evbuffer *out, struct json_error *err);
+	       struct json_text *out, struct json_error *err);
+
 struct relay;
 struct recurse_key;
 

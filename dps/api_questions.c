@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Questions: resolve, check and members. */
 #include <errno.h>
-#include <event2/buffer.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +12,7 @@
 #include "dps/members.h"
 #include "dps/relay.h"
 #include "dps/resolve.h"
+#include "lib/json_arena.h"
 
 static int read_port(const cJSON *json, const char *field, uint16_t out[2], struct json_error *err)
 {
@@ -118,18 +118,6 @@ int api_read_key(const cJSON *json, struct question *q, struct json_error *err)
 	return rc ? rc : read_packet(json, &q->packet, err);
 }
 
-/* An answer's text up to the number that is its lifetime, which gets less while the text is kept. */
-static char *answer_text(struct api *api, const struct question *q, const struct answer *answer, int64_t now)
-{
-	cJSON *json = translate_answer_json(&api->model, q, answer, &api->signer, now, api->lifetime);
-	char *text = cJSON_PrintUnformatted(json), *end = text ? strrchr(text, ':') : NULL;
-
-	cJSON_Delete(json);
-	if (end)
-		end[1] = '\0';
-	return text;
-}
-
 static int check_revision(uint64_t sequence, uint64_t min_revision, struct json_error *err)
 {
 	if (sequence >= min_revision)
@@ -139,33 +127,32 @@ static int check_revision(uint64_t sequence, uint64_t min_revision, struct json_
 	return -EAGAIN;
 }
 
-static void add_text(struct evbuffer *out, const char *text, int64_t lifetime)
+static void add_text(struct json_text *out, const char *text, size_t len, int64_t lifetime)
 {
-	char end[24];
-	int len = snprintf(end, sizeof(end), "%lld}", (long long)lifetime);
-
-	evbuffer_add(out, text, strlen(text));
-	evbuffer_add(out, end, (size_t)len);
+	json_text_raw(out, text, len);
+	json_text_uint(out, NULL, (uint64_t)lifetime);
+	json_text_close(out, '}');
 }
 
 static int answer_anew(struct api *api, const struct question *q, uint64_t min_revision, int64_t now,
-		       struct evbuffer *out, struct json_error *err)
+		       struct json_text *out, struct json_error *err)
 {
+	struct json_text text = { 0 };
 	struct answer answer;
-	char *text;
 	int rc;
 
 	resolve(&api->model, q, &answer);
 	rc = answer.verdict == VERDICT_NO_SOURCE ? 0 : check_revision(answer.sequence, min_revision, err);
 	if (rc)
 		return rc;
-	text = answer_text(api, q, &answer, now);
-	if (!text)
-		return -ENOMEM;
-	add_text(out, text, api->lifetime);
-	if (answer.verdict == VERDICT_NO_SOURCE || q->explain ||
-	    !prepared_put(&api->prepared, q, text, answer.sequence, now, now + api->lifetime))
-		free(text);
+	translate_answer_text(&api->model, q, &answer, &api->signer, now, api->lifetime, &text);
+	add_text(out, text.text, text.len, api->lifetime);
+	if (answer.verdict != VERDICT_NO_SOURCE && !q->explain)
+		prepared_put(
+			&api->prepared, q, !answer.scope,
+			&(struct prepared_text){ text.text, text.len, answer.sequence, now + api->lifetime },
+			now);
+	free(text.text);
 	return 0;
 }
 
@@ -250,31 +237,28 @@ static int check_least(const struct api *api, const struct question *q, struct j
 }
 
 int api_answer(struct api *api, const struct question *question, const char *host, uint64_t min_revision,
-	       struct evbuffer *out, struct json_error *err)
+	       struct json_text *out, struct json_error *err)
 {
 	static const struct question nobody = { .source = UINT32_MAX, .by_address = true };
 	const struct question *q = is_served(api, question, host) ? question : &nobody;
-	int64_t now = time(NULL), expires;
-	uint64_t sequence;
-	const char *text =
-		q->explain ? NULL
-			   : prepared_get(&api->prepared, q, api->model.commits, now, &sequence, &expires);
+	struct prepared_text said;
+	int64_t now = time(NULL);
 	int rc;
 
 	api->questions++;
 	rc = check_least(api, q, err);
 	if (rc)
 		return rc;
-	if (!text)
+	if (q->explain || !prepared_get(&api->prepared, q, api->model.commits, now, &said))
 		return answer_anew(api, q, min_revision, now, out, err);
-	rc = check_revision(sequence, min_revision, err);
+	rc = check_revision(said.sequence, min_revision, err);
 	if (!rc)
-		add_text(out, text, expires - now);
+		add_text(out, said.text, said.len, said.expires - now);
 	return rc;
 }
 
 static int answer_key(struct api *api, const cJSON *item, const char *host, uint64_t min_revision,
-		      struct evbuffer *out, struct json_error *err)
+		      struct json_text *out, struct json_error *err)
 {
 	struct question q;
 	int rc = api_read_key(item, &q, err);
@@ -297,7 +281,7 @@ int api_read_questions(const cJSON *json, uint64_t *min_revision, const cJSON **
 	return rc;
 }
 
-static int answer_all(struct api *api, const cJSON *json, const char *host, struct evbuffer *out,
+static int answer_all(struct api *api, const cJSON *json, const char *host, struct json_text *out,
 		      struct json_error *err)
 {
 	const cJSON *keys = NULL, *item;
@@ -309,7 +293,8 @@ static int answer_all(struct api *api, const cJSON *json, const char *host, stru
 		return rc;
 	cJSON_ArrayForEach (item, keys) {
 		snprintf(err->prefix, sizeof(err->prefix), "keys[%zu].", n);
-		evbuffer_add(out, ",", n++ > 0);
+		n++;
+		json_text_value(out, NULL);
 		rc = answer_key(api, item, host, min_revision, out, err);
 		if (rc)
 			return rc;
@@ -317,21 +302,30 @@ static int answer_all(struct api *api, const cJSON *json, const char *host, stru
 	return 0;
 }
 
+static void begin_answers(struct json_text *out)
+{
+	json_text_raw(out, "{\"answers\":[", 12);
+}
+
+static void end_answers(struct json_text *out)
+{
+	json_text_raw(out, "]}", 2);
+}
+
 static void resolve_alone(struct api_call *call, const cJSON *json)
 {
 	struct json_error err = { 0 };
-	struct evbuffer *out = evbuffer_new();
+	struct json_text out = { 0 };
 	int rc;
 
-	evbuffer_add_printf(out, "{\"answers\":[");
-	rc = answer_all(call->api, json, access_speaks_for(call), out, &err);
-	if (!rc) {
-		evbuffer_add_printf(out, "]}");
-		api_reply_buffer(call, HTTP_OK, out);
-		return;
-	}
-	evbuffer_free(out);
-	api_refuse(call, rc, &err);
+	begin_answers(&out);
+	rc = answer_all(call->api, json, access_speaks_for(call), &out, &err);
+	end_answers(&out);
+	if (rc)
+		api_refuse(call, rc, &err);
+	else
+		api_reply_text(call, "application/json", json_text_end(&out));
+	free(out.text);
 }
 
 void api_resolve(struct api_call *call)
@@ -347,20 +341,27 @@ void api_resolve(struct api_call *call)
 	cJSON_Delete(json);
 }
 
-bool api_resolve_at_once(struct api_call *call, const char *body, size_t len, struct evbuffer *out)
+bool api_resolve_at_once(struct api_call *call, const char *body, size_t len, struct json_text *out)
 {
+	static struct json_arena arena;
 	struct json_error err = { 0 };
 	uint64_t questions = call->api->questions;
-	cJSON *json = access_may_question(call, call->api->admin) ? json_parse(body, len, &err) : NULL;
-	bool good = json;
+	cJSON *json = NULL;
+	bool good;
 
-	evbuffer_add(out, "{\"answers\":[", 12);
+	if (access_may_question(call, call->api->admin)) {
+		json_arena_enter(&arena);
+		json = json_parse(body, len, &err);
+		json_arena_leave();
+	}
+	good = json;
+	begin_answers(out);
 	if (json && call->api->h)
 		good = api_resolve_far_at_once(call, json, out);
 	else if (json)
 		good = !answer_all(call->api, json, access_speaks_for(call), out, &err);
-	evbuffer_add(out, "]}", 2);
-	cJSON_Delete(json);
+	end_answers(out);
+	json_arena_clear(&arena);
 	if (!good)
 		call->api->questions = questions;
 	return good;

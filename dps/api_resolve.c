@@ -244,16 +244,16 @@ static struct domain *answerer(const struct hierarchy *h, const struct question 
 static int answer_at_once(struct slot *slot, struct domain *d, const struct question *q, const char *host,
 			  uint64_t min_revision, struct json_error *err)
 {
-	struct evbuffer *out = evbuffer_new();
-	int rc = api_answer(d->api, q, host, min_revision, out, err);
+	struct json_text out = { 0 };
+	int rc = api_answer(d->api, q, host, min_revision, &out, err);
 
-	evbuffer_add(out, "", 1);
-	if (!rc) {
-		slot->text = mem_copy((char *)evbuffer_pullup(out, -1));
-		slot->batch->left--;
+	if (rc) {
+		free(out.text);
+		return rc;
 	}
-	evbuffer_free(out);
-	return rc;
+	slot->text = json_text_end(&out);
+	slot->batch->left--;
+	return 0;
 }
 
 /* ---- a question of the batch ---- */
@@ -351,8 +351,8 @@ static int start_all(struct api_call *call, struct batch *b, const cJSON *keys, 
 
 /* ---- without waiting for anybody ---- */
 
-static bool answer_here(struct api_call *call, const cJSON *item, uint64_t min_revision, struct evbuffer *out,
-			struct json_error *err)
+static bool answer_here(struct api_call *call, const cJSON *item, uint64_t min_revision,
+			struct json_text *out, struct json_error *err)
 {
 	struct recurse_key key;
 	const char *passer;
@@ -373,22 +373,21 @@ static bool answer_here(struct api_call *call, const cJSON *item, uint64_t min_r
 	if (!text)
 		return false;
 	call->api->questions++;
-	evbuffer_add(out, text, strlen(text));
+	json_text_raw(out, text, strlen(text));
 	free(text);
 	return true;
 }
 
-bool api_resolve_far_at_once(struct api_call *call, const cJSON *json, struct evbuffer *out)
+bool api_resolve_far_at_once(struct api_call *call, const cJSON *json, struct json_text *out)
 {
 	struct json_error err = { 0 };
 	const cJSON *keys = NULL, *item;
 	uint64_t min_revision = 0;
 	char id[ERRAND_ID_ROOM];
-	bool good = !api_read_questions(json, &min_revision, &keys, &err), first = true;
+	bool good = !api_read_questions(json, &min_revision, &keys, &err);
 
 	cJSON_ArrayForEach (item, keys) {
-		evbuffer_add(out, ",", !first);
-		first = false;
+		json_text_value(out, NULL);
 		good = good && answer_here(call, item, min_revision, out, &err);
 		if (!good)
 			break;

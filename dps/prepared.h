@@ -23,13 +23,24 @@ struct prepared {
 	uint64_t hits, misses;
 };
 
-/* prepared_get() - the text that prepared_put() was given, and when it ends; NULL: none, or too old. */
-const char *prepared_get(struct prepared *p, const struct question *q, uint64_t version, int64_t now,
-			 uint64_t *sequence, int64_t *expires);
+/* An answer's text, not terminated. */
+struct prepared_text {
+	const char *text;
+	size_t len;
+	uint64_t sequence;
+	int64_t expires;
+};
 
-/* prepared_put() - keep it, if it is by ids; text is taken over then. False: it isn't, and stays the caller's. */
-bool prepared_put(struct prepared *p, const struct question *q, char *text, uint64_t sequence, int64_t now,
-		  int64_t expires);
+/* prepared_get() - what prepared_put() was given, until either is called again. False: nothing, or it is too old. */
+bool prepared_get(struct prepared *p, const struct question *q, uint64_t version, int64_t now,
+		  struct prepared_text *out);
+
+/*
+ * prepared_put() - keep a copy, if the question is by ids. any_packet: it is the answer for every packet of
+ * the pair, whatever its protocol and ports: the next connection has another port.
+ */
+void prepared_put(struct prepared *p, const struct question *q, bool any_packet,
+		  const struct prepared_text *said, int64_t now);
 void prepared_clear(struct prepared *p);
 
 #endif

@@ -9,6 +9,7 @@
 #define DPS_RESOLVE_H
 
 #include "dps/pair.h"
+#include "lib/json_text.h"
 
 enum verdict { VERDICT_ALLOW, VERDICT_DENY, VERDICT_GATEWAY, VERDICT_NO_ENDPOINT, VERDICT_NO_SOURCE };
 
@@ -70,8 +71,8 @@ void resolve_check(struct model *m, const struct question *question, struct chec
 cJSON *resolve_considered(const struct model *m, const struct question *question,
 			  const struct answer *answer);
 
-/* JSON for docs/api.md; the tree is the caller's. */
-cJSON *resolve_answer_json(const struct model *m, const struct answer *answer, unsigned int lifetime);
+/* resolve_answer_text() - the ANSWER of docs/api.md, as an object without its lifetime and its end. */
+void resolve_answer_text(const struct model *m, const struct answer *answer, struct json_text *out);
 const char *resolve_verdict_name(enum verdict verdict);
 
 /* resolve_host_name() - where the destination is, by name: of a gateway also where no such host is registered;

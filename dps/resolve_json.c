@@ -31,140 +31,129 @@ const char *resolve_host_name(const struct answer *answer)
 	return answer->host ? answer->host->o.key : NULL;
 }
 
-static void add_host(cJSON *out, const struct answer *answer)
+static void add_host(struct json_text *out, const struct answer *answer)
 {
-	const char *name = resolve_host_name(answer);
 	const struct host_spec *spec = answer->host ? &answer->host->o.spec->u.host : NULL;
+	char text[IP_TEXT];
 
-	if (name)
-		cJSON_AddStringToObject(out, "host", name);
-	else
-		cJSON_AddNullToObject(out, "host");
-	cJSON_AddItemToObject(out, "host_addresses",
-			      spec ? objects_addresses_json(spec->addresses, spec->n_addresses)
-				   : cJSON_CreateArray());
+	json_text_str(out, "host", resolve_host_name(answer));
+	json_text_open(out, "host_addresses", '[');
+	for (size_t i = 0; spec && i < spec->n_addresses; i++)
+		json_text_str(out, NULL, ip_format(&spec->addresses[i], text));
+	json_text_close(out, ']');
 }
 
-static cJSON *destination_json(const struct answer *answer)
+static void add_destination(struct json_text *out, const struct answer *answer)
 {
 	const struct endpoint *ep = answer->destination;
 	bool external = model_is_external(ep);
-	cJSON *out = cJSON_CreateObject();
 	char mac[MAC_TEXT];
 
-	cJSON_AddNumberToObject(out, "id", ep->o.id);
-	cJSON_AddStringToObject(out, "name", ep->o.key);
-	if (external)
-		cJSON_AddTrueToObject(out, "external");
-	cJSON_AddNumberToObject(out, "vnid", ep->o.net->o.id);
-	cJSON_AddStringToObject(out, "mac",
-				mac_format(external ? &gateway_mac : &ep->o.spec->u.endpoint.mac, mac));
+	json_text_open(out, "destination", '{');
+	json_text_uint(out, "id", ep->o.id);
+	json_text_str(out, "name", ep->o.key);
+	json_text_true(out, "external", external);
+	json_text_uint(out, "vnid", ep->o.net->o.id);
+	json_text_str(out, "mac", mac_format(external ? &gateway_mac : &ep->o.spec->u.endpoint.mac, mac));
 	add_host(out, answer);
-	return out;
+	json_text_close(out, '}');
 }
 
 /* Who has VMs of several domains must know whose firewall is meant. */
-static void add_path(cJSON *out, const struct model *m, const struct outcome *outcome)
+static void add_path(struct json_text *out, const struct model *m, const struct outcome *outcome)
 {
-	cJSON *path = cJSON_AddArrayToObject(out, "path");
 	char name[FULL_NAME_ROOM];
 
+	json_text_open(out, "path", '[');
 	for (size_t i = 0; i < outcome->n_path; i++)
-		cJSON_AddItemToArray(path,
-				     cJSON_CreateString(domain_full(m->domain, outcome->path[i], name)));
+		json_text_str(out, NULL, domain_full(m->domain, outcome->path[i], name));
+	json_text_close(out, ']');
 }
 
-static void add_qos(cJSON *out, const struct outcome *outcome)
+static void add_qos(struct json_text *out, const struct outcome *outcome)
 {
-	cJSON *qos = cJSON_AddObjectToObject(out, "qos");
-
+	json_text_open(out, "qos", '{');
 	if (outcome->dscp >= 0)
-		cJSON_AddNumberToObject(qos, "dscp", outcome->dscp);
+		json_text_uint(out, "dscp", (uint64_t)outcome->dscp);
 	if (outcome->rate_mbps) {
-		cJSON_AddNumberToObject(qos, "rate_mbps", outcome->rate_mbps);
-		cJSON_AddNumberToObject(qos, "rate_policy", outcome->rate_policy);
+		json_text_uint(out, "rate_mbps", outcome->rate_mbps);
+		json_text_uint(out, "rate_policy", outcome->rate_policy);
 	}
 	if (outcome->class)
-		cJSON_AddStringToObject(qos, "class", outcome->class);
+		json_text_str(out, "class", outcome->class);
 	if (outcome->vlan)
-		cJSON_AddNumberToObject(qos, "vlan", outcome->vlan);
+		json_text_uint(out, "vlan", outcome->vlan);
+	json_text_close(out, '}');
 }
 
-static void add_range(cJSON *out, const char *field, const uint16_t range[2])
+static void add_range(struct json_text *out, const char *field, const uint16_t range[2])
 {
-	cJSON *list = cJSON_AddArrayToObject(out, field);
-
-	cJSON_AddItemToArray(list, cJSON_CreateNumber(range[0]));
-	cJSON_AddItemToArray(list, cJSON_CreateNumber(range[1]));
+	json_text_open(out, field, '[');
+	json_text_uint(out, NULL, range[0]);
+	json_text_uint(out, NULL, range[1]);
+	json_text_close(out, ']');
 }
 
 /* What is said beside the verdict, where it is so. */
-static void add_marks(cJSON *out, const struct outcome *outcome)
+static void add_marks(struct json_text *out, const struct outcome *outcome)
 {
-	if (outcome->reject)
-		cJSON_AddTrueToObject(out, "reject");
-	if (outcome->reply)
-		cJSON_AddTrueToObject(out, "reply");
-	if (outcome->replies)
-		cJSON_AddTrueToObject(out, "replies");
-	if (outcome->open && outcome->n_path)
-		cJSON_AddTrueToObject(out, "open");
+	json_text_true(out, "reject", outcome->reject);
+	json_text_true(out, "reply", outcome->reply);
+	json_text_true(out, "replies", outcome->replies);
+	json_text_true(out, "open", outcome->open && outcome->n_path);
 }
 
-static cJSON *rule_json(const struct model *m, const struct rule *rule)
+static void add_rule(struct json_text *out, const struct model *m, const struct rule *rule)
 {
-	cJSON *out = cJSON_CreateObject();
-
-	cJSON_AddNumberToObject(out, "proto", rule->match.proto);
+	json_text_open(out, NULL, '{');
+	json_text_uint(out, "proto", rule->match.proto);
 	add_range(out, "from_port", rule->match.from_port);
 	add_range(out, "to_port", rule->match.to_port);
-	cJSON_AddStringToObject(out, "verdict", rule->outcome.allow ? "allow" : "deny");
+	json_text_str(out, "verdict", rule->outcome.allow ? "allow" : "deny");
 	add_marks(out, &rule->outcome);
-	cJSON_AddNumberToObject(out, "policy", rule->outcome.policy->o.id);
+	json_text_uint(out, "policy", rule->outcome.policy->o.id);
 	add_path(out, m, &rule->outcome);
 	add_qos(out, &rule->outcome);
-	return out;
+	json_text_close(out, '}');
 }
 
-static void add_rules(cJSON *out, const struct model *m, const struct answer *answer)
+static void add_rules(struct json_text *out, const struct model *m, const struct answer *answer)
 {
-	cJSON *scope = cJSON_AddArrayToObject(out, "scope"), *rules;
-
+	json_text_open(out, "scope", '[');
 	for (size_t i = 0; i < sizeof(scopes) / sizeof(scopes[0]); i++)
 		if (answer->scope & scopes[i].bit)
-			cJSON_AddItemToArray(scope, cJSON_CreateString(scopes[i].name));
+			json_text_str(out, NULL, scopes[i].name);
+	json_text_close(out, ']');
 	if (!answer->n_rules)
 		return;
-	rules = cJSON_AddArrayToObject(out, "rules");
+	json_text_open(out, "rules", '[');
 	for (size_t i = 0; i < answer->n_rules; i++)
-		cJSON_AddItemToArray(rules, rule_json(m, &answer->rules[i]));
+		add_rule(out, m, &answer->rules[i]);
+	json_text_close(out, ']');
 }
 
-cJSON *resolve_answer_json(const struct model *m, const struct answer *answer, unsigned int lifetime)
+void resolve_answer_text(const struct model *m, const struct answer *answer, struct json_text *out)
 {
 	const struct policy *policy = answer->outcome.policy;
-	cJSON *out = cJSON_CreateObject();
 	char text[IP_TEXT];
 
-	cJSON_AddNumberToObject(out, "vnid", answer->vnid);
-	cJSON_AddNumberToObject(out, "source", answer->source);
+	json_text_open(out, NULL, '{');
+	json_text_uint(out, "vnid", answer->vnid);
+	json_text_uint(out, "source", answer->source);
 	if (answer->has_address)
-		cJSON_AddStringToObject(out, "address", ip_format(&answer->address, text));
+		json_text_str(out, "address", ip_format(&answer->address, text));
 	if (answer->destination)
-		cJSON_AddItemToObject(out, "destination", destination_json(answer));
-	cJSON_AddStringToObject(out, "verdict", verdicts[answer->verdict]);
+		add_destination(out, answer);
+	json_text_str(out, "verdict", verdicts[answer->verdict]);
 	add_marks(out, &answer->outcome);
-	if (answer->through)
-		cJSON_AddTrueToObject(out, "through");
-	cJSON_AddNumberToObject(out, "policy", policy ? policy->o.id : 0);
-	cJSON_AddStringToObject(out, "policy_name", policy ? policy->o.spec->name : "");
+	json_text_true(out, "through", answer->through);
+	json_text_uint(out, "policy", policy ? policy->o.id : 0);
+	json_text_str(out, "policy_name", policy ? policy->o.spec->name : "");
 	add_path(out, m, &answer->outcome);
 	add_qos(out, &answer->outcome);
 	add_rules(out, m, answer);
-	cJSON_AddNumberToObject(out, "sequence", answer->sequence);
-	cJSON_AddNumberToObject(out, "floor", answer->floor);
-	cJSON_AddNumberToObject(out, "lifetime", lifetime);
-	return out;
+	json_text_uint(out, "sequence", answer->sequence);
+	json_text_uint(out, "floor", answer->floor);
 }
 
 /* ---- why ---- */

@@ -2,6 +2,7 @@
 #include "dps/translate.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "lib/log.h"
@@ -128,17 +129,40 @@ static cJSON *sign(const struct model *m, const struct question *q, const struct
 	return list;
 }
 
+/* The tree is used up. */
+static void add_tree(struct json_text *out, const char *name, cJSON *tree)
+{
+	char *text = tree ? cJSON_PrintUnformatted(tree) : NULL;
+
+	if (text) {
+		json_text_value(out, name);
+		json_text_raw(out, text, strlen(text));
+	}
+	free(text);
+	cJSON_Delete(tree);
+}
+
+void translate_answer_text(const struct model *m, const struct question *q, const struct answer *answer,
+			   const struct signer *signer, int64_t now, unsigned int lifetime,
+			   struct json_text *out)
+{
+	resolve_answer_text(m, answer, out);
+	add_tree(out, "signed", sign(m, q, answer, signer, now, lifetime));
+	if (q->explain)
+		add_tree(out, "considered", resolve_considered(m, q, answer));
+	json_text_value(out, "lifetime");
+}
+
 cJSON *translate_answer_json(const struct model *m, const struct question *q, const struct answer *answer,
 			     const struct signer *signer, int64_t now, unsigned int lifetime)
 {
-	cJSON *out = resolve_answer_json(m, answer, lifetime);
-	cJSON *list = sign(m, q, answer, signer, now, lifetime);
-	cJSON *last = cJSON_DetachItemFromObject(out, "lifetime");
+	struct json_text text = { 0 };
+	cJSON *out;
 
-	if (list)
-		cJSON_AddItemToObject(out, "signed", list);
-	if (q->explain)
-		cJSON_AddItemToObject(out, "considered", resolve_considered(m, q, answer));
-	cJSON_AddItemToObject(out, "lifetime", last);
+	translate_answer_text(m, q, answer, signer, now, lifetime, &text);
+	json_text_uint(&text, NULL, lifetime);
+	json_text_close(&text, '}');
+	out = cJSON_ParseWithLength(text.text, text.len);
+	free(text.text);
 	return out;
 }

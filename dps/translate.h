@@ -21,9 +21,14 @@ bool translate(const struct model *m, const struct question *q, const struct ans
 	       const struct signer *signer, int64_t now, unsigned int lifetime, struct translation *out);
 
 /*
- * translate_answer_json() - the ANSWER of docs/api.md, the caller's, with
- * "signed" where there is a key. "lifetime" is its last field.
+ * translate_answer_text() - the ANSWER of docs/api.md, with "signed" where there is a key, up to its last
+ * field's value: that is its lifetime, which gets less while the text is kept.
  */
+void translate_answer_text(const struct model *m, const struct question *q, const struct answer *answer,
+			   const struct signer *signer, int64_t now, unsigned int lifetime,
+			   struct json_text *out);
+
+/* translate_answer_json() - the same, whole, as a tree, the caller's. */
 cJSON *translate_answer_json(const struct model *m, const struct question *q, const struct answer *answer,
 			     const struct signer *signer, int64_t now, unsigned int lifetime);
 

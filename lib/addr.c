@@ -135,9 +135,13 @@ const char *ip_prefix_format(const struct ip_prefix *prefix, char *buf)
 
 const char *mac_format(const struct mac_addr *mac, char *buf)
 {
-	const uint8_t *b = mac->b;
+	static const char digits[] = "0123456789abcdef";
 
-	snprintf(buf, MAC_TEXT, "%02x:%02x:%02x:%02x:%02x:%02x", b[0], b[1], b[2], b[3], b[4], b[5]);
+	for (int i = 0; i < 6; i++) {
+		buf[3 * i] = digits[mac->b[i] >> 4];
+		buf[3 * i + 1] = digits[mac->b[i] & 0xf];
+		buf[3 * i + 2] = i < 5 ? ':' : '\0';
+	}
 	return buf;
 }
 

@@ -68,10 +68,16 @@ cJSON *json_parse(const char *text, size_t len, struct json_error *err)
 	return bad_text(text, end, "not JSON: something follows the value", err);
 }
 
+/* Most names differ in their first letter, which is seen before strcmp() is called. */
+static bool is_same(const char *a, const char *b)
+{
+	return *a == *b && !strcmp(a, b);
+}
+
 static bool is_listed(const char *name, const char *const *fields)
 {
 	for (; *fields; fields++)
-		if (!strcmp(name, *fields))
+		if (is_same(name, *fields))
 			return true;
 	return false;
 }
@@ -91,7 +97,11 @@ int json_only(const cJSON *obj, const char *const *fields, struct json_error *er
 
 const cJSON *json_get(const cJSON *obj, const char *field)
 {
-	return cJSON_GetObjectItemCaseSensitive(obj, field);
+	const cJSON *item = obj ? obj->child : NULL;
+
+	while (item && item->string && !is_same(item->string, field))
+		item = item->next;
+	return item && item->string ? item : NULL;
 }
 
 bool json_whole(const cJSON *number, uint64_t min, uint64_t max, uint64_t *out)

@@ -394,21 +394,38 @@ int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t r
 	return door_read(l->door_fd, ifindex, frame, room);
 }
 
-static bool opened_by(const struct bpf_program *prog, void *opening, uint32_t size)
-{
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = opening, .ctx_size_in = size);
+/* ---- what the programs do for the agent ---- */
 
-	return !bpf_prog_test_run_opts(bpf_program__fd(prog), &opts) && !opts.retval;
+void loader_write(struct loader *l, struct dove_write *rows, uint32_t n)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+	int rc;
+
+	memcpy(l->skel->bss->writes, rows, n * sizeof(*rows));
+	l->skel->bss->n_writes = n;
+	rc = bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.dove_write), &opts);
+	for (uint32_t i = 0; i < n; i++)
+		rows[i].rc = rc ? rc : l->skel->bss->writes[i].rc;
 }
 
-bool loader_open_gate(struct loader *l, struct dove_opening *opening)
+void loader_open_gates(struct loader *l, struct dove_opening *openings, uint32_t n)
 {
-	return opened_by(l->skel->progs.dove_open, opening, sizeof(*opening));
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	for (uint32_t i = 0; i < n; i++)
+		openings[i].open = 0;
+	memcpy(l->skel->bss->openings, openings, n * sizeof(*openings));
+	l->skel->bss->n_openings = n;
+	if (!bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.dove_open), &opts))
+		memcpy(openings, l->skel->bss->openings, n * sizeof(*openings));
 }
 
 bool loader_open_group(struct loader *l, struct dove_group_opening *opening)
 {
-	return opened_by(l->skel->progs.dove_open_group, opening, sizeof(*opening));
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = opening, .ctx_size_in = sizeof(*opening));
+
+	return !bpf_prog_test_run_opts(bpf_program__fd(l->skel->progs.dove_open_group), &opts) &&
+	       !opts.retval;
 }
 
 int loader_trace(struct loader *l, uint32_t ifindex, const void *frame, uint32_t len, struct dove_traced *out)

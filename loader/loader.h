@@ -128,16 +128,20 @@ int loader_send_on(struct loader *l, uint16_t way, uint32_t ifindex, const void 
 int loader_cut_fd(const struct loader *l);
 int loader_read_cut(struct loader *l, uint32_t *ifindex, void *frame, uint32_t room);
 
+/* loader_write() - write these translations, at most DOVE_WRITES_MAX: row->rc says what became of each. */
+struct dove_write;
+void loader_write(struct loader *l, struct dove_write *rows, uint32_t n);
+
 /*
- * loader_open_gate() - open a translation's gate, if it still is as
- * opening->gate says. False: it is not, and opening->gate is what it is now.
- * True also where the entry is gone, or is another.
+ * loader_open_gates() - open the gates of translations, at most DOVE_OPENINGS_MAX, each if it still is as
+ * opening->gate says. opening->open 0: it is not, and opening->gate is what it is now.
+ * Open is also an entry that is gone, or is another.
  */
 struct dove_opening;
-struct dove_group_opening;
-bool loader_open_gate(struct loader *l, struct dove_opening *opening);
+void loader_open_gates(struct loader *l, struct dove_opening *openings, uint32_t n);
 
-/* loader_open_group() - the same, of a list of those who get what goes to many. */
+/* loader_open_group() - the same, of a list of those who get what goes to many. True: open. */
+struct dove_group_opening;
 bool loader_open_group(struct loader *l, struct dove_group_opening *opening);
 
 /* loader_trace() - what would become of a frame (as from a port's VM): 0 and *out, or -errno. */

@@ -173,13 +173,6 @@ enum dove_verdict {
 #define DOVE_GATE_SHUT 0x8000000000000000ull
 #define DOVE_GATE_HELD 0x100000000ull
 
-/* What dove_open is asked, and answers: `gate` is what it was when that was not as expected. */
-struct dove_opening {
-	struct dove_cache_key key;
-	__u64 expires; /* tells this entry from one that has replaced it */
-	__u64 gate;
-};
-
 #define DOVE_RULES_MAX 8
 
 /* One rule of a pair, first match wins. Port ranges are inclusive, 0..65535 is any (also no ports). */
@@ -214,6 +207,30 @@ struct dove_translation {
 	__u32 qos;    /* key of dove_qos; 0: nothing */
 	__u32 pad2;
 	struct dove_rule rules[DOVE_RULES_MAX];
+};
+
+/*
+ * What the agent has done by the programs dove_write and dove_open, many at a time: a system call for
+ * each takes longer than the work. Not maps of their own, but variables of the programs: `writes`, `openings`.
+ */
+#define DOVE_WRITES_MAX 128
+#define DOVE_OPENINGS_MAX 64
+
+/* An entry, into the map for its kind and out of the other. */
+struct dove_write {
+	struct dove_cache_key key;
+	__u32 denied; /* into dove_denied */
+	struct dove_translation t;
+	__s32 rc; /* out: 0, or -errno */
+	__u32 pad;
+};
+
+/* A gate to be opened. */
+struct dove_opening {
+	struct dove_cache_key key;
+	__u32 open; /* out: it is, or it is another entry. 0: somebody came meanwhile, and `gate` says who */
+	__u64 expires; /* tells this entry from one that has replaced it */
+	__u64 gate;    /* as the agent has seen it last */
 };
 
 /*
@@ -489,7 +506,7 @@ struct dove_group {
 	struct dove_target at[DOVE_TARGETS_MAX];
 };
 
-/* What dove_open_group is asked, and answers; see struct dove_opening. */
+/* What dove_open_group is asked, and answers: `gate` is what it was when that was not as expected. */
 struct dove_group_opening {
 	struct dove_group_key key;
 	__u64 expires;

@@ -60,9 +60,11 @@ FUZZ(install)
 	};
 	cJSON *json = fuzz_json(data, size);
 	struct json_error err = {};
+	static struct install_batch batch;
 	struct installed in;
 
-	if (json && !install_answer(no_maps(), json, &asked, true, &in, &err))
+	batch.n = 0;
+	if (json && !install_answer(no_maps(), json, &asked, true, &batch, &in, &err))
 		allowed_as_said(&in, json);
 	cJSON_Delete(json);
 }

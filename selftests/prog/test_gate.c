@@ -30,16 +30,18 @@ static uint64_t gate_now(void)
 	return t.gate;
 }
 
-/* dove_open for the pair of VM 1 and VM 2; the gate as it came back. */
+/* dove_open for the pair of VM 1 and VM 2; the gate as it came back. 0: it is open. */
 static int open_gate(const struct dove_translation *t, uint64_t expected, uint64_t *was)
 {
 	struct dove_opening opening = { .key = pair_key(&vm2), .expires = t->expires, .gate = expected };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .ctx_in = &opening, .ctx_size_in = sizeof(opening));
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
 
+	dove->bss->openings[0] = opening;
+	dove->bss->n_openings = 1;
 	check(!bpf_prog_test_run_opts(bpf_program__fd(dove->progs.dove_open), &opts), "dove_open: %s",
 	      strerror(errno));
-	*was = opening.gate;
-	return opts.retval;
+	*was = dove->bss->openings[0].gate;
+	return !dove->bss->openings[0].open;
 }
 
 Test(gate, R11_who_comes_is_counted_and_held)
@@ -109,4 +111,45 @@ Test(gate, R11_it_opens_only_for_who_has_seen_all)
 
 	begin("the entry is gone");
 	check(!open_gate(&t, DOVE_GATE_SHUT, &was), "there is something to wait for");
+}
+
+/* dove_write of these rows. */
+static void write_rows(const struct dove_write *rows, uint32_t n)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, opts);
+
+	memcpy(dove->bss->writes, rows, n * sizeof(*rows));
+	dove->bss->n_writes = n;
+	check(!bpf_prog_test_run_opts(bpf_program__fd(dove->progs.dove_write), &opts), "dove_write: %s",
+	      strerror(errno));
+	for (uint32_t i = 0; i < n; i++)
+		check(!dove->bss->writes[i].rc, "row %u: %d", i, dove->bss->writes[i].rc);
+}
+
+Test(gate, R11_the_agent_writes_many_entries_at_once)
+{
+	static struct dove_write rows[DOVE_WRITES_MAX];
+	struct dove_translation t;
+
+	begin("as many as there may be");
+	for (uint32_t i = 0; i < DOVE_WRITES_MAX; i++) {
+		rows[i] = (struct dove_write){ .key = pair_key(&vm2), .denied = i % 2 };
+		rows[i].key.source = 1000 + i;
+		rows[i].t.policy = i;
+	}
+	write_rows(rows, DOVE_WRITES_MAX);
+	for (uint32_t i = 0; i < DOVE_WRITES_MAX; i++) {
+		const struct dove_cache_key *key = &rows[i].key;
+
+		check(i % 2 ? map_get(dove_denied, key, &t) : map_get(dove_cache, key, &t), "row %u", i);
+		check(t.policy == i, "row %u has %u", i, t.policy);
+	}
+
+	begin("each is in one of the two maps");
+	rows[0].denied = 1;
+	write_rows(rows, 1);
+	check(map_get(dove_denied, &rows[0].key, &t) && !map_get(dove_cache, &rows[0].key, &t), "moved");
+	rows[0].denied = 0;
+	write_rows(rows, 1);
+	check(!map_get(dove_denied, &rows[0].key, &t) && map_get(dove_cache, &rows[0].key, &t), "and back");
 }

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <utlist.h>
 
+#include "dps/translate.h"
+
 void world_init(struct world *w)
 {
 	memset(w, 0, sizeof(*w));
@@ -145,6 +147,14 @@ struct answer world_ask_at(struct world *w, const char *from, const char *addres
 	cr_assert_eq(ip_parse(address, &q.address), 0, "%s", address);
 	resolve(&w->m, &q, &answer);
 	return answer;
+}
+
+cJSON *world_answer_json(const struct world *w, const struct answer *answer, unsigned int lifetime)
+{
+	static const struct question unsaid;
+	static const struct signer nobody;
+
+	return translate_answer_json(&w->m, &unsaid, answer, &nobody, w->now, lifetime);
 }
 
 const char *world_path(const struct outcome *outcome)

@@ -42,6 +42,9 @@ struct answer world_ask(struct world *w, const char *from, const char *to, int p
 /* world_ask_at() - about the pair of a VM and whoever has the address. */
 struct answer world_ask_at(struct world *w, const char *from, const char *address);
 
+/* world_answer_json() - as it is sent, unsigned; the caller's. */
+cJSON *world_answer_json(const struct world *w, const struct answer *answer, unsigned int lifetime);
+
 /* world_path() - an outcome's services, joined by ','; static buffer. */
 const char *world_path(const struct outcome *outcome);
 

@@ -160,7 +160,7 @@ Test(externals, other_networks_have_no_part_in_them)
 static void expect_json(const char *from, const char *to, const char *text)
 {
 	struct answer a = ask(from, to, 6);
-	cJSON *json = resolve_answer_json(&w.m, &a, 60);
+	cJSON *json = world_answer_json(&w, &a, 60);
 	_free_ char *got = cJSON_PrintUnformatted(json_get(json, "destination"));
 
 	cr_assert_null(json_get(json, "address"));

@@ -18,12 +18,20 @@ TestSuite(prepared, .fini = teardown);
 
 static const char *get(const struct question *q, uint64_t version, int64_t now)
 {
-	uint64_t sequence = 0;
-	int64_t expires = 0;
-	const char *text = prepared_get(&p, q, version, now, &sequence, &expires);
+	static char text[32];
+	struct prepared_text said;
 
-	cr_assert(!text || (sequence == 7 && expires == NOW + 100));
+	if (!prepared_get(&p, q, version, now, &said))
+		return NULL;
+	cr_assert(said.sequence == 7 && said.expires == NOW + 100 && said.len < sizeof(text));
+	memcpy(text, said.text, said.len);
+	text[said.len] = '\0';
 	return text;
+}
+
+static void put(const struct question *q, bool any_packet, const char *text)
+{
+	prepared_put(&p, q, any_packet, &(struct prepared_text){ text, strlen(text), 7, NOW + 100 }, NOW);
 }
 
 Test(prepared, by_question_version_and_age)
@@ -31,7 +39,7 @@ Test(prepared, by_question_version_and_age)
 	struct question q = { .source = 5, .destination = 7, .packet = flow_all }, other = q;
 
 	cr_assert_null(get(&q, 1, NOW));
-	cr_assert(prepared_put(&p, &q, mem_copy("text"), 7, NOW, NOW + 100));
+	put(&q, false, "text");
 	cr_assert_str_eq(get(&q, 1, NOW), "text");
 	other.packet.proto = 6;
 	cr_assert_null(get(&other, 1, NOW), "another packet");
@@ -48,20 +56,35 @@ Test(prepared, by_question_version_and_age)
 Test(prepared, names_are_not_kept)
 {
 	struct question q = { .network = "blue", .from = "vm1", .destination = 7, .packet = flow_all };
-	char *text = mem_copy("text");
 
-	cr_assert(!prepared_put(&p, &q, text, 7, NOW, NOW + 100));
-	cr_assert_str_eq(text, "text");
-	free(text);
+	get(&q, 1, NOW);
+	put(&q, false, "text");
+	put(&q, true, "text");
+	cr_assert_null(get(&q, 1, NOW));
+	cr_assert_eq(p.n, 0);
 }
 
 Test(prepared, the_last_answer_to_a_question_counts)
 {
 	struct question q = { .source = 5, .destination = 7, .packet = flow_all };
 
-	prepared_get(&p, &q, 1, NOW, &(uint64_t){ 0 }, &(int64_t){ 0 });
-	cr_assert(prepared_put(&p, &q, mem_copy("old"), 7, NOW, NOW + 100));
-	cr_assert(prepared_put(&p, &q, mem_copy("new"), 7, NOW, NOW + 100));
+	get(&q, 1, NOW);
+	put(&q, false, "old");
+	put(&q, false, "new");
 	cr_assert_str_eq(get(&q, 1, NOW), "new");
 	cr_assert_eq(p.n, 1);
+}
+
+Test(prepared, for_every_packet_of_the_pair)
+{
+	struct question q = { .source = 5, .destination = 7, .packet = flow_all }, other = q;
+
+	get(&q, 1, NOW);
+	put(&q, false, "of no packet");
+	other.packet.proto = 6;
+	cr_assert_null(get(&other, 1, NOW), "it may depend on the protocol");
+	put(&q, true, "of any");
+	cr_assert_str_eq(get(&other, 1, NOW), "of any");
+	other.destination = 8;
+	cr_assert_null(get(&other, 1, NOW), "another pair");
 }

@@ -266,12 +266,12 @@ Test(replies, answers_say_so)
 	close_blue();
 	open_tcp("");
 	a = world_ask(&w, "blue/vm1", "blue/vm2", 0, 0, 0);
-	json = resolve_answer_json(&w.m, &a, 60);
+	json = world_answer_json(&w, &a, 60);
 	cr_assert_null(json_get(json, "reply"));
 	cr_assert(cJSON_IsTrue(json_get(cJSON_GetArrayItem(json_get(json, "rules"), 0), "reply")));
 	cJSON_Delete(json);
 	a = world_ask(&w, "blue/vm2", "blue/vm1", 0, 0, 0);
-	json = resolve_answer_json(&w.m, &a, 60);
+	json = world_answer_json(&w, &a, 60);
 	cr_assert(cJSON_IsTrue(json_get(json, "replies")));
 	cJSON_Delete(json);
 }

@@ -117,7 +117,7 @@ Test(resolve, R8_a_reject_tells_the_sender)
 	expect("blue/vm1", "blue/vm2", 6, 1, 2, VERDICT_DENY, "z", "");
 	expect_reject("blue/vm1", "blue/vm2", 6, false);
 	a = world_ask(&w, "blue/vm1", "blue/vm2", 0, 0, 0);
-	json = resolve_answer_json(&w.m, &a, 60);
+	json = world_answer_json(&w, &a, 60);
 	cr_assert(cJSON_IsTrue(json_get(json, "reject")));
 	cJSON_Delete(json);
 	cr_assert_eq(a.n_rules, 2);

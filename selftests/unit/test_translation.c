@@ -98,7 +98,7 @@ Test(translation, says_what_the_answer_says)
 		len = translation_encode(&t, buf, sizeof(buf));
 		cr_assert_eq(translation_decode(buf, len, &again), 0);
 		said = translation_answer(&again, NOW);
-		meant = resolve_answer_json(&w.m, &a, LIFETIME);
+		meant = world_answer_json(&w, &a, LIFETIME);
 		cJSON_DeleteItemFromObject(meant, "floor"); /* who was handed it on takes the sequence */
 		cr_assert(cJSON_Compare(said, meant, true), "%s\n%s", cJSON_Print(said), cJSON_Print(meant));
 		cJSON_Delete(said);
