@@ -88,6 +88,7 @@ static void add_qos(cJSON *out, const struct outcome *outcome)
 		cJSON_AddStringToObject(qos, "class", outcome->class);
 	if (outcome->vlan)
 		cJSON_AddNumberToObject(qos, "vlan", outcome->vlan);
+	labels_render(qos, &outcome->labels);
 }
 
 static void add_range(cJSON *out, const char *field, const uint16_t range[2])
