@@ -112,6 +112,8 @@ const volatile __u32 cfg_door = 0; /* ifindex of the agent's own device */
  */
 volatile __u32 unknown_zero;
 
+/* ifindex of the agent's device that cuts super-packets, whose peer has dove_door; 0: there is none. */
+__u32 cutter;
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;
 /* What became of the packet that was traced last. */
