@@ -30,6 +30,7 @@ LIBS_DPS   := -lcurl -lcbor -levent -levent_openssl -lcjson -lsqlite3 -lssl -lcr
 LIBS_CTL   := -lcurl -lcjson -lcbor -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
 LIBS_untag    := -lbpf -lelf -lz
+LIBS_unlabel  := -lbpf -lelf -lz
 LIBS_programs := -lbpf -lelf -lz
 LIBS_agents   := -lssl -lcrypto
 

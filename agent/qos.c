@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "qos.h"
 
+#include <arpa/inet.h>
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "lib/labels.h"
 #include "lib/log.h"
 
 #define MIB (1u << 20)
@@ -74,6 +76,28 @@ int qos_classes_check(const cJSON *classes, struct json_error *err)
 	return 0;
 }
 
+/* RFC 3032, 2.1: label and traffic class, then this bit in the last entry, then the time to live, as our outer IP's. */
+#define LABEL_BOTTOM 0x100u
+#define LABEL_TTL 64
+
+static void labels_set(struct dove_qos *row, const struct labels *labels)
+{
+	row->n_labels = labels->n;
+	for (size_t i = 0; i < labels->n; i++)
+		row->labels[i] =
+			htonl(labels->at[i] << 9 | (i + 1 == labels->n ? LABEL_BOTTOM : 0) | LABEL_TTL);
+}
+
+/* What labels_set() was given. */
+static struct labels labels_of(const struct dove_qos *row)
+{
+	struct labels labels = { .n = row->n_labels };
+
+	for (size_t i = 0; i < labels.n; i++)
+		labels.at[i] = ntohl(row->labels[i]) >> 9;
+	return labels;
+}
+
 /* What this host has for the class; nothing where it has none. */
 static int class_set(const struct agent *a, struct dove_qos *row, const char *class, struct json_error *err)
 {
@@ -92,17 +116,20 @@ static int row_parse(const struct agent *a, const cJSON *qos, struct dove_qos *r
 {
 	uint64_t dscp = DOVE_DSCP_UNSAID, rate = 0, policy = 0, vlan = 0;
 	const char *class = NULL;
+	struct labels labels = {};
 
 	if (json_uint_opt(qos, "dscp", 0, 63, &dscp, err) ||
 	    json_uint_opt(qos, "rate_mbps", 1, RATE_MAX_MBPS, &rate, err) ||
 	    json_uint_opt(qos, "rate_policy", 1, UINT32_MAX, &policy, err) ||
-	    json_uint_opt(qos, "vlan", 1, VLAN_MAX, &vlan, err) || json_str_opt(qos, "class", &class, err))
+	    json_uint_opt(qos, "vlan", 1, VLAN_MAX, &vlan, err) || labels_parse(qos, &labels, err) ||
+	    json_str_opt(qos, "class", &class, err))
 		return -EINVAL;
 	if (rate && !policy)
 		return json_fail(err, "rate_policy", "is missing");
 	*row = (struct dove_qos){ .dscp = dscp, .vlan = vlan };
 	if (rate)
 		rate_set(row, rate, policy);
+	labels_set(row, &labels);
 	return class_set(a, row, class, err);
 }
 
@@ -243,15 +270,29 @@ static uint32_t row_store(struct agent *a, const struct dove_qos *row)
 	return id;
 }
 
+/* Without it what is small enough still leaves under its labels. */
+static void cutter_need(struct agent *a)
+{
+	static uint64_t next;
+	struct error err;
+
+	if (!loader_cutter(a->loader, &err) || clock_now() < next)
+		return;
+	next = clock_now() + SECOND_NS;
+	log_error("super-packets can't be sent under MPLS labels: %s", err.text);
+}
+
 int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_error *err)
 {
-	struct dove_qos row;
+	struct dove_qos row = {};
 
 	*id = 0;
 	if (!qos)
 		return 0;
 	if (row_parse(a, qos, &row, err))
 		return -EINVAL;
+	if (row.n_labels)
+		cutter_need(a);
 	if (!asks_nothing(&row))
 		*id = row_store(a, &row);
 	return 0;
@@ -293,6 +334,7 @@ void qos_forget_idle(struct agent *a)
 
 cJSON *qos_json(struct agent *a, uint32_t id)
 {
+	struct labels labels;
 	struct dove_qos row;
 	cJSON *out;
 
@@ -312,6 +354,8 @@ cJSON *qos_json(struct agent *a, uint32_t id)
 		cJSON_AddNumberToObject(out, "priority", row.priority);
 	if (row.vlan)
 		cJSON_AddNumberToObject(out, "vlan", row.vlan);
+	labels = labels_of(&row);
+	labels_render(out, &labels);
 	return out;
 }
 

@@ -119,12 +119,13 @@ int dove_door(struct __sk_buff *skb)
 		door_reason = -rc;
 		return receive_finish(skb, &p, &d, rc);
 	}
-	if (way == DOVE_DOOR_CUT)
+	if (way >= DOVE_DOOR_CUT)
 		p.hook = HOOK_CUT;
 	port = bpf_map_lookup_elem(&dove_ports, &p.ifindex);
 	if (!rc)
 		rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;
-	door_reason = -rc;
+	if (way != DOVE_DOOR_PAIR) /* the agent is not waiting for what became of these */
+		door_reason = -rc;
 	return send_finish(skb, &p, &d, rc);
 }
 

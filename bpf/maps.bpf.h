@@ -135,6 +135,8 @@ struct dove_write writes[DOVE_WRITES_MAX];
 struct dove_opening openings[DOVE_OPENINGS_MAX];
 __u32 n_writes, n_openings;
 
+/* ifindex of the agent's device that cuts super-packets, whose peer has dove_door; 0: there is none. */
+__u32 cutter;
 /* What became of the packet that came through the agent's device last. */
 __u32 door_reason;
 /* What became of the packet that was traced last. */

@@ -17,6 +17,7 @@
 #define ETH_P_8021Q 0x8100
 #define ETH_P_8021AD 0x88A8
 #define ETH_P_QINQ1 0x9100
+#define ETH_P_MPLS_UC 0x8847
 
 #define IP_DF 0x4000
 #define IP_MF 0x2000
@@ -112,6 +113,8 @@ struct packet {
 	__u8 stage;    /* services ahead of it as it came; 0: none, or it comes from a VM */
 	bool reverse;  /* a reply, on the path of what it answers: its label is that one's */
 	bool served;   /* the sending host has instances of services */
+	__u8 labels;   /* how many of its path's it leaves under; 0: none */
+	__u32 quality; /* key of dove_qos: the row that has them */
 	__u32 peer;    /* of a reply: endpoint id of who began the flow; 0: it is none */
 };
 

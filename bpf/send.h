@@ -9,6 +9,7 @@
 #include "flow.h"
 #include "group.h"
 #include "icmp.h"
+#include "labels.h"
 #include "packet.h"
 #include "path.h"
 #include "qos.h"
@@ -19,6 +20,21 @@
 #include "tunnel.h"
 #include "upcall.h"
 
+/* Out of a device of the agent's that cuts super-packets. */
+static __always_inline int cut_by(struct __sk_buff *skb, struct packet *p, __u32 ifindex, __u16 way)
+{
+	struct dove_door door = {
+		.magic = DOVE_DOOR_MAGIC, .ifindex = p->ifindex, .way = way, .proto = p->eth_proto
+	};
+
+	__builtin_memcpy(&door.routed, &p->to_gateway, 1);
+
+	if (!ifindex || bpf_skb_change_head(skb, sizeof(door), 0) ||
+	    bpf_skb_store_bytes(skb, 0, &door, sizeof(door), 0))
+		return -DOVE_ENCAP_FAILED;
+	return send_out(skb, p, ifindex) ? -DOVE_ENCAP_FAILED : -DOVE_SEGMENTING;
+}
+
 /*
  * A super-packet that is encapsulated already, by a tunnel inside the VM, can
  * get no further headers that segmentation would understand. The agent's
@@ -27,14 +43,19 @@
  */
 static __always_inline int segment_first(struct __sk_buff *skb, struct packet *p)
 {
-	struct dove_door door = {
-		.magic = DOVE_DOOR_MAGIC, .ifindex = p->ifindex, .way = DOVE_DOOR_SENT, .proto = p->eth_proto
-	};
+	return skb->ifindex == cfg_door ? -DOVE_ENCAP_FAILED : cut_by(skb, p, cfg_door, DOVE_DOOR_SENT);
+}
 
-	if (!cfg_door || skb->ifindex == cfg_door || bpf_skb_change_head(skb, sizeof(door), 0) ||
-	    bpf_skb_store_bytes(skb, 0, &door, sizeof(door), 0))
+/*
+ * So must one be that leaves under labels: behind those the kernel would look
+ * for headers that it does not know. That is no rarity, so what cuts it is a
+ * pair of devices, and the agent sees nothing of it.
+ */
+static __always_inline int segment_in_kernel(struct __sk_buff *skb, struct packet *p)
+{
+	if (p->hook == HOOK_CUT)
 		return -DOVE_ENCAP_FAILED;
-	return send_out(skb, p, cfg_door) ? -DOVE_ENCAP_FAILED : -DOVE_SEGMENTING;
+	return cut_by(skb, p, cutter, DOVE_DOOR_PAIR);
 }
 
 /* Its sender was to be told: rc says whether that was possible. */
@@ -59,8 +80,11 @@ static __always_inline int too_big(struct __sk_buff *skb, struct packet *p, __u3
  */
 static __always_inline int outer_room(struct __sk_buff *skb, struct packet *p, bool v4)
 {
-	int rc = make_room(skb, !v4);
+	int rc;
 
+	if (unlikely(p->labels && skb->gso_size))
+		return segment_in_kernel(skb, p);
+	rc = make_room(skb, !v4);
 	if (rc == -EALREADY)
 		return segment_first(skb, p);
 	if (rc)
@@ -89,8 +113,10 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
  */
 static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, const struct dove_host *host)
 {
+	if (unlikely(p->labels))
+		TRY(labels_push(skb, p));
 	/* The tag of the path stays beside the packet until a device that can't do that writes it. */
-	if (unlikely(p->vlan) && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), p->vlan))
+	else if (unlikely(p->vlan) && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), p->vlan))
 		return -DOVE_ENCAP_FAILED;
 	if (p->hook == HOOK_NIC_EGRESS && host->ifindex == skb->ifindex) {
 		p->action = TC_ACT_UNSPEC;
@@ -105,11 +131,13 @@ static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, con
 static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p, const struct decision *d)
 {
 	struct dove_host *host = host_find(&d->t->host, p);
+	__u32 mtu;
 
 	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return -DOVE_HELD_NEXT_HOP;
-	if (wire_size(skb, p) > host->mtu)
-		return too_big(skb, p, host->mtu);
+	mtu = labels_mtu(p, host->mtu);
+	if (wire_size(skb, p) > mtu)
+		return too_big(skb, p, mtu);
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
 	TRY(encapsulate(skb, p, d, host));
@@ -282,6 +310,7 @@ static __noinline int hop_send(struct __sk_buff *skb, struct packet *p)
 {
 	struct leg *leg = leg_here();
 	struct dove_host *host;
+	__u32 mtu;
 
 	if (!leg)
 		return -DOVE_NO_SERVICE;
@@ -294,8 +323,9 @@ static __noinline int hop_send(struct __sk_buff *skb, struct packet *p)
 	host = bpf_map_lookup_elem(&dove_hosts, &leg->hop.host);
 	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return -DOVE_HELD_NEXT_HOP;
-	if (wire_size(skb, p) > host->mtu)
-		return too_big(skb, p, host->mtu);
+	mtu = labels_mtu(p, host->mtu);
+	if (wire_size(skb, p) > mtu)
+		return too_big(skb, p, mtu);
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
 	TRY(hop_encapsulate(skb, p, leg, host));

@@ -429,9 +429,12 @@ static int underlay_parse(const cJSON *json, struct spec *spec, struct json_erro
 	int rc = json_uint_opt(json, "dscp", 0, 63, &dscp, err);
 
 	rc = rc ? rc : json_uint_opt(json, "vlan", 1, VLAN_MAX, &vlan, err);
-	if (!rc && dscp == 64 && !vlan)
-		rc = json_fail(err, "vlan", "a path is told from others by a 'vlan', a 'dscp', or both");
-	spec->u.underlay = (struct underlay_spec){ .dscp = dscp == 64 ? -1 : (int)dscp, .vlan = vlan };
+	rc = rc ? rc : labels_parse(json, &spec->u.underlay.labels, err);
+	if (!rc && dscp == 64 && !vlan && !spec->u.underlay.labels.n)
+		rc = json_fail(err, "vlan",
+			       "a path is told from others by a 'vlan', a 'dscp', 'mpls', or several");
+	spec->u.underlay.dscp = dscp == 64 ? -1 : (int)dscp;
+	spec->u.underlay.vlan = vlan;
 	return rc;
 }
 
@@ -441,6 +444,7 @@ static void underlay_render(const struct spec *spec, cJSON *out)
 		cJSON_AddNumberToObject(out, "dscp", spec->u.underlay.dscp);
 	if (spec->u.underlay.vlan)
 		cJSON_AddNumberToObject(out, "vlan", spec->u.underlay.vlan);
+	labels_render(out, &spec->u.underlay.labels);
 }
 
 static void underlay_free(struct spec *spec)
@@ -511,7 +515,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 				 underlay_parse,
 				 underlay_render,
 				 underlay_free,
-				 { "kind", "name", "vlan", "dscp" } },
+				 { "kind", "name", "vlan", "dscp", "mpls" } },
 	[KIND_POLICY] = { "policy",
 			  true,
 			  policy_spec_parse,

@@ -16,6 +16,7 @@
 #include "lib/addr.h"
 #include "lib/flow.h"
 #include "lib/json.h"
+#include "lib/labels.h"
 #include "lib/signed.h"
 
 #define NAME_MAX_LEN 63
@@ -119,10 +120,11 @@ struct service_spec {
 	struct idset ids;	/* linked: of all their ports */
 };
 
-/* What the physical network's administrator has laid out for a class: at least one of both. */
+/* What the physical network's administrator has laid out for a class: at least one of these. */
 struct underlay_spec {
 	int dscp;      /* -1: none; goes before what policies say */
 	uint16_t vlan; /* 0: none */
+	struct labels labels;
 };
 
 /* One side of a policy. With neither ids nor groups it means all endpoints of the network. */

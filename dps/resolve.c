@@ -189,6 +189,7 @@ static void lay_out(const struct model *m, struct outcome *out)
 	if (!path)
 		return;
 	out->vlan = path->spec->u.underlay.vlan;
+	out->labels = path->spec->u.underlay.labels;
 	if (path->spec->u.underlay.dscp >= 0)
 		out->dscp = path->spec->u.underlay.dscp;
 }

@@ -70,6 +70,22 @@ static void add_path(struct json_text *out, const struct model *m, const struct 
 	json_text_close(out, ']');
 }
 
+/* As labels_render() does. */
+static void add_labels(struct json_text *out, const struct labels *labels)
+{
+	if (!labels->n)
+		return;
+	json_text_open(out, "mpls", '[');
+	for (size_t i = 0; i < labels->n; i++) {
+		json_text_open(out, NULL, '{');
+		json_text_uint(out, "label", labels->at[i] >> 3);
+		if (labels->at[i] & LABEL_TC_LAST)
+			json_text_uint(out, "tc", labels->at[i] & LABEL_TC_LAST);
+		json_text_close(out, '}');
+	}
+	json_text_close(out, ']');
+}
+
 static void add_qos(struct json_text *out, const struct outcome *outcome)
 {
 	json_text_open(out, "qos", '{');
@@ -83,6 +99,7 @@ static void add_qos(struct json_text *out, const struct outcome *outcome)
 		json_text_str(out, "class", outcome->class);
 	if (outcome->vlan)
 		json_text_uint(out, "vlan", outcome->vlan);
+	add_labels(out, &outcome->labels);
 	json_text_close(out, '}');
 }
 

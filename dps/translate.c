@@ -30,6 +30,7 @@ static void fill_outcome(const struct outcome *from, enum translation_verdict ve
 	out->rate_policy = from->rate_policy;
 	snprintf(out->class, sizeof(out->class), "%s", from->class ? from->class : "");
 	out->vlan = from->vlan;
+	out->labels = from->labels;
 }
 
 static void fill_host(const struct answer *answer, struct translation_destination *out)

@@ -13,6 +13,7 @@ struct writer {
 	uint8_t *at;
 	size_t left;
 	bool full;
+	bool labels; /* outcomes have label stacks */
 };
 
 static void wrote(struct writer *w, size_t n)
@@ -69,6 +70,11 @@ static void put_outcome_fields(struct writer *w, const struct translation_outcom
 	put_uint(w, out->rate_policy);
 	put_text(w, out->class);
 	put_uint(w, out->vlan);
+	if (!w->labels)
+		return;
+	put_array(w, out->labels.n);
+	for (size_t i = 0; i < out->labels.n; i++)
+		put_uint(w, out->labels.at[i]);
 }
 
 static void put_destination(struct writer *w, const struct translation_destination *d)
@@ -99,7 +105,7 @@ static void put_rules(struct writer *w, const struct translation *t)
 	for (size_t i = 0; i < t->n_rules; i++) {
 		const struct translation_rule *rule = &t->rules[i];
 
-		put_array(w, RULE_ITEMS);
+		put_array(w, RULE_ITEMS + OUTCOME_ITEMS + w->labels);
 		put_uint(w, rule->proto);
 		put_uint(w, rule->from_port[0]);
 		put_uint(w, rule->from_port[1]);
@@ -112,7 +118,7 @@ static void put_rules(struct writer *w, const struct translation *t)
 static void put_who(struct writer *w, const struct translation *t)
 {
 	put_uint(w, FIELD_VERSION);
-	put_uint(w, TRANSLATION_VERSION);
+	put_uint(w, w->labels ? TRANSLATION_VERSION_LABELS : TRANSLATION_VERSION);
 	put_uint(w, FIELD_ZONE);
 	put_text(w, t->zone);
 	put_uint(w, FIELD_VNID);
@@ -134,7 +140,7 @@ static void put_who(struct writer *w, const struct translation *t)
 static void put_what(struct writer *w, const struct translation *t)
 {
 	put_uint(w, FIELD_OUTCOME);
-	put_array(w, OUTCOME_ITEMS);
+	put_array(w, OUTCOME_ITEMS + w->labels);
 	put_outcome_fields(w, &t->outcome);
 	put_uint(w, FIELD_POLICY_NAME);
 	put_text(w, t->policy_name);
@@ -170,9 +176,17 @@ static size_t count_fields(const struct translation *t)
 	       (t->n_rules > 0) + (t->beyond > 0);
 }
 
+static bool has_labels(const struct translation *t)
+{
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].outcome.labels.n)
+			return true;
+	return t->outcome.labels.n;
+}
+
 size_t translation_encode(const struct translation *t, uint8_t *buf, size_t size)
 {
-	struct writer w = { .at = buf, .left = size };
+	struct writer w = { .at = buf, .left = size, .labels = has_labels(t) };
 
 	wrote(&w, cbor_encode_map_start(count_fields(t), w.at, w.left));
 	put_who(&w, t);

@@ -66,6 +66,7 @@ struct reader {
 	const uint8_t *at;
 	size_t left;
 	bool bad;
+	bool labels; /* outcomes have label stacks */
 };
 
 static struct item next(struct reader *r)
@@ -135,6 +136,15 @@ static void get_bytes(struct reader *r, uint8_t *out, size_t len)
 		r->bad = true;
 }
 
+static void get_labels(struct reader *r, struct labels *labels)
+{
+	labels->n = get_array(r, 0, LABELS_MAX);
+	for (size_t i = 0; i < labels->n; i++) {
+		labels->at[i] = get_uint(r, LABEL_CODE_LAST);
+		r->bad |= labels->at[i] < LABEL_CODE_FIRST;
+	}
+}
+
 static void get_outcome_fields(struct reader *r, enum translation_verdict last,
 			       struct translation_outcome *out)
 {
@@ -152,6 +162,8 @@ static void get_outcome_fields(struct reader *r, enum translation_verdict last,
 	out->rate_policy = get_uint(r, UINT32_MAX);
 	get_text(r, out->class, sizeof(out->class));
 	out->vlan = get_uint(r, TRANSLATION_VLAN_MAX);
+	if (r->labels)
+		get_labels(r, &out->labels);
 }
 
 static void get_destination(struct reader *r, struct translation_destination *d)
@@ -170,7 +182,9 @@ static void get_destination(struct reader *r, struct translation_destination *d)
 
 static void get_rule(struct reader *r, struct translation_rule *rule)
 {
-	get_array(r, RULE_ITEMS, RULE_ITEMS);
+	size_t items = RULE_ITEMS + OUTCOME_ITEMS + r->labels;
+
+	get_array(r, items, items);
 	rule->proto = get_uint(r, UINT8_MAX);
 	rule->from_port[0] = get_uint(r, UINT16_MAX);
 	rule->from_port[1] = get_uint(r, UINT16_MAX);
@@ -182,9 +196,13 @@ static void get_rule(struct reader *r, struct translation_rule *rule)
 
 static void get_who(struct reader *r, enum translation_field field, struct translation *t)
 {
+	uint64_t version;
+
 	switch (field) {
 	case FIELD_VERSION:
-		r->bad |= get_uint(r, UINT8_MAX) != TRANSLATION_VERSION;
+		version = get_uint(r, UINT8_MAX);
+		r->labels = version == TRANSLATION_VERSION_LABELS;
+		r->bad |= version != TRANSLATION_VERSION && !r->labels;
 		return;
 	case FIELD_ZONE:
 		get_text(r, t->zone, sizeof(t->zone));
@@ -221,7 +239,7 @@ static void get_what(struct reader *r, enum translation_field field, struct tran
 {
 	switch (field) {
 	case FIELD_OUTCOME:
-		get_array(r, OUTCOME_ITEMS, OUTCOME_ITEMS);
+		get_array(r, OUTCOME_ITEMS + r->labels, OUTCOME_ITEMS + r->labels);
 		get_outcome_fields(r, TRANSLATION_VERDICTS - 1, &t->outcome);
 		return;
 	case FIELD_POLICY_NAME:

@@ -26,9 +26,9 @@ enum translation_field {
 
 #define FIELDS_ALWAYS 11 /* all but the five that may be missing */
 #define DESTINATION_ITEMS 7
-#define OUTCOME_ITEMS 9
+#define OUTCOME_ITEMS 9 /* in version 2; one more in 3 */
 #define PACKET_ITEMS 3
-#define RULE_ITEMS (5 + OUTCOME_ITEMS)
+#define RULE_ITEMS 5 /* and an outcome's */
 #define DSCP_UNSAID 64
 
 /* translation_has_packet() - is it about packets like one only? */

@@ -6,12 +6,14 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 
 #include "attach.h"
+#include "cutter.h"
 #include "door.h"
 #include "lib/cleanup.h"
 #include "lib/log.h"
@@ -196,6 +198,41 @@ static void attachment_remove(struct loader *l, int ifindex, enum loader_role ro
 	}
 }
 
+/*
+ * The pair that an earlier process made stays in use. Where its program is
+ * missing it is none: better no pair than one that swallows what goes in.
+ */
+static void cutter_adopt(struct loader *l)
+{
+	struct cutter cutter;
+
+	if (cutter_find(&cutter))
+		return;
+	if (attachment_find(l, cutter.peer, LOADER_DOOR) ||
+	    !attachment_add(l, cutter.peer, LOADER_DOOR, NULL))
+		l->skel->bss->cutter = cutter.ifindex;
+}
+
+int loader_cutter(struct loader *l, struct error *err)
+{
+	struct cutter cutter;
+	int rc;
+
+	if (l->skel->bss->cutter && if_nametoindex(CUTTER_DEVICE) == l->skel->bss->cutter)
+		return 0; /* and nobody has taken it away */
+	l->skel->bss->cutter = 0;
+	cutter_remove();
+	rc = cutter_make(&cutter);
+	if (rc)
+		return error_set(err, rc, "%s: %s", CUTTER_DEVICE, strerror(-rc));
+	rc = attachment_add(l, cutter.peer, LOADER_DOOR, err);
+	if (rc)
+		cutter_remove();
+	else
+		l->skel->bss->cutter = cutter.ifindex;
+	return rc;
+}
+
 /* One pin of an earlier run: let it run today's program, or clear it away when its device is gone. */
 static void adopt(int ifindex, enum loader_role role, void *arg)
 {
@@ -255,6 +292,7 @@ int loader_open(const struct loader_config *config, struct loader **out, struct 
 	if (!rc) {
 		maps_find(l);
 		pins_each(&l->pins, adopt, l);
+		cutter_adopt(l);
 		rc = devices_attach(l, err);
 	}
 	if (rc) {
@@ -286,9 +324,14 @@ void loader_close(struct loader *l)
 
 void loader_unpin(struct loader *l)
 {
+	struct cutter cutter;
 	struct bpf_map *map;
 
 	attachment_remove(l, l->door_ifindex, LOADER_DOOR);
+	if (!cutter_find(&cutter)) {
+		attachment_remove(l, cutter.peer, LOADER_DOOR);
+		cutter_remove();
+	}
 	if (l->tunnel_ifindex) {
 		attachment_remove(l, l->tunnel_ifindex, LOADER_TUNNEL);
 		tunnel_remove();

@@ -94,7 +94,7 @@ enum loader_role {
 	LOADER_NIC_EGRESS,
 	LOADER_NIC_INGRESS,
 	LOADER_NIC_XDP,
-	LOADER_DOOR,   /* the agent's own device: loader/door.h */
+	LOADER_DOOR,   /* the agent's own devices: loader/door.h, loader/cutter.h */
 	LOADER_TUNNEL, /* the tunnel device: loader/tunnel.h */
 	LOADER_ROLES,
 };
@@ -105,6 +105,12 @@ const char *loader_role_name(enum loader_role role);
 /* loader_each() - call `on` for everything that is attached. */
 void loader_each(const struct loader *l, void (*on)(int ifindex, enum loader_role role, void *arg),
 		 void *arg);
+
+/*
+ * loader_cutter() - the pair of devices that cuts super-packets which leave
+ * under MPLS labels (loader/cutter.h); made where there is none yet.
+ */
+int loader_cutter(struct loader *l, struct error *err);
 
 /* loader_tunnel() - is there a tunnel device, by which super-packets reach taps whole? */
 bool loader_tunnel(const struct loader *l);

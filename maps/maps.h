@@ -20,8 +20,8 @@
  * Layout version, part of the pin path (PIN_DIR/vN) and of the XDP metadata's
  * magic. Raise it with every change of a key, value, event or map type.
  */
-#define DOVE_LAYOUT 5
-#define DOVE_LAYOUT_DIR "v5"
+#define DOVE_LAYOUT 6
+#define DOVE_LAYOUT_DIR "v6"
 
 #define DOVE_DEFAULT_PIN_DIR "/sys/fs/bpf/dove"
 
@@ -240,6 +240,7 @@ struct dove_opening {
  */
 #define DOVE_DSCP_UNSAID 64
 #define DOVE_CLASS_ROOM 64 /* a class's name, the rest zero */
+#define DOVE_LABELS_MAX 4
 
 struct dove_qos {
 	__u64 ns_per_mib; /* what 2^20 bytes cost; 0: no limit */
@@ -248,8 +249,10 @@ struct dove_qos {
 	__u32 priority;	  /* of the skb, by which a qdisc classifies; 0: none. This host's for `class` */
 	__u16 vlan;	  /* the tag of the class's path on the underlay; 0: none */
 	__u8 dscp;	  /* of the outer header; DOVE_DSCP_UNSAID */
-	__u8 pad[5];
-	char class[DOVE_CLASS_ROOM]; /* the name that policies have for it; for people */
+	__u8 n_labels;	  /* of the path's MPLS label stack; 0: none */
+	__u8 pad[4];
+	__be32 labels[DOVE_LABELS_MAX]; /* as they leave (RFC 3032), outermost first; the rest zero */
+	char class[DOVE_CLASS_ROOM];	/* the name that policies have for it; for people */
 };
 
 /*
@@ -626,7 +629,8 @@ struct dove_door {
 	__u32 magic;
 	__u32 ifindex; /* the port, or the NIC of DOVE_DOOR_RECEIVED */
 	__u16 way;     /* DOVE_DOOR_* */
-	__u16 pad;
+	__u8 routed;   /* it is to go by its gateway, whatever its MAC says: 0 or 1 */
+	__u8 pad;
 	__be16 proto; /* the frame's own */
 } __attribute__((packed));
 
@@ -634,6 +638,7 @@ struct dove_door {
 #define DOVE_DOOR_SENT 1     /* a VM's frame that waited */
 #define DOVE_DOOR_RECEIVED 2 /* one from the underlay that waited */
 #define DOVE_DOOR_CUT 3	     /* of a VM's super-packet, cut on its way out of the device; may wait yet */
+#define DOVE_DOOR_PAIR 4     /* the same, cut on its way through the agent's pair of devices */
 
 /* What `dove-agent trace` learns of a packet beside its reason (enum dove_reason). */
 struct dove_traced {
@@ -668,7 +673,7 @@ _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key"
 _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_rule) == 20, "no hidden padding");
 _Static_assert(sizeof(struct dove_translation) == 88 + 20 * DOVE_RULES_MAX, "no hidden padding");
-_Static_assert(sizeof(struct dove_qos) == 32 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
+_Static_assert(sizeof(struct dove_qos) == 48 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_context_key) == 44, "no hidden padding in a key");

@@ -145,7 +145,7 @@ OBJECTS = [
     {"kind": "service", "name": "firewall", "instances": [{"endpoint": "blue/vm2"}]},
     {"kind": "policy", "network": "blue", "name": "tls", "priority": 5, "from": "any", "to": {"endpoints": ["vm2"]},
      "proto": "tcp", "to_port": 443, "action": "allow", "path": ["firewall"], "qos": {"dscp": 46, "rate_mbps": 10, "class": "gold"}},
-    {"kind": "underlay_path", "name": "gold", "vlan": 100, "dscp": 34},
+    {"kind": "underlay_path", "name": "gold", "vlan": 100, "dscp": 34, "mpls": [{"label": 100, "tc": 5}, 200]},
     {"kind": "policy", "network": "blue", "name": "web", "priority": 7, "from": {"groups": ["web"]}, "to": {"external": "internet"},
      "action": "allow"},
 ]

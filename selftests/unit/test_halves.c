@@ -51,6 +51,9 @@ Test(halves, both_allow)
 	second.outcome.dscp = 46;
 	first.outcome.rate_mbps = 100;
 	first.outcome.rate_policy = 301;
+	strcpy(second.outcome.class, "gold");
+	second.outcome.vlan = 7;
+	second.outcome.labels = (struct labels){ .at = { LABEL_CODE(100, 5) }, .n = 1 };
 	halves_join(&first, &second, &both);
 	cr_assert_eq(both.outcome.verdict, TRANSLATION_ALLOW);
 	cr_assert_eq(both.outcome.n_path, 2);
@@ -60,6 +63,9 @@ Test(halves, both_allow)
 	cr_assert_eq(both.outcome.dscp, 46);
 	cr_assert_eq(both.outcome.rate_mbps, 100);
 	cr_assert_eq(both.outcome.rate_policy, 301);
+	cr_assert_eq(both.outcome.vlan, 7, "a class comes with its path");
+	cr_assert_eq(both.outcome.labels.n, 1);
+	cr_assert_eq(both.outcome.labels.at[0], LABEL_CODE(100, 5));
 	cr_assert_eq(both.vnid, 600, "it travels under the destination's");
 	cr_assert_eq(both.sequence, 600);
 	cr_assert_eq(both.outcome.policy, 601);

@@ -68,6 +68,28 @@ Test(qos_policy, R28_a_class_becomes_the_path_that_is_laid_out_for_it)
 	cr_assert_eq(a.outcome.dscp, 46);
 }
 
+Test(qos_policy, R28_a_path_of_labels)
+{
+	struct answer a;
+	char *before, *after;
+
+	apply("[{'kind':'underlay_path','name':'gold','mpls':[{'label':1048575,'tc':7},200]},"
+	      "{'kind':'policy','name':'p','qos':{'class':'gold'}," VM1_TO_VM2 "}]");
+	a = world_ask(&w, "blue/vm1", "blue/vm2", 0, 0, 0);
+	cr_assert_eq(a.outcome.labels.n, 2);
+	cr_assert_eq(a.outcome.labels.at[0], 1048575u * 8 + 7);
+	cr_assert_eq(a.outcome.labels.at[1], 200u * 8);
+	a = world_ask(&w, "blue/vm2", "blue/vm1", 0, 0, 0);
+	cr_assert_eq(a.outcome.labels.n, 0);
+	before = world_dump(&w);
+	apply("[{'kind':'underlay_path','name':'gold','mpls':[{'tc':7,'label':1048575},{'label':200,'tc':0}]}"
+	      "]");
+	after = world_dump(&w);
+	cr_assert_str_eq(before, after, "the same in other words");
+	free(before);
+	free(after);
+}
+
 Test(qos_policy, R28_rules_have_paths_too)
 {
 	struct answer a;
@@ -87,7 +109,10 @@ Test(qos_policy, R20_R28_another_path_raises_the_sequence_of_the_policies_that_u
 	static const char *const changes[] = {
 		"[{'kind':'underlay_path','name':'gold','vlan':100}]",
 		"[{'kind':'underlay_path','name':'gold','vlan':200}]",
-		"[{'kind':'underlay_path','name':'gold','vlan':200,'dscp':10}]", NULL, /* it is taken away */
+		"[{'kind':'underlay_path','name':'gold','vlan':200,'dscp':10}]",
+		"[{'kind':'underlay_path','name':'gold','vlan':200,'dscp':10,'mpls':[100]}]",
+		"[{'kind':'underlay_path','name':'gold','vlan':200,'dscp':10,'mpls':[{'label':100,'tc':1}]}]",
+		NULL, /* it is taken away */
 	};
 	uint64_t other;
 

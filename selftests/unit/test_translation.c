@@ -61,7 +61,7 @@ static const char *rich =
 	"[{'kind':'policy','network':'blue','name':'in','priority':10,'from':'any',"
 	"'to':{'endpoints':['vm3']},'proto':'tcp','to_port':'443-500','action':'allow',"
 	"'path':['firewall','ssl-accelerator'],'qos':{'dscp':46,'rate_mbps':100,'class':'gold'}},"
-	"{'kind':'underlay_path','name':'gold','vlan':100},"
+	"{'kind':'underlay_path','name':'gold','vlan':100,'mpls':[{'label':100,'tc':5},200]},"
 	"{'kind':'policy','network':'blue','name':'out','priority':20,'from':'any',"
 	"'to':{'endpoints':['vm3']},'proto':'udp','action':'reject'}]";
 
@@ -147,6 +147,35 @@ Test(translation, has_the_documented_bytes)
 	for (size_t i = 0; i < len; i++)
 		sprintf(hex + 2 * i, "%02x", buf[i]);
 	cr_assert_str_eq(hex, want);
+}
+
+/* Who knows no labels still reads what has none. */
+Test(translation, is_of_the_older_version_without_labels)
+{
+	uint8_t buf[TRANSLATION_MAX];
+	struct translation t, out;
+	size_t len = encode_rich(buf, &t);
+
+	cr_assert_eq(buf[2], TRANSLATION_VERSION_LABELS);
+	cr_assert_eq(translation_decode(buf, len, &out), 0);
+	cr_assert_eq(out.rules[1].outcome.labels.n, 2);
+	cr_assert_eq(out.rules[1].outcome.labels.at[0], LABEL_CODE(100, 5));
+	cr_assert_eq(out.rules[0].outcome.labels.n, 0);
+	buf[2] = TRANSLATION_VERSION;
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "labels in version 2");
+	buf[2] = TRANSLATION_VERSION_LABELS + 1;
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "a version that nobody knows");
+	t.outcome.labels.at[0] = LABEL_CODE_FIRST - 1;
+	len = translation_encode(&t, buf, sizeof(buf));
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "a reserved label");
+	t.outcome.labels.n = 0;
+	for (size_t i = 0; i < t.n_rules; i++)
+		t.rules[i].outcome.labels.n = 0;
+	len = translation_encode(&t, buf, sizeof(buf));
+	cr_assert_eq(buf[2], TRANSLATION_VERSION);
+	cr_assert_eq(translation_decode(buf, len, &out), 0);
+	buf[2] = TRANSLATION_VERSION_LABELS;
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "version 3 without labels");
 }
 
 Test(translation, has_one_encoding)
