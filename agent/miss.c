@@ -99,6 +99,8 @@ struct question {
 	struct dove_cache_key asked; /* the packet that it is asked for */
 	uint32_t least_vnid; /* of this network no answer helps that is older than `least`; 0: any does */
 	uint64_t least;
+	uint32_t heard_vnid; /* the same, heard of while the service had the question */
+	uint64_t heard;
 	uint32_t vnid; /* of the source, where it is elsewhere and the packet has said it; else 0 */
 	struct packet *waiting;
 	uint32_t n_waiting, tries;
@@ -517,6 +519,18 @@ static void lifetime_seen(struct miss *m, const struct dove_translation *t)
 	scan_later(m);
 }
 
+/* What was heard of meanwhile holds for the next question, if the answer is older than that. */
+static bool is_outdated(struct question *q)
+{
+	bool outdated = q->heard_vnid && q->heard_vnid == q->in.t.vnid && q->in.t.revision < q->heard;
+
+	q->least_vnid = outdated ? q->heard_vnid : 0;
+	q->least = outdated ? q->heard : 0;
+	q->heard_vnid = 0;
+	q->heard = 0;
+	return outdated;
+}
+
 /* What it is answered by is to be written; true: then it is to be released. */
 static bool question_installed(struct miss *m, struct question *q, const cJSON *answer)
 {
@@ -529,8 +543,10 @@ static bool question_installed(struct miss *m, struct question *q, const cJSON *
 		return false;
 	}
 	question_forget_left(q);
-	q->least_vnid = 0;
-	q->least = 0;
+	if (is_outdated(q)) {
+		question_state(q, QUEUED);
+		return false;
+	}
 	if (q->in.has_host)
 		underlay_need(m->agent->underlay, &q->in.host);
 	if (q->in.t.verdict == DOVE_VERDICT_ALLOW)
@@ -870,6 +886,9 @@ void miss_refresh(struct miss *m, const struct dove_cache_key *key, uint32_t vni
 	if (q && q->state == QUEUED && vnid && wanted > q->least) {
 		q->least_vnid = vnid;
 		q->least = wanted;
+	} else if (q && q->state == ASKED && vnid && wanted > q->heard) {
+		q->heard_vnid = vnid;
+		q->heard = wanted;
 	}
 	ask_queued(m);
 }
