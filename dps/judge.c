@@ -8,7 +8,7 @@
 static const char *const names[] = {
 	[JUDGE_ANSWER] = "answer", [JUDGE_REFERRAL] = "referral", [JUDGE_ROOT] = "root",
 	[JUDGE_BEHIND] = "behind", [JUDGE_KEY] = "unknown key",	  [JUDGE_LAME] = "lame",
-	[JUDGE_LIE] = "lie",	   [JUDGE_FAILED] = "failed",   [JUDGE_OVER] = "over",
+	[JUDGE_LIE] = "lie",	   [JUDGE_FAILED] = "failed",	  [JUDGE_OVER] = "over",
 };
 
 const char *judgement_name(enum judgement judgement)

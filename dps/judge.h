@@ -32,7 +32,7 @@ enum judgement {
 	JUDGE_LAME,	/* the server is not what it is listed as */
 	JUDGE_LIE,	/* against the rules above */
 	JUDGE_FAILED,	/* it could not find out, or the question was there already */
-	JUDGE_OVER,	/* the delegation by which the server was asked has ended since: nothing is said of it */
+	JUDGE_OVER, /* the delegation by which the server was asked has ended since: nothing is said of it */
 };
 
 struct judged {

@@ -394,7 +394,8 @@ static struct frame from_agent(enum family any_of_them)
 	struct frame f = from_vm1(any_of_them), whole = behind_door(1 + any(3), PORT, &f);
 
 	if (any(4) == 0)
-		flip_bit(&whole, offsetof(struct dove_door, routed)); /* what is routed leaves with another TTL */
+		flip_bit(&whole,
+			 offsetof(struct dove_door, routed)); /* what is routed leaves with another TTL */
 	return whole;
 }
 
