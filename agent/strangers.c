@@ -15,10 +15,12 @@
 #include "believe.h"
 #include "dps.h"
 #include "lib/cleanup.h"
+#include "lib/domain.h"
 #include "lib/json.h"
 #include "lib/log.h"
 #include "miss.h"
 #include "underlay.h"
+#include "watch.h"
 
 #define TICK_MS 50
 /* Somebody may make up senders: so many are looked after at once, and so many packets wait for one. */
@@ -215,6 +217,14 @@ static struct stranger *stranger_new(struct strangers *s, const struct who *who,
 	return st;
 }
 
+/* Where networks have no domain there is one authority alone, which has named all its hosts. */
+static bool has_others(const struct strangers *s, uint32_t vnid)
+{
+	char domain[DOMAIN_ROOM];
+
+	return domain_of_name(watch_network_name(s->agent->watch, vnid), domain);
+}
+
 bool strangers_take(struct strangers *s, const struct dove_held *held)
 {
 	struct who who = { .source = held->key.source, .vnid = held->source_vnid };
@@ -222,6 +232,10 @@ bool strangers_take(struct strangers *s, const struct dove_held *held)
 
 	if (!origin_of(held, &who.origin) || underlay_knows(s->agent->underlay, &who.origin))
 		return false;
+	if (!has_others(s, held->vnid)) {
+		s->counters.dropped++;
+		return true;
+	}
 	HASH_FIND(hh, s->strangers, &who, sizeof(who), st);
 	if (!st)
 		st = stranger_new(s, &who, held);

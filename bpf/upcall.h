@@ -38,10 +38,15 @@ static __always_inline bool budget_allows(__u32 id, __u32 kind, __u32 units)
 	return false;
 }
 
-/* Who pays for what is given to the agent: of what came from the underlay for many, the network. */
+/*
+ * Who pays for what is given to the agent: of what came from the underlay for many, or from a host that nobody has
+ * named, the network. So a stranger's flood takes nothing from what known hosts' packets wait by.
+ */
 static __always_inline __u32 hold_payer(const struct packet *p)
 {
-	return p->group == DOVE_GROUP_RECEIVED + 1 ? DOVE_BUDGET_NETWORK | p->vnid : p->ifindex;
+	bool stranger = !p->known && !ip_is_unspecified(&p->origin);
+
+	return stranger || p->group == DOVE_GROUP_RECEIVED + 1 ? DOVE_BUDGET_NETWORK | p->vnid : p->ifindex;
 }
 
 /* Copy the packet into a record of `room` bytes of data; room is a constant. */
