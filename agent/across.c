@@ -148,8 +148,7 @@ static void on_statement(const struct dps_reply *r, void *arg)
 		return;
 	f->asking = false;
 	f->next = clock_now() + AGAIN_NS;
-	rc = dps_ok(r) ? believe_statement(x->agent->believe, json_get(r->json, "statement"), &s, &service)
-		       : -ENOENT;
+	rc = believe_statement(x->agent->believe, r, &s, &service);
 	if (!rc && is_about(f, &s))
 		take(x, f, &s, service);
 	else if (rc == -EAGAIN)
@@ -222,7 +221,7 @@ static void on_floor(const struct dps_reply *r, void *arg)
 		return;
 	n->asking = false;
 	n->next = clock_now() + AGAIN_NS;
-	if (!dps_ok(r) || believe_statement(x->agent->believe, json_get(r->json, "statement"), &s, &answer))
+	if (believe_statement(x->agent->believe, r, &s, &answer))
 		return;
 	cJSON_Delete(answer);
 	if (s.kind != STATEMENT_PLACE || s.vnid != n->vnid)

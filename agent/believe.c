@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "chains.h"
+#include "dps.h"
 #include "install.h"
 #include "lib/log.h"
 #include "lib/translation.h"
@@ -205,12 +206,13 @@ static int prove_statement(struct believe *b, const struct signed_doc *doc, stru
 	return rc;
 }
 
-int believe_statement(struct believe *b, const cJSON *json, struct statement *out, cJSON **answer)
+int believe_statement(struct believe *b, const struct dps_reply *r, struct statement *out, cJSON **answer)
 {
 	struct signed_doc doc = {};
 	struct json_error err = {};
 	cJSON *body;
-	int rc = signed_parse(json, SIGNED_BODY_MAX, &doc, &err);
+	int rc = dps_ok(r) ? signed_parse(json_get(r->json, "statement"), SIGNED_BODY_MAX, &doc, &err)
+			   : -ENOENT;
 
 	memset(out, 0, sizeof(*out));
 	rc = rc ? rc : prove_statement(b, &doc, out);

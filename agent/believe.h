@@ -12,6 +12,8 @@
 #include "agent.h"
 #include "trust.h"
 
+struct dps_reply;
+
 struct believe_counters {
 	uint64_t proven;
 	uint64_t again;	  /* signatures of these that were verified before */
@@ -35,11 +37,11 @@ struct trust_question believe_question(const struct agent *a, const struct dove_
 int believe(struct believe *b, const struct trust_question *q, const cJSON *answer, cJSON **out);
 
 /*
- * believe_statement() - the same of what `json` (SIGNED of docs/hierarchy.md) states of a service
- * or a place: 0, *out, and *answer, the caller's (NULL: there is none). Else, with nothing to be freed, -EAGAIN
- * (its zone's chain is being fetched: to be asked again), or -errno.
+ * believe_statement() - the same of the reply of `POST /v1/statement`, on a service or a place: 0, *out, and
+ * *answer, the caller's (NULL: there is none). Else, with nothing to be freed, -EAGAIN (its zone's chain is being
+ * fetched: to be asked again), -ENOENT (there is none), or -errno.
  */
-int believe_statement(struct believe *b, const cJSON *json, struct statement *out, cJSON **answer);
+int believe_statement(struct believe *b, const struct dps_reply *r, struct statement *out, cJSON **answer);
 
 const struct believe_counters *believe_counters(struct believe *b);
 

@@ -171,8 +171,7 @@ static void on_statement(const struct dps_reply *r, void *arg)
 	HASH_FIND(hh, s->strangers, &pending->who, sizeof(pending->who), st);
 	if (!st)
 		return;
-	rc = dps_ok(r) ? believe_statement(s->agent->believe, json_get(r->json, "statement"), &said, &answer)
-		       : -ENOENT;
+	rc = believe_statement(s->agent->believe, r, &said, &answer);
 	cJSON_Delete(answer);
 	if (!rc)
 		across_said(s->agent->across, &said);
