@@ -11,20 +11,8 @@
 . "$(dirname "$0")/lib.sh"
 world 2
 . "$(dirname "$0")/tree.sh"
-tree_root r1:6091
-for n in ns1.acme:acme ns1.globex:globex ns1.site:site; do pki server "${n%%:*}" --domain "${n#*:}" --address $DPS_ADDR; done
-for n in acme globex site; do pki admin $n; done
+two_authorities ns1.site:6083
 for n in h1 h2; do pki host $n; done
-config r1 6091 "$(jq -nc --arg k "$PKI/root.sign" '{"root-server": true, authorities: [{domain: ".", "sign-key": $k}]}')"
-config ns1.site 6083 '{"local": true}'
-start r1
-until_ok 10 healthy 6091 || fail "the root does not start"
-as root 6091 delegate acme --range 256-511 --server ns1.acme=$DPS_ADDR:6092 -f "$W/r1.json" --dir "$PKI" >/dev/null || fail "acme"
-as root 6091 delegate globex --range 600-699 --server ns1.globex=$DPS_ADDR:6093 -f "$W/r1.json" --dir "$PKI" >/dev/null || fail "globex"
-config ns1.acme 6092 "$(jq -c '{authorities} + {relays: ["site"]}' "$PKI/acme.json")"
-config ns1.globex 6093 "$(jq -c '{authorities} + {relays: ["site"]}' "$PKI/globex.json")"
-for n in ns1.acme ns1.globex ns1.site; do start $n; done
-for p in 6092 6093 6083; do until_ok 10 healthy $p || fail "the server on port $p does not start"; done
 jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]},
   {kind: "network", name: "green", foreign: "globex:green", vnid: 600, subnets: ["10.2.0.0/24"]},
   (range(1; 4) | {kind: "endpoint", network: "blue", name: "a\(.)", mac: "02:00:00:00:01:0\(.)", addresses: ["10.1.0.1\(.)"]}),

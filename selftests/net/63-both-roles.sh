@@ -104,7 +104,6 @@ jq -n '[{kind: "policy", network: "red", name: "fw", priority: 50, from: {endpoi
 jq -n '[{kind: "policy", network: "green", name: "in", from: {network: "blue"}, to: "any", action: "allow", path: ["firewall"]}]' >"$W/globex.fw"
 as acme 6083 apply -f "$W/acme.fw" --domain acme >/dev/null || fail "acme's path"
 as initech 6083 apply -f "$W/initech.fw" --domain initech >/dev/null || fail "initech's path"
-counter() { on "$1" nft -j list counter bridge fw seen | jq '.nftables[] | .counter? // empty | .packets'; }
 # meets "APPLIANCE..." FROM TO: a ping, there and back by exactly these
 meets() {
 	local a rc=0

@@ -94,6 +94,24 @@ bridge() {
 	}
 	NFT
 }
+# counter NS [NAME]: the packets that the bridge there has counted
+counter() { on "$1" nft -j list counter bridge fw "${2:-seen}" | jq '.nftables[] | .counter? // empty | .packets'; }
+# met LEAST "APPLIANCE..." COMMAND...: the command succeeds; of $ALL these have seen so many packets of it, the others none
+met() {
+	local least=$1 want=" $2 " a rc=0
+	declare -A was=()
+	for a in $ALL; do was[$a]=$(counter "$a"); done
+	"${@:3}" || rc=1
+	for a in $ALL; do
+		echo "$a: ${was[$a]} -> $(counter "$a")"
+		if [[ $want == *" $a "* ]]; then
+			[ $(($(counter "$a") - was[$a])) -ge "$least" ] || rc=1
+		else
+			[ "$(counter "$a")" = "${was[$a]}" ] || rc=1
+		fi
+	done
+	return $rc
+}
 
 # bg NAME NS COMMAND...: in the background, output to $W/NAME.log, pid in PID[NAME].
 bg() {

@@ -4,6 +4,8 @@
 #
 #   pki WHAT...                dovectl pki, into $PKI
 #   tree_root NAME:PORT...     the CA, the root's key ($PUB) and administrator, root servers' addresses ($ROOT_JSON)
+#   two_authorities NAME:PORT...   a root r1 (:6091), ns1.acme (:6092, 256-511), ns1.globex (:6093, 600-699), and
+#                              these local servers of site; all run
 #   config NAME PORT JSON      $W/NAME.json, of the server NAME that listens there
 #   start NAME                 run it
 #   tls_agent HOST [JSON]      an agent with its host's certificate, and further configuration
@@ -53,3 +55,19 @@ curl_as() { # ADMIN PORT PATH [ARGS]
 }
 metric() { curl_as "$1" "$2" /metrics | awk -v name="dove_dps_$3" '$1 == name { print $2 }'; }
 healthy() { curl_as root "$1" /healthz -f -o /dev/null; }
+two_authorities() { # NAME:PORT... of local servers
+	local n p
+	tree_root r1:6091
+	for n in acme globex site; do pki admin $n; done
+	for n in ns1.acme:acme ns1.globex:globex "${@/%:*/:site}"; do pki server "${n%%:*}" --domain "${n#*:}" --address $DPS_ADDR; done
+	config r1 6091 "$(jq -nc --arg k "$PKI/root.sign" '{"root-server": true, authorities: [{domain: ".", "sign-key": $k}]}')"
+	for n in "$@"; do config "${n%%:*}" "${n#*:}" '{"local": true}'; done
+	start r1
+	until_ok 10 healthy 6091 || fail "the root does not start"
+	as root 6091 delegate acme --range 256-511 --server ns1.acme=$DPS_ADDR:6092 -f "$W/r1.json" --dir "$PKI" >/dev/null || fail "acme"
+	as root 6091 delegate globex --range 600-699 --server ns1.globex=$DPS_ADDR:6093 -f "$W/r1.json" --dir "$PKI" >/dev/null || fail "globex"
+	config ns1.acme 6092 "$(jq -c '{authorities} + {relays: ["site"]}' "$PKI/acme.json")"
+	config ns1.globex 6093 "$(jq -c '{authorities} + {relays: ["site"]}' "$PKI/globex.json")"
+	for n in ns1.acme ns1.globex "${@%%:*}"; do start "$n"; done
+	for p in 6092 6093 "${@#*:}"; do until_ok 10 healthy "$p" || fail "the server on port $p does not start"; done
+}
