@@ -31,6 +31,7 @@ struct nic {
 	int ifindex;
 	char name[IF_NAMESIZE];
 	enum loader_ingress ingress; /* XDP or TC */
+	uint32_t queue;		     /* rtnl_pacing_queue() */
 };
 
 struct nics {
@@ -57,6 +58,31 @@ static struct nic *nic_find(const struct nics *n, int ifindex)
 bool nics_have(const struct nics *n, int ifindex)
 {
 	return nic_find(n, ifindex);
+}
+
+uint32_t nics_queue(const struct nics *n, int ifindex)
+{
+	const struct nic *nic = nic_find(n, ifindex);
+
+	return nic ? nic->queue : 0;
+}
+
+static void queue_look(struct nic *nic)
+{
+	nic->queue = rtnl_pacing_queue(nic->ifindex);
+	log_info("%s: rates are %s", nic->name, nic->queue ? "paced" : "policed");
+}
+
+void nics_queueing(struct nics *n, int ifindex)
+{
+	for (int i = 0; i < n->n; i++) {
+		struct nic *nic = &n->at[i];
+
+		if ((ifindex && nic->ifindex != ifindex) || rtnl_pacing_queue(nic->ifindex) == nic->queue)
+			continue;
+		queue_look(nic);
+		underlay_refresh(n->agent->underlay);
+	}
 }
 
 int nics_count(const struct nics *n)
@@ -259,6 +285,7 @@ void nics_attach(struct nics *n, const char *device, enum loader_ingress mode, s
 		return;
 	}
 	n->n++;
+	queue_look(nic);
 	agent_set_budget(n->agent, link.ifindex, PORTS_OF_NIC);
 	gateway_refresh(n->agent->gateway);
 	n->waiting = rq;
@@ -306,6 +333,9 @@ static cJSON *nic_json(const struct nics *n, const struct nic *nic)
 	for (int i = 0; i < count; i++)
 		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&addrs[i], text)));
 	cJSON_AddBoolToObject(one, "registered", n->registered);
+	cJSON_AddStringToObject(one, "rates", nic->queue ? "paced" : "policed");
+	if (nic->queue)
+		cJSON_AddNumberToObject(one, "queue", nic->queue);
 	return one;
 }
 
@@ -331,6 +361,7 @@ static void on_attached(int ifindex, enum loader_role role, void *arg)
 		nic = &n->at[n->n++];
 		*nic = (struct nic){ .ifindex = ifindex, .ingress = LOADER_INGRESS_TC };
 		if_indextoname(ifindex, nic->name);
+		queue_look(nic);
 	}
 	if (role == LOADER_NIC_XDP)
 		nic->ingress = LOADER_INGRESS_XDP;

@@ -25,6 +25,9 @@ int nics_member_of(const struct nics *n, int bridge); /* ifindex of a NIC that i
 uint32_t nics_mtu(const struct nics *n);
 bool nics_have(const struct nics *n, int ifindex);
 int nics_count(const struct nics *n);
+/* nics_queue() - of one of the NICs, as rtnl_pacing_queue(); nics_queueing() - it may have changed, or all (0). */
+uint32_t nics_queue(const struct nics *n, int ifindex);
+void nics_queueing(struct nics *n, int ifindex);
 
 cJSON *nics_show(const struct nics *n);
 /* nics_restore() - find what an earlier process attached, by its pins, and register again. */

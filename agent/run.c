@@ -148,6 +148,9 @@ static void on_change(enum rtnl_change what, int ifindex, void *arg)
 		ports_device_gone(c->agent->ports, ifindex);
 		nics_device_gone(c->agent->nics, ifindex);
 		break;
+	case RTNL_QDISC:
+		nics_queueing(c->agent->nics, ifindex);
+		break;
 	case RTNL_PATH:
 		c->path = true;
 		break;

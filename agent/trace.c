@@ -226,10 +226,20 @@ static void steps_decision(struct trace *t, const struct dove_traced *d)
 
 static void steps_qos(struct trace *t, const struct dove_traced *d)
 {
-	char text[200];
+	struct dove_host row = {};
+	char text[300];
 
-	if (d->qos)
-		step(t, "quality", "%s", qos_words(t->agent, d->qos, text, sizeof(text)));
+	if (!d->qos)
+		return;
+	qos_words(t->agent, d->qos, text, sizeof(text));
+	if (!strstr(text, "rate_mbps ")) {
+		step(t, "quality", "%s", text);
+		return;
+	}
+	/* As bpf/send.h has it: what no NIC sees, or a service first, is not paced. */
+	if (!d->local && !d->path)
+		bpf_map_lookup_elem(t->agent->maps->hosts, &d->host, &row);
+	step(t, "quality", "%s, %s", text, row.queue ? "paced" : "policed");
 }
 
 static void steps_way(struct trace *t, const struct dove_traced *d)

@@ -142,6 +142,7 @@ static int next_hop_find(struct underlay *u, const struct host *h, struct dove_h
 	*row = (struct dove_host){ .source = to_dove_ip(&route.source),
 				   .ifindex = leaving_device(u, route.ifindex),
 				   .mtu = inner_mtu(h, &route, &link) };
+	row->queue = nics_queue(u->agent->nics, row->ifindex);
 	memcpy(row->src_mac, link.mac.b, sizeof(row->src_mac));
 	*next_hop = route.next_hop;
 	rc = rtnl_neigh_get(route.ifindex, next_hop, &mac);

@@ -39,6 +39,7 @@
 #define TC_ACT_UNSPEC (-1)
 #define TC_ACT_SHOT 2
 #define PACKET_HOST 0
+#define BPF_SKB_TSTAMP_DELIVERY_MONO 1
 
 /* Go on only while all is well. */
 #define TRY(step)                                                                                            \
@@ -115,6 +116,8 @@ struct packet {
 	bool served;   /* the sending host has instances of services */
 	__u8 labels;   /* how many of its path's it leaves under; 0: none */
 	__u32 quality; /* key of dove_qos: the row that has them */
+	__u32 queue;   /* as in dove_host, of the NIC that it leaves by; 0: it is not paced */
+	__u64 departs; /* when its rate lets it leave the NIC; 0: at once */
 	__u32 peer;    /* of a reply: endpoint id of who began the flow; 0: it is none */
 };
 

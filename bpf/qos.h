@@ -6,7 +6,9 @@
  * algorithm; the token bucket of RFC 2697 is its mirror): used_until is when
  * all that was let through will have been sent at that rate, and who is
  * further ahead of now than the burst is dropped. The packet that reaches the
- * burst still passes, so a super-packet always finds a way.
+ * burst still passes, so a super-packet always finds a way. Where the NIC's
+ * queue holds packets until their departure time (fq), that is used_until as
+ * the packet found it, and the rate is paced.
  */
 #ifndef DOVE_QOS_H
 #define DOVE_QOS_H
@@ -60,21 +62,53 @@ static __always_inline struct dove_meter *meter_of(const struct dove_meter_key *
 	return bpf_map_lookup_elem(&dove_meters, key);
 }
 
-/* Nowhere to count it (dove_meters is full): closed. */
-static __always_inline int meter_spend(const struct dove_qos *q, const struct dove_meter_key *key,
-				       __u32 bytes)
+#define HORIZON_MAX (256u << 20) /* bytes; more would not fit a product */
+
+/*
+ * How far ahead of now a packet that is paced may depart: the burst and 64 KiB
+ * more, for a super-packet that is dropped is many segments to send again.
+ * What the NIC's queue would have no place for until then must be dropped
+ * before it is paid for: half of its places, for flows may share them, of the
+ * size that packets had of late.
+ */
+static __always_inline __u64 horizon(const struct dove_qos *q, __u32 places, __u32 mean)
 {
-	__u64 cost = bytes * q->ns_per_mib >> 20, burst = q->burst_ns, now = bpf_ktime_get_ns(), used;
+	__u64 longest = q->burst_ns + (q->ns_per_mib >> 4), bytes = (__u64)places / 2 * mean, room;
+
+	if (bytes > HORIZON_MAX)
+		return longest;
+	room = bytes * q->ns_per_mib >> 20;
+	return room < longest ? room : longest;
+}
+
+/* Who is paced may make up for that part of a burst: whoever sends is late at times, and would lose the time. */
+#define LATE 8
+
+/* Nowhere to count it (dove_meters is full): closed. */
+static __always_inline int meter_spend(struct packet *p, const struct dove_qos *q,
+				       const struct dove_meter_key *key, __u32 bytes)
+{
+	__u64 cost = bytes * q->ns_per_mib >> 20, now = bpf_ktime_get_ns(), used, last = now + q->burst_ns;
+	__u64 first = p->queue ? now - q->burst_ns / LATE : now;
 	struct dove_meter *meter = meter_of(key);
+	__u32 mean;
 
 	if (!meter)
 		return -DOVE_RATE_LIMITED;
 	bpf_spin_lock(&meter->lock);
-	used = meter->used_until > now ? meter->used_until : now;
-	if (used - now <= burst)
+	mean = meter->mean ? meter->mean - meter->mean / 8 + bytes / 8 : bytes;
+	meter->mean = mean;
+	if (p->queue)
+		last = now + horizon(q, p->queue, mean);
+	used = meter->used_until > first ? meter->used_until : first;
+	if (used <= last)
 		meter->used_until = used + cost;
 	bpf_spin_unlock(&meter->lock);
-	return used - now <= burst ? 0 : -DOVE_RATE_LIMITED;
+	if (used > last)
+		return -DOVE_RATE_LIMITED;
+	if (p->queue && used > now && used > p->departs)
+		p->departs = used;
+	return 0;
 }
 
 /* A frame that was cut here has been paid for when it was whole. */
@@ -84,11 +118,11 @@ static __always_inline bool is_metered(const struct packet *p, const struct dove
 }
 
 /* Pay for the packet by this row's limit, if it has one. */
-static __always_inline int qos_pay(struct __sk_buff *skb, const struct packet *p, const struct dove_qos *q)
+static __always_inline int qos_pay(struct __sk_buff *skb, struct packet *p, const struct dove_qos *q)
 {
 	struct dove_meter_key key = { .policy = q->policy, .source = p->source };
 
-	return is_metered(p, q) ? meter_spend(q, &key, wire_bytes(skb, p)) : 0;
+	return is_metered(p, q) ? meter_spend(p, q, &key, wire_bytes(skb, p)) : 0;
 }
 
 /* The marks that the row says: for this leg. NULL: the row is not known any more. */

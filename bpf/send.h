@@ -46,6 +46,13 @@ static __always_inline int segment_first(struct __sk_buff *skb, struct packet *p
 	return skb->ifindex == cfg_door ? -DOVE_ENCAP_FAILED : cut_by(skb, p, cfg_door, DOVE_DOOR_SENT);
 }
 
+/* The kernel keeps it up to the NIC's queue. Fails for what is not IP, and outer headers are. */
+static __always_inline void depart_later(struct __sk_buff *skb, const struct packet *p)
+{
+	if (unlikely(p->departs))
+		bpf_skb_set_tstamp(skb, p->departs, BPF_SKB_TSTAMP_DELIVERY_MONO);
+}
+
 /*
  * So must one be that leaves under labels: behind those the kernel would look
  * for headers that it does not know. That is no rarity, so what cuts it is a
@@ -55,6 +62,7 @@ static __always_inline int segment_in_kernel(struct __sk_buff *skb, struct packe
 {
 	if (p->hook == HOOK_CUT)
 		return -DOVE_ENCAP_FAILED;
+	depart_later(skb, p);
 	return cut_by(skb, p, cutter, DOVE_DOOR_PAIR);
 }
 
@@ -113,6 +121,7 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
  */
 static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, const struct dove_host *host)
 {
+	depart_later(skb, p);
 	if (unlikely(p->labels))
 		TRY(labels_push(skb, p));
 	/* The tag of the path stays beside the packet until a device that can't do that writes it. */
@@ -255,11 +264,28 @@ static __always_inline int decide(struct __sk_buff *skb, struct packet *p, struc
 		       : refuse(skb, p, d, rc);
 }
 
+/*
+ * Does the NIC that the packet leaves by pace what has a departure time? Of
+ * what is delivered here no NIC sees anything, and where a service's path
+ * leads is not known yet: that is policed.
+ */
+static __always_inline void queue_find(struct packet *p, const struct decision *d)
+{
+	struct dove_host *host = 0;
+
+	if (!d->t->local && !d->path)
+		host = bpf_map_lookup_elem(&dove_hosts, &d->t->host);
+	p->queue = host ? host->queue : 0;
+}
+
 /* What the answer asks for beside its verdict, before anything is done to the packet. */
 static __noinline int qos_begin(struct __sk_buff *skb, struct packet *p, const struct decision *d, __u32 port)
 {
 	__u32 id = qos_id(d);
-	int rc = id ? qos_apply(skb, p, id) : 0;
+	int rc;
+
+	queue_find(p, d);
+	rc = id ? qos_apply(skb, p, id) : 0;
 
 	if (!rc && port)
 		rc = qos_port(skb, p, port);

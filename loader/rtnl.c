@@ -324,6 +324,52 @@ int rtnl_neigh_keep(int ifindex, const struct ip_addr *addr)
 	return neigh_ask(ifindex, addr, NTF_USE, 0);
 }
 
+/* ---- queueing ---- */
+
+struct queueing {
+	int ifindex;
+	uint32_t least; /* of all fq's flow limits; 0: none was seen */
+	bool other;	/* something else queues, too */
+};
+
+static uint32_t flow_limit(const struct nlattr *options)
+{
+	const struct nlattr *tb[NETLINK_ATTRS] = {};
+
+	if (options)
+		mnl_attr_parse_nested(options, netlink_attr, tb);
+	return tb[TCA_FQ_FLOW_PLIMIT] ? mnl_attr_get_u32(tb[TCA_FQ_FLOW_PLIMIT]) : 0;
+}
+
+static int qdisc_parse(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct tcmsg *msg = mnl_nlmsg_get_payload(nlh);
+	const struct nlattr *tb[NETLINK_ATTRS] = {};
+	struct queueing *q = arg;
+	const char *kind;
+	uint32_t limit;
+
+	mnl_attr_parse(nlh, sizeof(*msg), netlink_attr, tb);
+	if (msg->tcm_ifindex != q->ifindex || msg->tcm_parent == TC_H_CLSACT || !tb[TCA_KIND])
+		return MNL_CB_OK;
+	kind = mnl_attr_get_str(tb[TCA_KIND]);
+	limit = strcmp(kind, "fq") ? 0 : flow_limit(tb[TCA_OPTIONS]);
+	if (limit && (!q->least || limit < q->least))
+		q->least = limit;
+	q->other |= !limit && strcmp(kind, "mq");
+	return MNL_CB_OK;
+}
+
+uint32_t rtnl_pacing_queue(int ifindex)
+{
+	struct queueing q = { .ifindex = ifindex };
+	struct netlink r;
+	struct tcmsg *msg = netlink_start(&r, RTM_GETQDISC, NLM_F_DUMP, sizeof(*msg));
+
+	msg->tcm_ifindex = ifindex;
+	return netlink_run(&r, qdisc_parse, &q) || q.other ? 0 : q.least;
+}
+
 /* ---- clsact ---- */
 
 static int clsact_request(uint16_t type, uint16_t flags, int ifindex)
@@ -378,7 +424,8 @@ bool rtnl_clsact_in_use(int ifindex)
 int rtnl_monitor_open(void)
 {
 	const int groups[] = { RTNLGRP_LINK,	    RTNLGRP_NEIGH,	RTNLGRP_IPV4_IFADDR,
-			       RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+			       RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,
+			       RTNLGRP_TC };
 	struct sockaddr_nl self = { .nl_family = AF_NETLINK };
 	_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
 
@@ -399,6 +446,7 @@ static int change_parse(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct monitor *m = arg;
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(nlh);
+	const struct tcmsg *tc = mnl_nlmsg_get_payload(nlh);
 
 	switch (nlh->nlmsg_type) {
 	case RTM_NEWLINK:
@@ -408,7 +456,16 @@ static int change_parse(const struct nlmsghdr *nlh, void *arg)
 			m->on(nlh->nlmsg_type == RTM_NEWLINK ? RTNL_LINK : RTNL_LINK_GONE, info->ifi_index,
 			      m->arg);
 		return MNL_CB_OK;
-	default:
+	case RTM_NEWQDISC:
+	case RTM_DELQDISC:
+		m->on(RTNL_QDISC, tc->tcm_ifindex, m->arg);
+		return MNL_CB_OK;
+	case RTM_NEWNEIGH:
+	case RTM_DELNEIGH:
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+	case RTM_NEWROUTE:
+	case RTM_DELROUTE:
 		m->on(RTNL_PATH, 0, m->arg);
 	}
 	return MNL_CB_OK;
@@ -423,9 +480,11 @@ void rtnl_monitor_read(int fd, void (*on)(enum rtnl_change what, int ifindex, vo
 	while ((n = recv(fd, buf, sizeof(buf), 0)) != 0) {
 		if (n > 0)
 			mnl_cb_run(buf, n, 0, 0, change_parse, &m);
-		else if (errno == ENOBUFS)
-			on(RTNL_PATH, 0, arg);
-		else
+		else if (errno != ENOBUFS)
 			return;
+		else {
+			on(RTNL_PATH, 0, arg);
+			on(RTNL_QDISC, 0, arg);
+		}
 	}
 }

@@ -72,6 +72,13 @@ int rtnl_tunnel_add(const char *name, const char *kind, uint16_t port);
 /* rtnl_veth_add() - a pair, both ends here and down; the first end has the MAC, and resolves no neighbours (NOARP). */
 int rtnl_veth_add(const char *name, const struct mac_addr *mac, const char *peer, uint32_t mtu);
 
+/*
+ * rtnl_pacing_queue() - how many packets of one flow the device's queueing
+ * discipline holds until their departure times: fq, alone or as all of mq's.
+ * 0: it does not hold any, or that is not known.
+ */
+uint32_t rtnl_pacing_queue(int ifindex);
+
 /* rtnl_clsact_add() - returns 0 when it was made now, -EEXIST when one was there. */
 int rtnl_clsact_add(int ifindex);
 int rtnl_clsact_del(int ifindex);
@@ -87,10 +94,12 @@ int rtnl_monitor_open(void);
 enum rtnl_change {
 	RTNL_LINK,	/* ifindex: a link changed */
 	RTNL_LINK_GONE, /* ifindex: it is no more */
+	RTNL_QDISC,	/* ifindex: how it queues changed */
 	RTNL_PATH,	/* addresses, routes or neighbours changed: look again */
 };
 
-/* rtnl_monitor_read() - call `on` for every change that waits; after an overrun RTNL_PATH with ifindex 0. */
+/* rtnl_monitor_read() - call `on` for every change that waits; after an overrun RTNL_PATH and
+ * RTNL_QDISC with ifindex 0. */
 void rtnl_monitor_read(int fd, void (*on)(enum rtnl_change what, int ifindex, void *arg), void *arg);
 
 #endif

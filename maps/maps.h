@@ -20,8 +20,8 @@
  * Layout version, part of the pin path (PIN_DIR/vN) and of the XDP metadata's
  * magic. Raise it with every change of a key, value, event or map type.
  */
-#define DOVE_LAYOUT 6
-#define DOVE_LAYOUT_DIR "v6"
+#define DOVE_LAYOUT 7
+#define DOVE_LAYOUT_DIR "v7"
 
 #define DOVE_DEFAULT_PIN_DIR "/sys/fs/bpf/dove"
 
@@ -269,7 +269,7 @@ struct dove_meter_key {
 struct dove_meter {
 	__u64 used_until;
 	struct bpf_spin_lock lock;
-	__u32 pad;
+	__u32 mean; /* size of a packet of late, bytes */
 };
 
 /* dove_local: VMs of this host by network and address. Writer: agent. Readers: ingress, egress. */
@@ -339,6 +339,7 @@ struct dove_host {
 	__u8 src_mac[6];
 	__u8 dst_mac[6];
 	__u8 pad[3];
+	__u32 queue; /* packets of one flow that the NIC holds until their departure time (fq); 0: it holds none */
 };
 
 /*
@@ -674,7 +675,7 @@ _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key"
 _Static_assert(sizeof(struct dove_rule) == 20, "no hidden padding");
 _Static_assert(sizeof(struct dove_translation) == 88 + 20 * DOVE_RULES_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_qos) == 48 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
-_Static_assert(sizeof(struct dove_host) == 44, "no hidden padding");
+_Static_assert(sizeof(struct dove_host) == 48, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_context_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_context) == 48, "no hidden padding");

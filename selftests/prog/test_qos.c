@@ -17,8 +17,8 @@ TestSuite(qos, .init = load);
 #define GOLD 0x00070009u
 #define SEGMENT 1000u
 
-/* So dear that nothing comes back while a test runs: a byte takes a second. */
-#define NS_PER_BYTE SECOND
+/* So dear that nothing comes back while a test runs. */
+#define NS_PER_BYTE (SECOND / 10)
 
 static struct dove_qos row_of(uint8_t dscp, uint64_t burst_bytes)
 {
@@ -204,6 +204,108 @@ Test(qos, R8_a_super_packet_pays_for_all_its_segments)
 		check(metered(vm1.endpoint, since) == v.payload + 3 * headers, "%llu bytes, not %u",
 		      (unsigned long long)metered(vm1.endpoint, since), v.payload + 3 * headers);
 	}
+}
+
+/* The departure time that the packet leaves with; 0: none. */
+static uint64_t departs(struct bpf_program *prog, const struct frame *f)
+{
+	struct __sk_buff in = { .ifindex = PORT, .ingress_ifindex = PORT }, out = {};
+	uint8_t bytes[sizeof(f->b)];
+	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->b, .data_size_in = f->len, .data_out = bytes,
+		    .data_size_out = sizeof(bytes), .repeat = 1, .ctx_in = &in, .ctx_size_in = sizeof(in),
+		    .ctx_out = &out, .ctx_size_out = sizeof(out));
+
+	check(!bpf_prog_test_run_opts(bpf_program__fd(prog), &opts), "did not run");
+	return out.tstamp;
+}
+
+/* How many packets of a flow the NIC towards host 2 holds until they may leave. */
+static void host2_queue(uint32_t packets)
+{
+	for (enum family f = V4; f < FAMILIES; f++) {
+		struct dove_ip key = ip_in(f, HOST2);
+		struct dove_host host;
+
+		check(map_get(dove_hosts, &key, &host), "no host");
+		host.queue = packets;
+		map_put(dove_hosts, &key, &host);
+	}
+}
+
+/* Each when what was sent before it will have been sent at that rate; a part of the burst may be made up for. */
+Test(qos, R8_a_nic_that_holds_packets_is_told_until_when)
+{
+	for (enum family outer = V4; outer < FAMILIES; outer++) {
+		struct dove_translation t = allow_to(&vm2);
+		struct vm_frame v = udp_to(&vm2);
+		struct frame f = frame_vm(&v);
+		uint64_t since, at;
+
+		begin(case_text("over IPv%u", outer ? 6 : 4));
+		t.host = ip_in(outer, HOST2);
+		t.qos = ROW;
+		cache_put(&vm2, &t);
+		host2_queue(100);
+		row_put(row_of(DOVE_DSCP_UNSAID, 8 * f.len)); /* an eighth: one packet */
+		since = now_ns();
+		check(!departs(dove->progs.dove_port, &f), "the first waits");
+		check(departs(dove->progs.dove_port, &f) < since + NS_PER_BYTE, "the one made up for waits");
+		for (int n = 1; n < 4; n++) {
+			at = departs(dove->progs.dove_port, &f);
+			check((at - since + NS_PER_BYTE / 2) / NS_PER_BYTE == (uint64_t)n * f.len,
+			      "packet %d after %llu bytes' time", n,
+			      (unsigned long long)((at - since) / NS_PER_BYTE));
+		}
+		check(counted(DOVE_ENCAPSULATED) == 5, "not sent");
+		host2_queue(0);
+		check(!departs(dove->progs.dove_port, &f), "one that holds nothing is told");
+	}
+}
+
+/* Half of its places, and not beyond the burst and 64 KiB: what it would drop is not paid for. */
+Test(qos, R8_no_more_is_sent_ahead_than_the_nic_has_room_for)
+{
+	struct vm_frame v = udp_to(&vm2);
+	struct frame f = frame_vm(&v);
+	const struct {
+		uint32_t queue, burst, sent;
+	} cases[] = { { 8, 8, 6 }, { 100, 8, 52 }, { 2, 8, 3 }, { 131072 / f.len + 30, 8, 2 + 8 + 65536 / f.len } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		uint64_t since;
+
+		begin(case_text("%u places, %u packets of burst", cases[i].queue, cases[i].burst));
+		answer_with_row(&vm2);
+		host2_queue(cases[i].queue);
+		row_put(row_of(DOVE_DSCP_UNSAID, cases[i].burst * f.len));
+		since = now_ns();
+		for (uint32_t n = 0; n < cases[i].sent + 3; n++)
+			departs(dove->progs.dove_port, &f);
+		check(counted(DOVE_ENCAPSULATED) == cases[i].sent, "%llu sent",
+		      (unsigned long long)counted(DOVE_ENCAPSULATED));
+		check(counted(DOVE_RATE_LIMITED) == 3, "not dropped");
+		check(metered(vm1.endpoint, since) ==
+			      (uint64_t)cases[i].sent * f.len - cases[i].burst * f.len / 8,
+		      "paid otherwise");
+	}
+}
+
+/* Ten of its own size would have had no room. */
+Test(qos, R8_a_small_packet_waits_behind_large_ones)
+{
+	struct vm_frame v = udp_to(&vm2);
+	struct frame small = frame_vm(&v), large;
+
+	v.payload = 1000;
+	large = frame_vm(&v);
+	begin("waits");
+	answer_with_row(&vm2);
+	host2_queue(20);
+	row_put(row_of(DOVE_DSCP_UNSAID, large.len));
+	for (int n = 0; n < 5; n++)
+		departs(dove->progs.dove_port, &large);
+	check(departs(dove->progs.dove_port, &small) > now_ns() + 10 * small.len * NS_PER_BYTE, "does not wait");
+	check(counted(DOVE_ENCAPSULATED) == 6, "dropped");
 }
 
 Test(qos, R8_tracing_costs_nothing)
