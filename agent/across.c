@@ -79,6 +79,20 @@ static void forget(struct across *x, struct far *f)
 	free(f);
 }
 
+static void tick_later(struct across *x)
+{
+	evtimer_add(x->tick, &(struct timeval){ .tv_usec = TICK_MS * 1000 });
+}
+
+/* Only while there is something to look after. */
+static void tend_soon(struct across *x)
+{
+	if (evtimer_pending(x->tick, NULL))
+		return;
+	x->walk = clock_now() + WALK_NS;
+	tick_later(x);
+}
+
 /* New or known; NULL: a watch tells of it, or there are too many. */
 static struct far *want(struct across *x, const char *name, const struct dove_cache_key *key, uint32_t vnid)
 {
@@ -95,6 +109,7 @@ static struct far *want(struct across *x, const char *name, const struct dove_ca
 		strcpy(f->name, name);
 		f->since = clock_now();
 		HASH_ADD_STR(x->services, name, f);
+		tend_soon(x);
 	}
 	if (f->key.source != key->source || vnid)
 		f->vnid = vnid;
@@ -257,6 +272,7 @@ static void note_network(struct across *x, uint32_t vnid, uint32_t source)
 	n->vnid = vnid;
 	n->source = source;
 	HASH_ADD(hh, x->networks, vnid, sizeof(n->vnid), n);
+	tend_soon(x);
 }
 
 static void network_forget(struct across *x, struct network *n)
@@ -342,8 +358,6 @@ static void look_through(struct across *x)
 	struct far *f, *tmp;
 
 	x->walk = clock_now() + WALK_NS;
-	if (!x->services && !x->networks && !x->adopting)
-		return;
 	miss_walk(x->agent->miss, see_translation, &w);
 	x->adopting = false;
 	HASH_ITER (hh, x->networks, n, next)
@@ -397,6 +411,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	}
 	if (now >= x->walk)
 		look_through(x);
+	if (x->services || x->networks || x->adopting)
+		tick_later(x);
 }
 
 cJSON *across_show(const struct across *x)
@@ -423,8 +439,8 @@ int across_open(struct agent *a, struct across **out, struct error *err)
 	x->agent = a;
 	x->adopting = true;
 	x->walk = clock_now() + WALK_FIRST_NS;
-	x->tick = event_new(a->base, -1, EV_PERSIST, on_tick, x);
-	event_add(x->tick, &(struct timeval){ .tv_usec = TICK_MS * 1000 });
+	x->tick = evtimer_new(a->base, on_tick, x);
+	tick_later(x);
 	*out = x;
 	return 0;
 }

@@ -201,6 +201,13 @@ static void ask(struct strangers *s, struct stranger *st)
 	dps_call(s->agent->dps, "POST", "/v1/statement", body, on_statement, pending);
 }
 
+/* Only while there is somebody to look after. */
+static void tick_later(struct strangers *s)
+{
+	if (!evtimer_pending(s->tick, NULL))
+		evtimer_add(s->tick, &(struct timeval){ .tv_usec = TICK_MS * 1000 });
+}
+
 static struct stranger *stranger_new(struct strangers *s, const struct who *who, const struct dove_held *held)
 {
 	struct stranger *st = HASH_COUNT(s->strangers) < STRANGERS_MAX ? calloc(1, sizeof(*st)) : NULL;
@@ -211,6 +218,7 @@ static struct stranger *stranger_new(struct strangers *s, const struct who *who,
 	st->key = held->key;
 	st->since = clock_now();
 	HASH_ADD(hh, s->strangers, who, sizeof(st->who), st);
+	tick_later(s);
 	s->counters.asked++;
 	ask(s, st);
 	return st;
@@ -259,6 +267,8 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 			ask(s, st);
 		}
 	}
+	if (s->strangers)
+		tick_later(s);
 }
 
 int strangers_open(struct agent *a, struct strangers **out, struct error *err)
@@ -268,8 +278,7 @@ int strangers_open(struct agent *a, struct strangers **out, struct error *err)
 	if (!s)
 		return error_set(err, -ENOMEM, "out of memory");
 	s->agent = a;
-	s->tick = event_new(a->base, -1, EV_PERSIST, on_tick, s);
-	event_add(s->tick, &(struct timeval){ .tv_usec = TICK_MS * 1000 });
+	s->tick = evtimer_new(a->base, on_tick, s);
 	agent_set_budget(a, DOVE_BUDGET_HOST, 1); /* of all that will be guests: those have no ids */
 	*out = s;
 	return 0;
