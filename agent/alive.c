@@ -2,10 +2,10 @@
 #include "alive.h"
 
 #include <errno.h>
+#include <linux/icmp.h>
 #include <netinet/icmp6.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
-#include <netinet/ip_icmp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -100,7 +100,7 @@ static void ask(struct alive *l, const struct asked *h)
 	}
 }
 
-/* ---- answers: a raw socket sees all ICMP of the host ---- */
+/* ---- answers: a raw socket sees all of the host's ---- */
 
 static void take4(struct alive *l)
 {
@@ -199,6 +199,10 @@ void alive_watch(struct alive *l, const struct ip_addr *addrs, int n)
 			HASH_DEL(l->hosts, h);
 			free(h);
 		}
+	if (!l->hosts)
+		evtimer_del(l->tick);
+	else if (!evtimer_pending(l->tick, NULL))
+		event_add(l->tick, &(struct timeval){ .tv_usec = ASK_MS * 1000 });
 }
 
 static struct event *listen_at(struct alive *l, int fd)
@@ -211,8 +215,8 @@ static struct event *listen_at(struct alive *l, int fd)
 
 int alive_open(struct agent *a, void (*changed)(void *arg), void *arg, struct alive **out, struct error *err)
 {
-	struct timeval tick = { .tv_usec = ASK_MS * 1000 };
-	struct icmp6_filter replies;
+	struct icmp_filter replies4 = { .data = ~(1u << ICMP_ECHOREPLY) };
+	struct icmp6_filter replies6;
 	struct alive *l = calloc(1, sizeof(*l));
 
 	if (!l)
@@ -222,16 +226,17 @@ int alive_open(struct agent *a, void (*changed)(void *arg), void *arg, struct al
 	l->fd6 = socket(AF_INET6, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_ICMPV6);
 	if (l->fd4 < 0)
 		log_warn("no raw socket for ICMP: %s; hosts of appliances count as there", strerror(errno));
-	ICMP6_FILTER_SETBLOCKALL(&replies);
-	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &replies);
+	ICMP6_FILTER_SETBLOCKALL(&replies6);
+	ICMP6_FILTER_SETPASS(ICMP6_ECHO_REPLY, &replies6);
 	if (l->fd6 >= 0) { /* a kernel may have no IPv6 */
-		setsockopt(l->fd6, IPPROTO_ICMPV6, ICMP6_FILTER, &replies, sizeof(replies));
+		setsockopt(l->fd6, IPPROTO_ICMPV6, ICMP6_FILTER, &replies6, sizeof(replies6));
 		l->readable6 = listen_at(l, l->fd6);
 	}
-	if (l->fd4 >= 0)
+	if (l->fd4 >= 0) {
+		setsockopt(l->fd4, SOL_RAW, ICMP_FILTER, &replies4, sizeof(replies4));
 		l->readable4 = listen_at(l, l->fd4);
+	}
 	l->tick = event_new(a->base, -1, EV_PERSIST, on_tick, l);
-	event_add(l->tick, &tick);
 	*out = l;
 	return 0;
 }
