@@ -59,7 +59,7 @@ check "nothing acknowledged was lost by kill -9" sh -c "ip netns exec $P-s $BUIL
 
 say "-- an earlier layout of the maps"
 stop agent-h1 KILL
-on h1 sh -c "cd $W/bpf-h1 && mkdir v1 v1/links && mv v6/links/* v1/links && mv v6/dove_ports v1 && rm v6/dove_* && rmdir v6/links v6" || fail "no pins to make an earlier layout of"
+on h1 sh -c "cd $W/bpf-h1 && mkdir v1 v1/links && mv v7/links/* v1/links && mv v7/dove_ports v1 && rm v7/dove_* && rmdir v7/links v7" || fail "no pins to make an earlier layout of"
 agent h1
 taken_over() { da h1 port list --json | jq -e 'length == 2' && [ ! -e "$W/bpf-h1/v1" ] && [ "$(links h1 | wc -w)" = 4 ]; }
 check "what its agent left attached is taken over, its maps are gone" taken_over

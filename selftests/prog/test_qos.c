@@ -269,7 +269,9 @@ Test(qos, R8_no_more_is_sent_ahead_than_the_nic_has_room_for)
 	struct frame f = frame_vm(&v);
 	const struct {
 		uint32_t queue, burst, sent;
-	} cases[] = { { 8, 8, 6 }, { 100, 8, 52 }, { 2, 8, 3 }, { 131072 / f.len + 30, 8, 2 + 8 + 65536 / f.len } };
+	} cases[] = {
+		{ 8, 8, 6 }, { 100, 8, 52 }, { 2, 8, 3 }, { 131072 / f.len + 30, 8, 2 + 8 + 65536 / f.len }
+	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
 		uint64_t since;
@@ -304,7 +306,8 @@ Test(qos, R8_a_small_packet_waits_behind_large_ones)
 	row_put(row_of(DOVE_DSCP_UNSAID, large.len));
 	for (int n = 0; n < 5; n++)
 		departs(dove->progs.dove_port, &large);
-	check(departs(dove->progs.dove_port, &small) > now_ns() + 10 * small.len * NS_PER_BYTE, "does not wait");
+	check(departs(dove->progs.dove_port, &small) > now_ns() + 10 * small.len * NS_PER_BYTE,
+	      "does not wait");
 	check(counted(DOVE_ENCAPSULATED) == 6, "dropped");
 }
 
