@@ -49,7 +49,7 @@ SRC_all    := $(foreach d,lib loader agent dps ctl unit prog tool fuzz bench,$(S
 obj = $(patsubst %.c,$(B)/%.o,$(1))
 OBJ_agent := $(call obj,$(SRC_lib) $(SRC_loader) $(SRC_agent))
 OBJ_dps   := $(call obj,$(SRC_lib) $(SRC_dps))
-OBJ_ctl   := $(call obj,$(SRC_lib) $(SRC_ctl))
+OBJ_ctl   := $(call obj,$(SRC_ctl))
 MAINS     := $(foreach d,agent dps ctl,$(B)/$(d)/main.o)
 OBJ_user  := $(filter-out $(MAINS),$(sort $(OBJ_agent) $(OBJ_dps) $(OBJ_ctl)))
 LIBS_user := $(sort $(LIBS_AGENT) $(LIBS_DPS) $(LIBS_CTL))
@@ -57,7 +57,7 @@ LIBS_user := $(sort $(LIBS_AGENT) $(LIBS_DPS) $(LIBS_CTL))
 FUZZ_NAMES := $(filter-out fuzz libfuzzer,$(patsubst selftests/fuzz/%.c,%,$(SRC_fuzz)))
 OBJ_fuzz  := $(call obj,$(filter-out %/libfuzzer.c,$(SRC_fuzz)))
 OBJ_unit  := $(call obj,$(SRC_unit)) $(OBJ_fuzz) $(OBJ_user)
-OBJ_prog  := $(call obj,$(SRC_prog) $(SRC_lib) $(SRC_loader))
+OBJ_prog  := $(call obj,$(SRC_prog) $(SRC_loader))
 TOOLS     := $(patsubst selftests/tools/%.c,$(B)/selftests/%,$(SRC_tool))
 
 PROGRAMS  := $(B)/dove-agent $(B)/dove-dps $(B)/dovectl
@@ -103,7 +103,12 @@ $(B)/dove-dps: $(OBJ_dps)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(LIBS_DPS)
 
-$(B)/dovectl: $(OBJ_ctl)
+# For those that use a part of it, and not what the rest needs.
+$(B)/lib.a: $(call obj,$(SRC_lib))
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(B)/dovectl: $(OBJ_ctl) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(LIBS_CTL)
 
@@ -114,7 +119,7 @@ $(B)/selftests/unit-tests: $(OBJ_unit)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ $(LIBS_user) -lcriterion
 
-$(B)/selftests/prog-tests: $(OBJ_prog)
+$(B)/selftests/prog-tests: $(OBJ_prog) $(B)/lib.a
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) $^ -o $@ -lbpf -lelf -lz -lcjson -lcbor -lmnl -lcrypto -lcriterion

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "lib/cleanup.h"
+#include "lib/curl_loop.h"
 #include "lib/json_arena.h"
 #include "lib/log.h"
 
@@ -37,14 +38,13 @@ struct call {
 
 struct dps {
 	struct agent *agent;
-	CURLM *multi;
+	struct curl_loop *loop;
 	struct curl_slist *headers;  /* of all that have a body */
 	CURL *idle[CONNECTIONS_MAX]; /* handles of calls that are over: a new one takes longer than a call */
 	int n_idle;
 	struct json_arena arena; /* of the reply, or line, that is being looked at */
-	struct event *timer;
-	struct call *calls;  /* list of those under way */
-	struct call *stream; /* the one of them that is a stream */
+	struct call *calls;	 /* list of those under way */
+	struct call *stream;	 /* the one of them that is a stream */
 };
 
 static void easy_give(struct dps *d, CURL *easy)
@@ -162,78 +162,22 @@ static void stream_read(struct dps *d)
 		return;
 	snprintf(c->error, sizeof(c->error), "it sent what can't be used");
 	c->len = 0;
-	curl_multi_remove_handle(d->multi, c->easy);
+	curl_loop_remove(d->loop, c->easy);
 	call_finish(c, CURLE_WRITE_ERROR);
 }
 
-static void reap(struct dps *d)
+static void reap(void *arg)
 {
-	CURLMsg *msg;
-	int left;
+	struct dps *d = arg;
+	struct call *c;
+	CURLcode code;
+	CURL *easy;
 
 	stream_read(d);
-	while ((msg = curl_multi_info_read(d->multi, &left))) {
-		struct call *c;
-		CURLcode code = msg->data.result;
-		CURL *easy = msg->easy_handle;
-
-		if (msg->msg != CURLMSG_DONE)
-			continue;
+	while ((easy = curl_loop_over(d->loop, &code))) {
 		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
-		curl_multi_remove_handle(d->multi, easy);
 		call_finish(c, code);
 	}
-}
-
-/* ---- libcurl on libevent ---- */
-
-static void on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	struct dps *d = arg;
-	int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-	int running;
-
-	curl_multi_socket_action(d->multi, fd, action, &running);
-	reap(d);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct dps *d = arg;
-	int running;
-
-	curl_multi_socket_action(d->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	reap(d);
-}
-
-static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socketp)
-{
-	struct dps *d = arg;
-	struct event *ev = socketp;
-	short events = EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
-		       (what & CURL_POLL_OUT ? EV_WRITE : 0);
-
-	if (ev)
-		event_free(ev);
-	ev = NULL;
-	if (what != CURL_POLL_REMOVE) {
-		ev = event_new(d->agent->base, fd, events, on_socket, d);
-		event_add(ev, NULL);
-	}
-	curl_multi_assign(d->multi, fd, ev);
-	return 0;
-}
-
-static int want_timer(CURLM *multi, long ms, void *arg)
-{
-	struct dps *d = arg;
-	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-
-	if (ms < 0)
-		evtimer_del(d->timer);
-	else
-		evtimer_add(d->timer, &tv);
-	return 0;
 }
 
 /* ---- data ---- */
@@ -309,7 +253,7 @@ void dps_call_text(struct dps *d, const char *method, const char *path, char *bo
 		curl_easy_setopt(c->easy, CURLOPT_HTTPHEADER, d->headers);
 		curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->body);
 	}
-	curl_multi_add_handle(d->multi, c->easy);
+	curl_loop_add(d->loop, c->easy);
 }
 
 void dps_call(struct dps *d, const char *method, const char *path, cJSON *body, dps_done done, void *arg)
@@ -331,7 +275,7 @@ void dps_stream(struct dps *d, const char *path, dps_line line, dps_done end, vo
 	curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_TIME, STREAM_SILENT_S);
-	curl_multi_add_handle(d->multi, c->easy);
+	curl_loop_add(d->loop, c->easy);
 }
 
 char *dps_escape(const char *text)
@@ -347,17 +291,10 @@ int dps_open(struct agent *a, struct dps **out, struct error *err)
 {
 	struct dps *d = calloc(1, sizeof(*d));
 
-	curl_global_init(CURL_GLOBAL_DEFAULT);
 	d->agent = a;
-	d->multi = curl_multi_init();
+	d->loop = curl_loop_open(a->base, CONNECTIONS_MAX, reap, d);
 	d->headers = curl_slist_append(NULL, "Content-Type: application/json");
 	d->headers = curl_slist_append(d->headers, "Expect:");
-	d->timer = evtimer_new(a->base, on_timer, d);
-	curl_multi_setopt(d->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
-	curl_multi_setopt(d->multi, CURLMOPT_SOCKETDATA, d);
-	curl_multi_setopt(d->multi, CURLMOPT_TIMERFUNCTION, want_timer);
-	curl_multi_setopt(d->multi, CURLMOPT_TIMERDATA, d);
-	curl_multi_setopt(d->multi, CURLMOPT_MAX_HOST_CONNECTIONS, (long)CONNECTIONS_MAX);
 	*out = d;
 	return 0;
 }
@@ -370,14 +307,13 @@ void dps_close(struct dps *d)
 		struct call *c = d->calls;
 
 		d->calls = c->next;
-		curl_multi_remove_handle(d->multi, c->easy);
+		curl_loop_remove(d->loop, c->easy);
 		call_free(c);
 	}
 	while (d->n_idle)
 		curl_easy_cleanup(d->idle[--d->n_idle]);
-	curl_multi_cleanup(d->multi);
+	curl_loop_close(d->loop);
 	curl_slist_free_all(d->headers);
 	json_arena_free(&d->arena);
-	event_free(d->timer);
 	free(d);
 }

@@ -8,14 +8,13 @@
 #include <string.h>
 
 #include "dps/mem.h"
+#include "lib/curl_loop.h"
 
 #define URL_ROOM 4096
 
 struct http {
-	struct event_base *base;
 	struct http_tls tls;
-	CURLM *multi;
-	struct event *timer;
+	struct curl_loop *loop;
 	struct http_call *calls;
 };
 
@@ -43,7 +42,7 @@ static void unlink_call(struct http_call *c)
 
 static void free_call(struct http_call *c)
 {
-	curl_multi_remove_handle(c->http->multi, c->easy);
+	curl_loop_remove(c->http->loop, c->easy);
 	curl_easy_cleanup(c->easy);
 	curl_slist_free_all(c->headers);
 	curl_slist_free_all(c->connect_to);
@@ -120,76 +119,18 @@ static void read_streams(struct http *http)
 	}
 }
 
-static void reap(struct http *http)
+static void reap(void *arg)
 {
-	CURLMsg *msg;
-	int left;
+	struct http *http = arg;
+	struct http_call *c;
+	CURLcode code;
+	CURL *easy;
 
 	read_streams(http);
-	while ((msg = curl_multi_info_read(http->multi, &left))) {
-		CURLcode code = msg->data.result;
-		struct http_call *c;
-
-		if (msg->msg != CURLMSG_DONE)
-			continue;
-		curl_easy_getinfo(msg->easy_handle, CURLINFO_PRIVATE, (char **)&c);
+	while ((easy = curl_loop_over(http->loop, &code))) {
+		curl_easy_getinfo(easy, CURLINFO_PRIVATE, (char **)&c);
 		finish(c, code);
 	}
-}
-
-/* ---- libcurl on libevent ---- */
-
-static void on_socket(evutil_socket_t fd, short what, void *arg)
-{
-	struct http *http = arg;
-	int action = (what & EV_READ ? CURL_CSELECT_IN : 0) | (what & EV_WRITE ? CURL_CSELECT_OUT : 0);
-	int running;
-
-	curl_multi_socket_action(http->multi, fd, action, &running);
-	reap(http);
-}
-
-static void on_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct http *http = arg;
-	int running;
-
-	(void)fd;
-	(void)what;
-	curl_multi_socket_action(http->multi, CURL_SOCKET_TIMEOUT, 0, &running);
-	reap(http);
-}
-
-static int want_socket(CURL *easy, curl_socket_t fd, int what, void *arg, void *socketp)
-{
-	struct http *http = arg;
-	struct event *ev = socketp;
-	short events = EV_PERSIST | (what & CURL_POLL_IN ? EV_READ : 0) |
-		       (what & CURL_POLL_OUT ? EV_WRITE : 0);
-
-	(void)easy;
-	if (ev)
-		event_free(ev);
-	ev = NULL;
-	if (what != CURL_POLL_REMOVE) {
-		ev = event_new(http->base, fd, events, on_socket, http);
-		event_add(ev, NULL);
-	}
-	curl_multi_assign(http->multi, fd, ev);
-	return 0;
-}
-
-static int want_timer(CURLM *multi, long ms, void *arg)
-{
-	struct http *http = arg;
-	struct timeval tv = { .tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000 };
-
-	(void)multi;
-	if (ms < 0)
-		evtimer_del(http->timer);
-	else
-		evtimer_add(http->timer, &tv);
-	return 0;
 }
 
 static size_t on_data(char *data, size_t size, size_t n, void *arg)
@@ -284,7 +225,7 @@ struct http_call *http_call(struct http *http, const char *name, const struct se
 		curl_easy_setopt(c->easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)strlen(body));
 		curl_easy_setopt(c->easy, CURLOPT_POSTFIELDS, c->body);
 	}
-	curl_multi_add_handle(http->multi, c->easy);
+	curl_loop_add(http->loop, c->easy);
 	return c;
 }
 
@@ -300,7 +241,7 @@ struct http_call *http_stream(struct http *http, const char *name, const struct 
 	curl_easy_setopt(c->easy, CURLOPT_FORBID_REUSE, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
 	curl_easy_setopt(c->easy, CURLOPT_LOW_SPEED_TIME, HTTP_SILENT_SECONDS);
-	curl_multi_add_handle(http->multi, c->easy);
+	curl_loop_add(http->loop, c->easy);
 	return c;
 }
 
@@ -308,16 +249,8 @@ struct http *http_open(struct event_base *base, const struct http_tls *tls)
 {
 	struct http *http = mem_alloc(sizeof(*http));
 
-	curl_global_init(CURL_GLOBAL_DEFAULT);
-	http->base = base;
 	http->tls = *tls;
-	http->multi = curl_multi_init();
-	http->timer = evtimer_new(base, on_timer, http);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETFUNCTION, want_socket);
-	curl_multi_setopt(http->multi, CURLMOPT_SOCKETDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERFUNCTION, want_timer);
-	curl_multi_setopt(http->multi, CURLMOPT_TIMERDATA, http);
-	curl_multi_setopt(http->multi, CURLMOPT_MAX_HOST_CONNECTIONS, HTTP_CONNECTIONS_MAX);
+	http->loop = curl_loop_open(base, HTTP_CONNECTIONS_MAX, reap, http);
 	return http;
 }
 
@@ -327,7 +260,6 @@ void http_close(struct http *http)
 		return;
 	while (http->calls)
 		http_cancel(http->calls);
-	curl_multi_cleanup(http->multi);
-	event_free(http->timer);
+	curl_loop_close(http->loop);
 	free(http);
 }
