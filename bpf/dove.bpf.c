@@ -10,6 +10,7 @@
 #include <bpf/bpf_helpers.h>
 
 #include "door.h"
+#include "probe.h"
 #include "receive.h"
 #include "send.h"
 
@@ -23,6 +24,8 @@ int dove_port(struct __sk_buff *skb)
 
 	int rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;
 
+	if (unlikely(rc == -DOVE_NOT_IP) && port && port->kind == DOVE_PORT_SERVICE)
+		rc = probe_take(skb, &p, port->endpoint);
 	return send_finish(skb, &p, &d, rc);
 }
 

@@ -547,6 +547,7 @@ enum dove_event_type {
 	DOVE_EVENT_CANNOT_JUDGE,
 	DOVE_EVENT_ORIGIN_STALE, /* seen at our own egress */
 	DOVE_EVENT_DROPPED,	 /* a sample of what ended: `reason` says why */
+	DOVE_EVENT_PROBE, /* a probe came out of an appliance; of the port's endpoint (source): see dove_probe */
 };
 
 struct dove_event {
@@ -566,6 +567,20 @@ struct dove_event {
 	__u8 processed; /* 1: the packet was delivered all the same */
 	__u8 reason;	/* of DOVE_EVENT_DROPPED: enum dove_reason */
 	__u8 relays;	/* hosts that have sent it on since its origin: `origin` is the last of them */
+};
+
+/*
+ * What the agent sends into an appliance's port, to see it come out of the other one: behind an Ethernet header
+ * of its own. DOVE_EVENT_PROBE has the number as `sequence`, the token as `wanted`, the endpoint as `policy`.
+ */
+#define DOVE_PROBE_PROTO 0x88B5 /* IEEE Std 802, 9.2.3: for local experiments */
+#define DOVE_PROBE_MAGIC 0xD07EA11Eu
+
+struct dove_probe {
+	__u32 magic;
+	__u32 endpoint; /* of the port that it goes into */
+	__u64 number;
+	__u64 token; /* of the agent's run: nobody else knows it who has not had the probe */
 };
 
 struct dove_event_key {
@@ -685,6 +700,7 @@ _Static_assert(sizeof(struct dove_fragment_key) == 44, "no hidden padding in a k
 _Static_assert(sizeof(struct dove_group_key) == 16, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_group) == 32 + 24 * DOVE_TARGETS_MAX, "no hidden padding");
 _Static_assert(sizeof(struct dove_local) == 48, "no hidden padding");
+_Static_assert(sizeof(struct dove_probe) == 24, "no hidden padding");
 _Static_assert(sizeof(struct dove_door) == 14, "it is an Ethernet header to the kernel");
 
 #endif

@@ -35,6 +35,7 @@
 	X(RELAYED,              relayed,              SENT,    "its VM has moved: sent on to where it is now")               \
 	X(RETURNED,             returned,             SENT,    "refused, given back to the host that it came from")          \
 	X(TO_SERVICE,           to_service,           SENT,    "delivered to an instance of a service on its path")          \
+	X(PROBED,               probed,               SENT,    "the agent's, to see whether an appliance lets it through")   \
 	X(HELD_MISS,            held_miss,            HELD,    "no translation yet: the agent asks")                         \
 	X(HELD_NEXT_HOP,        held_next_hop,        HELD,    "next hop not resolved yet: the agent asks")                  \
 	X(HELD_UNKNOWN,         held_unknown,         HELD,    "policy of the packet not known: the agent asks")             \

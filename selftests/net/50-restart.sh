@@ -118,7 +118,7 @@ on h1 tc qdisc del dev eth0 clsact
 say "-- by cls_bpf, where there is no TCX"
 da h1 port del v-v1 >/dev/null
 stop agent-h1
-left() { [ ! -e "$W/bpf-h1/v6" ] || { find "$W/bpf-h1"; false; }; }
+left() { [ ! -e "$W/bpf-h1/v7" ] || { find "$W/bpf-h1"; false; }; }
 check "an agent that ends with nothing attached leaves no pin" left
 echo '{"tcx": false}' >"$W/h1.json"
 agent h1

@@ -539,3 +539,84 @@ Test(paths, R3_a_proxys_answer_to_what_was_routed)
 	expect_sent(&r, DOVE_ENCAPSULATED);
 	check(!memcmp(r.out.b + OUTER_LEN, want.b, want.len), "bytes");
 }
+
+/* ---- probes through an appliance ---- */
+
+static struct frame probe_of(uint64_t number)
+{
+	struct dove_probe probe = { .magic = DOVE_PROBE_MAGIC,
+				    .endpoint = INSTANCE,
+				    .number = number,
+				    .token = 0x0123456789abcdefull };
+	struct frame f = { .len = ETH_ZLEN };
+
+	memcpy(f.b, vm2.mac, 6);
+	memcpy(f.b + 6, vm1.mac, 6);
+	f.b[12] = DOVE_PROBE_PROTO >> 8;
+	f.b[13] = DOVE_PROBE_PROTO & 0xff;
+	memcpy(f.b + 14, &probe, sizeof(probe));
+	return f;
+}
+
+Test(paths, R28_a_probe_comes_out_of_an_appliance)
+{
+	struct frame f = probe_of(7);
+	struct dove_event e;
+	struct run r;
+
+	begin("at an appliance's port");
+	port_put(PORT, &vm1, DOVE_PORT_SERVICE);
+	budget_put(PORT, DOVE_BUDGET_ANSWERS, 2);
+	r = run_port(&f);
+	expect_end(&r, TC_ACT_SHOT, DOVE_PROBED);
+	e = expect_event(DOVE_EVENT_PROBE);
+	check(e.source == vm1.endpoint && e.policy == INSTANCE && e.sequence == 7 &&
+		      e.wanted == 0x0123456789abcdefull,
+	      "of %u into %u: %llu", e.source, e.policy, (unsigned long long)e.sequence);
+	expect_quiet();
+
+	case_set("the next one");
+	counters_clear();
+	f = probe_of(8);
+	r = run_port(&f);
+	expect_end(&r, TC_ACT_SHOT, DOVE_PROBED);
+	check(expect_event(DOVE_EVENT_PROBE).sequence == 8, "its number");
+	case_set("more than the port has answers for");
+	counters_clear();
+	r = run_port(&f);
+	expect_end(&r, TC_ACT_SHOT, DOVE_PROBED);
+	expect_quiet();
+
+	begin("at a VM's port");
+	r = run_port(&f);
+	expect_dropped(&r, DOVE_NOT_IP);
+	begin("at a bridge's member");
+	port_put(PORT, &vm1, DOVE_PORT_BRIDGED);
+	r = run_port(&f);
+	expect_dropped_again(&r, DOVE_NOT_IP);
+}
+
+Test(paths, R28_what_is_no_probe)
+{
+	static const struct {
+		const char *name;
+		uint32_t at; /* a byte that is changed */
+		uint32_t len;
+	} cases[] = {
+		{ "another protocol", 13, ETH_ZLEN },
+		{ "another magic", 14, ETH_ZLEN },
+		{ "cut off", FRAME_MAX - 1, 14 + sizeof(struct dove_probe) - 1 },
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct frame f = probe_of(7);
+		struct run r;
+
+		begin(cases[i].name);
+		port_put(PORT, &vm1, DOVE_PORT_SERVICE);
+		f.b[cases[i].at] ^= 1;
+		f.len = cases[i].len;
+		r = run_port(&f);
+		expect_dropped_again(&r, DOVE_NOT_IP);
+	}
+}
