@@ -16,6 +16,7 @@
  *   across.c    ... those of other authorities' services, of which no watch tells
  *   strangers.c packets from other authorities' hosts that are not known yet
  *   alive.c     are the hosts of those there?
+ *   probe.c     and do those of this host let anything through?
  *   moved.c     VMs that have left: packets wait, and are sent on to where they are
  *   gateway.c   external networks whose gateway this host is
  *   flows.c     flows that replies rest on: ask again, move with their VM

@@ -11,6 +11,7 @@
 #include "hint.h"
 #include "lib/cleanup.h"
 #include "miss.h"
+#include "paths.h"
 #include "underlay.h"
 #include "watch.h"
 
@@ -139,6 +140,10 @@ static int on_event(void *arg, void *data, size_t size)
 	struct events *e = arg;
 	const struct dove_event *ev = data;
 
+	if (size >= sizeof(*ev) && ev->type == DOVE_EVENT_PROBE) {
+		paths_probed(e->agent->paths, ev);
+		return 0;
+	}
 	if (size < sizeof(*ev) || ev->type >= ARRAY_SIZE(type_names) || !type_names[ev->type])
 		return 0;
 	act(e->agent, ev);
@@ -146,11 +151,14 @@ static int on_event(void *arg, void *data, size_t size)
 	return 0;
 }
 
+void events_take(struct events *e)
+{
+	ring_buffer__consume(e->ring);
+}
+
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
-	struct events *e = arg;
-
-	ring_buffer__consume(e->ring);
+	events_take(arg);
 }
 
 int events_open(struct agent *a, struct events **out, struct error *err)

@@ -31,8 +31,9 @@ struct instance {
 	uint32_t aside; /* so many of PARTS parts of its flows are for others */
 	bool up;	/* as the service says */
 	bool routed, proxy;
-	bool alive; /* as it is in use */
-	bool far;   /* on another host */
+	bool probed; /* frames that are no IP may be sent through it, to see whether it hangs */
+	bool alive;  /* as it is in use */
+	bool far;    /* on another host */
 	uint32_t slots;
 	struct ip_addr addr; /* of its host, where far */
 };
@@ -52,7 +53,8 @@ struct service {
 
 struct paths {
 	struct agent *agent;
-	struct alive *hosts; /* those that have instances */
+	struct alive *hosts;   /* those that have instances */
+	struct probes *probes; /* through those that are here */
 	struct service *services, *by_id;
 	uint32_t last_id;
 	struct event *save;		   /* numbers were given that the run directory does not have */
@@ -381,14 +383,41 @@ static void slot_store(struct paths *p, const struct service *s, uint32_t slot, 
 		log_error("dove_hops: %s: %s", s->name, strerror(errno));
 }
 
-/* At this host, in a network of the service's domain, with somebody behind each of its ports. */
+/* At this host, in a network of the service's domain, with somebody behind each of its ports: the ways into it. */
+static bool is_placed(const struct paths *p, const struct service *s, const struct instance *i,
+		      struct probe_way ways[2])
+{
+	struct port_place in, out;
+
+	if (ports_place(p->agent->ports, i->id, &in) || !speaks_for(s, in.network))
+		return false;
+	out = in;
+	if (i->out && (ports_place(p->agent->ports, i->out, &out) || !speaks_for(s, out.network)))
+		return false;
+	ways[0] = (struct probe_way){ .in = i->id,
+				      .out = i->out ? i->out : i->id,
+				      .in_ifindex = in.ifindex,
+				      .out_ifindex = out.ifindex };
+	ways[1] = (struct probe_way){
+		.in = ways[0].out, .out = ways[0].in, .in_ifindex = out.ifindex, .out_ifindex = in.ifindex
+	};
+	return true;
+}
+
+/* Either way may hang alone. */
+static enum probe_state instance_probe(const struct paths *p, const struct instance *i)
+{
+	enum probe_state in = probes_state(p->probes, i->id);
+	enum probe_state out = i->out ? probes_state(p->probes, i->out) : in;
+
+	return in > out ? in : out;
+}
+
 static bool is_here(const struct paths *p, const struct service *s, const struct instance *i)
 {
-	struct port_place in, out = { .network = "" };
+	struct probe_way ways[2];
 
-	return !ports_place(p->agent->ports, i->id, &in) &&
-	       (!i->out || !ports_place(p->agent->ports, i->out, &out)) && speaks_for(s, in.network) &&
-	       speaks_for(s, out.network);
+	return is_placed(p, s, i, ways) && instance_probe(p, i) != PROBE_FAILED;
 }
 
 static void service_refresh(struct paths *p, struct service *s)
@@ -410,16 +439,36 @@ static void service_refresh(struct paths *p, struct service *s)
 	}
 }
 
+/* What the administrator has taken out is probed as the rest is: so it is known when it is wanted again. */
+static void probes_choose(struct paths *p)
+{
+	struct probe_way *ways;
+	int n = 0, room = 0;
+
+	for (const struct service *s = p->services; s; s = s->hh.next)
+		room += 2 * s->n;
+	ways = calloc(room + 1, sizeof(*ways));
+	if (!ways)
+		abort();
+	for (const struct service *s = p->services; s; s = s->hh.next)
+		for (int i = 0; i < s->n; i++)
+			if (s->instances[i].probed && is_placed(p, s, &s->instances[i], ways + n))
+				n += s->instances[i].out ? 2 : 1;
+	probes_watch(p->probes, ways, n);
+	free(ways);
+}
+
 void paths_refresh(struct paths *p)
 {
 	if (!p || (!p->told->child && !p->across->child))
 		return;
+	probes_choose(p);
 	for (struct service *s = p->services; s; s = s->hh.next)
 		service_refresh(p, s);
 	underlay_serving(p->agent->underlay, p->serving, p->n_serving);
 }
 
-static void on_host(void *arg)
+static void on_life(void *arg)
 {
 	paths_refresh(arg);
 }
@@ -461,6 +510,7 @@ static void instance_parse(struct paths *p, const cJSON *json, struct instance *
 	const char *host = cJSON_GetStringValue(json_get(json, "host"));
 	const cJSON *addresses = json_get(json, "host_addresses");
 	uint64_t id = 0, other = 0, weight = 1, aside = 0;
+	bool proxy = cJSON_IsTrue(json_get(json, "proxy")), routed = cJSON_IsTrue(json_get(json, "routed"));
 
 	json_whole(json_get(json, "id"), 1, UINT32_MAX, &id);
 	json_whole(json_get(json, "out"), 1, UINT32_MAX, &other);
@@ -471,8 +521,10 @@ static void instance_parse(struct paths *p, const cJSON *json, struct instance *
 				  .weight = weight,
 				  .aside = aside,
 				  .up = cJSON_IsTrue(json_get(json, "up")),
-				  .routed = cJSON_IsTrue(json_get(json, "routed")),
-				  .proxy = cJSON_IsTrue(json_get(json, "proxy")),
+				  .routed = routed,
+				  .proxy = proxy,
+				  /* A router has no way for what is no IP. */
+				  .probed = !cJSON_IsFalse(json_get(json, "probe")) && (!routed || proxy),
 				  .far = host && strcmp(host, p->agent->config.host) };
 	snprintf(out->name, sizeof(out->name), "%s", name ? name : "?");
 	serving_add(p, addresses);
@@ -596,6 +648,23 @@ void paths_forget_port(struct paths *p, int ifindex)
 	paths_refresh(p);
 }
 
+/* ---- probes ---- */
+
+enum probe_state paths_probe(const struct paths *p, uint32_t endpoint)
+{
+	return probes_state(p->probes, endpoint);
+}
+
+void paths_probe_failed(struct paths *p, uint32_t endpoint)
+{
+	probes_failed(p->probes, endpoint);
+}
+
+void paths_probed(struct paths *p, const struct dove_event *ev)
+{
+	probes_heard(p->probes, ev);
+}
+
 /* ---- showing ---- */
 
 int paths_here(const struct paths *p, uint32_t *endpoints, int max)
@@ -670,6 +739,8 @@ static cJSON *instance_json(const struct paths *p, const struct instance *i)
 	cJSON_AddStringToObject(one, "host",
 				i->far ? underlay_name(p->agent->underlay, &i->addr) : p->agent->config.host);
 	cJSON_AddBoolToObject(one, "alive", i->alive);
+	if (!i->far)
+		cJSON_AddStringToObject(one, "probe", probe_name(instance_probe(p, i)));
 	cJSON_AddNumberToObject(one, "weight", i->weight);
 	cJSON_AddNumberToObject(one, "aside", i->aside);
 	cJSON_AddNumberToObject(one, "share", (double)i->slots / DOVE_SLOTS);
@@ -706,6 +777,7 @@ static void on_save(evutil_socket_t fd, short what, void *arg)
 int paths_open(struct agent *a, struct paths **out, struct error *err)
 {
 	struct paths *p = calloc(1, sizeof(*p));
+	int rc;
 
 	if (!p)
 		return error_set(err, -ENOMEM, "out of memory");
@@ -714,7 +786,8 @@ int paths_open(struct agent *a, struct paths **out, struct error *err)
 	p->across = cJSON_CreateObject();
 	p->save = evtimer_new(a->base, on_save, p);
 	*out = p;
-	return alive_open(a, on_host, p, &p->hosts, err);
+	rc = alive_open(a, on_life, p, &p->hosts, err);
+	return rc ? rc : probes_open(a, on_life, p, &p->probes, err);
 }
 
 void paths_close(struct paths *p)
@@ -729,5 +802,6 @@ void paths_close(struct paths *p)
 	cJSON_Delete(p->across);
 	event_free(p->save);
 	alive_close(p->hosts);
+	probes_close(p->probes);
 	free(p);
 }

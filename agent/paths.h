@@ -9,6 +9,7 @@
 #define DOVE_PATHS_H
 
 #include "agent.h"
+#include "probe.h"
 
 int paths_open(struct agent *a, struct paths **out, struct error *err);
 void paths_close(struct paths *p);
@@ -68,6 +69,14 @@ int paths_here(const struct paths *p, uint32_t *endpoints, int max);
 
 /* paths_handed() - what this host has sent to an instance, or put into its port; by its endpoint's id. */
 struct dove_stats paths_handed(const struct paths *p, uint32_t endpoint);
+
+/*
+ * paths_probe() - do probes that are sent into a port of an instance here come through, by its endpoint?
+ * paths_probe_failed() - they did not when an earlier agent ended. paths_probed() - an event of DOVE_EVENT_PROBE.
+ */
+enum probe_state paths_probe(const struct paths *p, uint32_t endpoint);
+void paths_probe_failed(struct paths *p, uint32_t endpoint);
+void paths_probed(struct paths *p, const struct dove_event *ev);
 
 /* paths_instance() - an instance by its endpoint's id: "network/endpoint"; "?": there is none. */
 const char *paths_instance(const struct paths *p, uint32_t endpoint);

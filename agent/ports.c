@@ -444,6 +444,9 @@ static cJSON *port_json(const struct port *port)
 		cJSON_AddItemToArray(list, cJSON_CreateString(ip_format(&port->addrs[i], text)));
 	cJSON_AddStringToObject(one, "kind", kind_names[port->kind]);
 	cJSON_AddStringToObject(one, "state", state_names[port->state]);
+	if (port->kind == DOVE_PORT_SERVICE)
+		cJSON_AddStringToObject(one, "probe",
+					probe_name(paths_probe(port->ports->agent->paths, port->id)));
 	return one;
 }
 
@@ -477,7 +480,13 @@ static void on_renewed(const struct dps_reply *r, void *arg)
 	port_lose(port);
 }
 
-/* Of an appliance the service is told, too, whether anybody is behind its device, and its load, if any; taken over. */
+/* Is anybody behind an appliance's device, and lets through what goes into it? */
+static bool port_serves(const struct port *port)
+{
+	return !port->held_until && paths_probe(port->ports->agent->paths, port->id) != PROBE_FAILED;
+}
+
+/* Of an appliance the service is told that, too, and its load, if any; taken over. */
 static void port_renew(const struct port *port, cJSON *load)
 {
 	const struct agent *a = port->ports->agent;
@@ -492,7 +501,7 @@ static void port_renew(const struct port *port, cJSON *load)
 	cJSON_AddStringToObject(body, "host", a->config.host);
 	cJSON_AddStringToObject(body, "claim", port->claim);
 	if (port->kind == DOVE_PORT_SERVICE)
-		cJSON_AddBoolToObject(body, "up", !port->held_until);
+		cJSON_AddBoolToObject(body, "up", port_serves(port));
 	if (load)
 		cJSON_AddItemToObject(body, "load", load);
 	place_path(port, path, sizeof(path));
@@ -512,6 +521,23 @@ void ports_tell_load(const struct ports *p, uint32_t endpoint, uint32_t kbps, ui
 	port_renew(port, load);
 }
 
+void ports_probed(struct ports *p, uint32_t endpoint)
+{
+	const struct port *port = port_by_endpoint(p, endpoint);
+	enum probe_state now = paths_probe(p->agent->paths, endpoint);
+
+	if (!port || port->state != PORT_UP)
+		return;
+	if (now == PROBE_FAILED)
+		log_warn("%s: %s/%s lets nothing through any more", port->device, port->network,
+			 port->endpoint);
+	else
+		log_info("%s: %s/%s %s", port->device, port->network, port->endpoint,
+			 now == PROBE_PASSING ? "lets packets through again" : "is not probed any more");
+	port_renew(port, NULL);
+	state_save(p->agent);
+}
+
 static void port_up(struct port *port)
 {
 	struct request *rq = port->rq;
@@ -520,7 +546,7 @@ static void port_up(struct port *port)
 	port->rq = NULL;
 	if (port->kind == DOVE_PORT_SERVICE) {
 		paths_refresh(port->ports->agent->paths);
-		if (port->held_until)
+		if (!port_serves(port))
 			port_renew(port, NULL);
 	}
 	if (port->timeout)
@@ -1024,7 +1050,7 @@ cJSON *ports_save(const struct ports *p)
 
 static int port_parse(struct port *port, const cJSON *json, struct json_error *err)
 {
-	const char *device, *network, *endpoint, *mac, *claim, *state, *kind = "";
+	const char *device, *network, *endpoint, *mac, *claim, *state, *kind = "", *probe = "";
 	const cJSON *addrs, *one;
 	uint64_t ifindex, vnid, id;
 	struct dove_port row;
@@ -1032,7 +1058,7 @@ static int port_parse(struct port *port, const cJSON *json, struct json_error *e
 	if (json_str(json, "device", &device, err) || json_str(json, "network", &network, err) ||
 	    json_str(json, "endpoint", &endpoint, err) || json_str(json, "mac", &mac, err) ||
 	    json_str(json, "claim", &claim, err) || json_str(json, "state", &state, err) ||
-	    json_str_opt(json, "kind", &kind, err) ||
+	    json_str_opt(json, "kind", &kind, err) || json_str_opt(json, "probe", &probe, err) ||
 	    json_uint(json, "ifindex", 1, INT32_MAX, &ifindex, err) ||
 	    json_uint(json, "vnid", 1, 0xffffff, &vnid, err) ||
 	    json_uint(json, "id", 1, UINT32_MAX, &id, err) ||
@@ -1050,6 +1076,8 @@ static int port_parse(struct port *port, const cJSON *json, struct json_error *e
 		port->kind = DOVE_PORT_SERVICE;
 		if (!bpf_map_lookup_elem(port->ports->agent->maps->ports, &port->ifindex, &row))
 			port->delivery = row.delivery;
+		if (!strcmp(probe, probe_name(PROBE_FAILED)))
+			paths_probe_failed(port->ports->agent->paths, port->id);
 	}
 	port->state = strcmp(state, state_names[PORT_LOST]) ? PORT_UP : PORT_LOST;
 	port->addrs = calloc(cJSON_GetArraySize(addrs) + 1, sizeof(*port->addrs));

@@ -69,6 +69,10 @@ int ports_place(const struct ports *p, uint32_t endpoint, struct port_place *out
 /* ports_tell_load() - to the service, what an appliance here has to do; one that is not up is left out. */
 void ports_tell_load(const struct ports *p, uint32_t endpoint, uint32_t kbps, uint64_t packets);
 
+/* ports_probed() - the way into an appliance's port does not let anything through any more, or does again, or is not
+ * probed any more: the service is told. */
+void ports_probed(struct ports *p, uint32_t endpoint);
+
 /* ports_services() - which endpoints are instances of services may be others now. */
 void ports_services(struct ports *p);
 

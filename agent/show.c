@@ -118,7 +118,10 @@ static void show_services(const cJSON *services)
 		printf("service          %s:", str(one, "name"));
 		cJSON_ArrayForEach (i, json_get(one, "instances"))
 			printf(" %s on %s (%s, %.0f packets)", str(i, "endpoint"), str(i, "host"),
-			       cJSON_IsTrue(json_get(i, "alive")) ? "alive" : "not there", num(i, "packets"));
+			       cJSON_IsTrue(json_get(i, "alive"))   ? "alive"
+			       : !strcmp(str(i, "probe"), "failed") ? "hangs"
+								    : "not there",
+			       num(i, "packets"));
 		printf("\n");
 	}
 }

@@ -190,6 +190,8 @@ static cJSON *instance_json(const struct model *m, const struct service_spec *se
 				      (!more->out || is_attached(m, more->out, host)));
 	cJSON_AddBoolToObject(out, "routed", more->routed || more->proxy);
 	cJSON_AddBoolToObject(out, "proxy", more->proxy);
+	if (more->unprobed)
+		cJSON_AddBoolToObject(out, "probe", false);
 	if (host)
 		cJSON_AddStringToObject(out, "host", host->o.key);
 	else

@@ -327,8 +327,9 @@ static int parse_instance_fields(const cJSON *item, const char **endpoint, struc
 				 struct json_error *err)
 {
 	static const char *const fields[] = { "endpoint", "out",  "weight", "capacity_mbps",
-					      "state",	  "mode", NULL };
+					      "state",	  "mode", "probe",  NULL };
 	const char *other = NULL;
+	bool probed = true;
 	uint64_t weight = 1, capacity = 0;
 	int rc = json_only(item, fields, err);
 
@@ -344,8 +345,10 @@ static int parse_instance_fields(const cJSON *item, const char **endpoint, struc
 	rc = rc ? rc : json_uint_opt(item, "capacity_mbps", 1, RATE_MAX_MBPS, &capacity, err);
 	rc = rc ? rc : parse_either(item, "state", "up", "down", &out->down, err);
 	rc = rc ? rc : parse_mode(item, out, err);
+	rc = rc ? rc : json_bool_opt(item, "probe", &probed, err);
 	if (rc)
 		return rc;
+	out->unprobed = !probed;
 	out->weight = weight;
 	out->capacity_mbps = capacity;
 	out->out = other ? mem_copy(other) : NULL;
@@ -408,6 +411,8 @@ static void service_render(const struct spec *spec, cJSON *out)
 			cJSON_AddStringToObject(item, "mode", "routed");
 		if (more->proxy)
 			cJSON_AddStringToObject(item, "mode", "proxy");
+		if (more->unprobed)
+			cJSON_AddBoolToObject(item, "probe", false);
 		cJSON_AddItemToArray(list, item);
 	}
 }

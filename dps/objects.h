@@ -111,6 +111,7 @@ struct instance {
 	uint32_t capacity_mbps; /* above which others are to have some of them; 0: it can any */
 	bool down;		/* the administrator has taken it out */
 	bool routed;		/* it wants packets for its own MAC */
+	bool unprobed;		/* nothing but packets is sent through it */
 	bool proxy;		/* so does one that ends flows and begins them anew, in both ends' names */
 };
 

@@ -9,6 +9,7 @@
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 #include <linux/veth.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -38,6 +39,12 @@ static int link_parse(const struct nlmsghdr *nlh, void *arg)
 	text_from(tb[IFLA_IFNAME], link->name, sizeof(link->name));
 	if (tb[IFLA_MTU])
 		link->mtu = mnl_attr_get_u32(tb[IFLA_MTU]);
+	/* The attribute is aligned to four bytes, the structure to eight. */
+	if (tb[IFLA_STATS64] && mnl_attr_get_payload_len(tb[IFLA_STATS64]) >= sizeof(link->received))
+		memcpy(&link->received,
+		       mnl_attr_get_payload(tb[IFLA_STATS64]) +
+			       offsetof(struct rtnl_link_stats64, rx_packets),
+		       sizeof(link->received));
 	if (tb[IFLA_MASTER])
 		link->master = mnl_attr_get_u32(tb[IFLA_MASTER]);
 	if (tb[IFLA_ADDRESS] && mnl_attr_get_payload_len(tb[IFLA_ADDRESS]) == sizeof(link->mac))

@@ -20,6 +20,7 @@ struct rtnl_link {
 	bool carrier;	     /* somebody is at the other end */
 	bool peer_elsewhere; /* its peer (veth) is in another network namespace */
 	uint32_t mtu;
+	uint64_t received; /* packets, since the device is there */
 	struct mac_addr mac;
 	char name[IF_NAMESIZE];
 	char kind[16];	      /* "veth", "bridge", "tun", ...; "" for hardware */

@@ -282,13 +282,14 @@ check "R13: 20 at once, from both VMs" meets "fw ips ssl" many
 closed() { ! on vm2 curl -sS -m 3 -o /dev/null http://10.1.0.13:443/no-tls && until_ok 2 has ssl-in no-tls && ! has vm3 no-tls; }
 check "R10d: who speaks no TLS to it has no way to VM 3" closed
 frames() { tcpdump -r "$W/$1.pcap" "$2" 2>/dev/null | wc -l; }
-# Its counters are told once a second; a frame that its ring had no room for is captured, and not received.
+# Its counters are told once a second; a frame that its ring had no room for is captured, and not received. Of those
+# received that are no IP all are probes.
 as_captured() {
-	local had passed n
-	read -r had passed < <(ips_stat '"\(.stats.decoder.pkts) \(.stats.ips.accepted + .stats.ips.blocked)"' | tr -d '"')
+	local had all passed n
+	read -r had all passed < <(ips_stat '"\(.stats.decoder.ipv4) \(.stats.decoder.pkts) \(.stats.ips.accepted + .stats.ips.blocked)"' | tr -d '"')
 	n=$(($(frames ips-in 'src 10.1.0.11') + $(frames ips-out 'dst 10.1.0.11')))
-	echo "received: $had; passed, or dropped: $passed; captured on their way in: $n"
-	[ "$had" -le "$n" ] && [ "$had" -ge $((n * 9 / 10)) ] && [ "$passed" = "$had" ]
+	echo "received: $all, of IP $had; passed, or dropped: $passed; captured on their way in: $n"
+	[ "$had" -le "$n" ] && [ "$had" -ge $((n * 9 / 10)) ] && [ "$passed" = "$all" ]
 }
 until_ok 5 as_captured
 check "R10: Suricata has met what was captured, and no frame more" as_captured
@@ -328,4 +329,17 @@ check "in VM 3's name to a port of VM 2 that has said nothing: dropped" count_up
 check "in VM 2's, in a flow that it never began: dropped" count_up h3 off_path forge eth0-out forth 9
 nothing() { ! tshark -r "$W/vm2.pcap" -Y 'tcp.dstport == 9' 2>/dev/null | grep . && ! tshark -r "$W/vm3.pcap" -Y 'tcp.srcport == 9' 2>/dev/null | grep .; }
 check "and neither has arrived" nothing
+
+say "-- Suricata hangs"
+probes() { [ "$(da h3 port list --json | jq -r --arg d "a-$1" '.[] | select(.device == $d).probe')" = "$2" ]; }
+ips_state() { [ "$(ctl path --network blue --from vm1 --to vm2 --json | jq -r '.hops[1].instances[0].state')" = "$1" ]; }
+check "R28: probes pass through nftables and Suricata, both ways" eval 'until_ok 5 probes fw passing && until_ok 5 probes fw-out passing &&
+	until_ok 5 probes ips passing && until_ok 5 probes ips-out passing'
+check "R28: and not through HAProxy, which is in use all the same" eval 'probes ssl none && probes ssl-out none && hello again'
+kill -STOP "${PID[suricata]}"
+check "R28: stopped, it lets none through" until_ok 5 probes ips failed
+check "R28: and is as good as dead" until_ok 5 ips_state dead
+check "R28: so packets that need it are dropped before it" count_up h1 no_service ping_ok vm1 10.1.0.13 1
+kill -CONT "${PID[suricata]}"
+check "R28: it goes on, and has its packets again" eval 'until_ok 10 ips_state up && until_ok 5 pings vm1'
 finish

@@ -36,6 +36,7 @@ Test(paths, R8_what_an_instance_may_not_be)
 		"instances[0].capacity_mbps");
 	refuses(SERVICE("'endpoint':'blue/vm1','state':'tired'"), "service s", "instances[0].state");
 	refuses(SERVICE("'endpoint':'blue/vm1','mode':'bridge'"), "service s", "instances[0].mode");
+	refuses(SERVICE("'endpoint':'blue/vm1','probe':'no'"), "service s", "instances[0].probe");
 	refuses(SERVICE("'endpoint':'blue/vm1','address':'10.1.0.1'"), "service s", "instances[0].address");
 	refuses(SERVICE("'endpoint':'blue/vm1'},{'endpoint':'blue/vm1'"), "service s", "instances");
 	apply("[{'kind':'service','name':'ips','instances':[{'endpoint':'blue/vm2','out':'blue/vm5'}]}]");
@@ -58,7 +59,10 @@ Test(paths, R8_the_same_again_changes_nothing)
 	apply(SERVICE("'endpoint':'blue/vm1','mode':'proxy'"));
 	apply(SERVICE("'endpoint':'blue/vm1','mode':'proxy'"));
 	cr_assert_eq(w.counts.unchanged, 1);
-	apply(SERVICE("'endpoint':'blue/vm1','weight':1,'state':'up','mode':'transparent'"));
+	apply(SERVICE("'endpoint':'blue/vm1','probe':false"));
+	apply(SERVICE("'endpoint':'blue/vm1','probe':false"));
+	cr_assert_eq(w.counts.unchanged, 1);
+	apply(SERVICE("'endpoint':'blue/vm1','weight':1,'state':'up','mode':'transparent','probe':true"));
 	apply(SERVICE("'endpoint':'blue/vm1'"));
 	cr_assert_eq(w.counts.unchanged, 1);
 }
