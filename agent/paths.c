@@ -383,6 +383,20 @@ static void slot_store(struct paths *p, const struct service *s, uint32_t slot, 
 		log_error("dove_hops: %s: %s", s->name, strerror(errno));
 }
 
+static bool is_router(const struct instance *i)
+{
+	return i->routed && !i->proxy;
+}
+
+/* It answers at the port that it is asked by. */
+static void way_ask(struct probe_way *way, const struct port_place *port)
+{
+	way->out = way->in;
+	way->out_ifindex = way->in_ifindex;
+	way->asked = port->v4;
+	way->mac = port->mac;
+}
+
 /* At this host, in a network of the service's domain, with somebody behind each of its ports: the ways into it. */
 static bool is_placed(const struct paths *p, const struct service *s, const struct instance *i,
 		      struct probe_way ways[2])
@@ -401,6 +415,10 @@ static bool is_placed(const struct paths *p, const struct service *s, const stru
 	ways[1] = (struct probe_way){
 		.in = ways[0].out, .out = ways[0].in, .in_ifindex = out.ifindex, .out_ifindex = in.ifindex
 	};
+	if (is_router(i)) {
+		way_ask(&ways[0], &in);
+		way_ask(&ways[1], &out);
+	}
 	return true;
 }
 
@@ -439,6 +457,21 @@ static void service_refresh(struct paths *p, struct service *s)
 	}
 }
 
+/* A router without an IPv4 address there is nothing to ask. */
+static int ways_add(const struct paths *p, const struct service *s, const struct instance *i,
+		    struct probe_way *out)
+{
+	struct probe_way ways[2];
+	int n = 0;
+
+	if (!i->probed || !is_placed(p, s, i, ways))
+		return 0;
+	for (int k = 0; k < (i->out ? 2 : 1); k++)
+		if (!is_router(i) || ip_is_v4(&ways[k].asked))
+			out[n++] = ways[k];
+	return n;
+}
+
 /* What the administrator has taken out is probed as the rest is: so it is known when it is wanted again. */
 static void probes_choose(struct paths *p)
 {
@@ -452,8 +485,7 @@ static void probes_choose(struct paths *p)
 		abort();
 	for (const struct service *s = p->services; s; s = s->hh.next)
 		for (int i = 0; i < s->n; i++)
-			if (s->instances[i].probed && is_placed(p, s, &s->instances[i], ways + n))
-				n += s->instances[i].out ? 2 : 1;
+			n += ways_add(p, s, &s->instances[i], ways + n);
 	probes_watch(p->probes, ways, n);
 	free(ways);
 }
@@ -510,7 +542,6 @@ static void instance_parse(struct paths *p, const cJSON *json, struct instance *
 	const char *host = cJSON_GetStringValue(json_get(json, "host"));
 	const cJSON *addresses = json_get(json, "host_addresses");
 	uint64_t id = 0, other = 0, weight = 1, aside = 0;
-	bool proxy = cJSON_IsTrue(json_get(json, "proxy")), routed = cJSON_IsTrue(json_get(json, "routed"));
 
 	json_whole(json_get(json, "id"), 1, UINT32_MAX, &id);
 	json_whole(json_get(json, "out"), 1, UINT32_MAX, &other);
@@ -521,10 +552,9 @@ static void instance_parse(struct paths *p, const cJSON *json, struct instance *
 				  .weight = weight,
 				  .aside = aside,
 				  .up = cJSON_IsTrue(json_get(json, "up")),
-				  .routed = routed,
-				  .proxy = proxy,
-				  /* A router has no way for what is no IP. */
-				  .probed = !cJSON_IsFalse(json_get(json, "probe")) && (!routed || proxy),
+				  .routed = cJSON_IsTrue(json_get(json, "routed")),
+				  .proxy = cJSON_IsTrue(json_get(json, "proxy")),
+				  .probed = !cJSON_IsFalse(json_get(json, "probe")),
 				  .far = host && strcmp(host, p->agent->config.host) };
 	snprintf(out->name, sizeof(out->name), "%s", name ? name : "?");
 	serving_add(p, addresses);

@@ -129,6 +129,11 @@ int ports_place(const struct ports *p, uint32_t endpoint, struct port_place *out
 				    .delivery = port->delivery,
 				    .mac = port->mac,
 				    .network = port->network };
+	for (int n = 0; n < port->n_addrs; n++)
+		if (ip_is_v4(&port->addrs[n])) {
+			out->v4 = port->addrs[n];
+			break;
+		}
 	return 0;
 }
 
@@ -565,10 +570,13 @@ static void port_try_up(struct port *port)
 	if (!e || port->state == PORT_LOST || port->state == PORT_CLAIMING)
 		return;
 	changed = port_speak(port, e);
-	if (port->state == PORT_STARTING)
+	if (port->state == PORT_STARTING) {
 		port_up(port);
-	else if (changed) /* not with each commit: it writes down all ports */
+	} else if (changed) { /* not with each commit: it writes down all ports */
+		if (port->kind == DOVE_PORT_SERVICE)
+			paths_refresh(port->ports->agent->paths);
 		state_save(port->ports->agent);
+	}
 }
 
 static void on_watch_timeout(evutil_socket_t fd, short what, void *arg)

@@ -60,6 +60,7 @@ struct port_place {
 	int ifindex;
 	uint8_t delivery; /* enum dove_delivery */
 	struct mac_addr mac;
+	struct ip_addr v4;   /* its first IPv4 address; all zero: it has none */
 	const char *network; /* the port's, valid until the loop runs again */
 };
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <net/ethernet.h>
+#include <netinet/if_ether.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -50,8 +51,11 @@ struct probes {
 
 struct probe_frame {
 	struct ether_header eth;
-	struct dove_probe probe;
-	uint8_t rest[ETH_ZLEN - sizeof(struct ether_header) - sizeof(struct dove_probe)];
+	union {
+		struct dove_probe probe;
+		struct ether_arp arp;
+		uint8_t all[ETH_ZLEN - sizeof(struct ether_header)];
+	};
 } __attribute__((packed));
 
 const char *probe_name(enum probe_state state)
@@ -118,11 +122,20 @@ void probes_failed(struct probes *p, uint32_t in)
 	get(p, in)->judged.state = PROBE_FAILED;
 }
 
+static bool asks(const struct way *w)
+{
+	static const struct ip_addr none;
+
+	return !ip_equal(&w->at.asked, &none);
+}
+
 void probes_heard(struct probes *p, const struct dove_event *ev)
 {
 	struct way *w = find(p, ev->policy);
 
-	if (w && ev->source == w->at.out && ev->wanted == p->token && p->number - ev->sequence < ANSWERS_LATE)
+	if (!w || ev->source != w->at.out)
+		return;
+	if (asks(w) ? !ev->wanted : ev->wanted == p->token && p->number - ev->sequence < ANSWERS_LATE)
 		w->judged.heard = true;
 }
 
@@ -136,26 +149,50 @@ void probes_heard(struct probes *p, const struct dove_event *ev)
  */
 static void mac_of(uint32_t endpoint, bool side, uint8_t mac[ETH_ALEN])
 {
-	mac[0] = side ? 0x0a : 0x06; /* unicast, locally administered */
-	mac[1] = 0xd0;
+	mac[0] = side ? 0x0a : DOVE_PROBE_MAC_0;
+	mac[1] = DOVE_PROBE_MAC_1;
 	memcpy(mac + 2, &endpoint, sizeof(endpoint));
 }
 
-/* Into the device, as what is delivered to the appliance is. Through one port both ends take turns to be the source. */
-static bool ask(const struct probes *p, const struct way *w)
+/* Through one port both ends take turns to be the source. */
+static void frame_through(const struct probes *p, const struct way *w, struct probe_frame *f)
 {
-	struct sockaddr_ll to = { .sll_family = AF_PACKET,
-				  .sll_protocol = htons(DOVE_PROBE_PROTO),
-				  .sll_ifindex = w->at.in_ifindex };
-	struct probe_frame f = { .eth.ether_type = htons(DOVE_PROBE_PROTO),
-				 .probe = { .magic = DOVE_PROBE_MAGIC,
-					    .endpoint = w->in,
-					    .number = p->number,
-					    .token = p->token } };
 	bool one = w->at.in == w->at.out, turn = one && p->number & 1;
 
-	mac_of(w->at.in, turn, f.eth.ether_shost);
-	mac_of(w->at.out, one && !turn, f.eth.ether_dhost);
+	f->eth.ether_type = htons(DOVE_PROBE_PROTO);
+	f->probe = (struct dove_probe){
+		.magic = DOVE_PROBE_MAGIC, .endpoint = w->in, .number = p->number, .token = p->token
+	};
+	mac_of(w->at.in, turn, f->eth.ether_shost);
+	mac_of(w->at.out, one && !turn, f->eth.ether_dhost);
+}
+
+/* From no address, as one asks before taking it (RFC 5227): who answers has nothing to learn from that. */
+static void frame_asking(const struct way *w, struct probe_frame *f)
+{
+	f->eth.ether_type = htons(ETHERTYPE_ARP);
+	f->arp.ea_hdr = (struct arphdr){ .ar_hrd = htons(ARPHRD_ETHER),
+					 .ar_pro = htons(ETHERTYPE_IP),
+					 .ar_hln = ETH_ALEN,
+					 .ar_pln = 4,
+					 .ar_op = htons(ARPOP_REQUEST) };
+	mac_of(w->at.in, false, f->eth.ether_shost);
+	memcpy(f->eth.ether_dhost, w->at.mac.b, ETH_ALEN);
+	memcpy(f->arp.arp_sha, f->eth.ether_shost, ETH_ALEN);
+	memcpy(f->arp.arp_tpa, w->at.asked.b + 12, 4);
+}
+
+/* Into the device, as what is delivered to the appliance is. */
+static bool ask(const struct probes *p, const struct way *w)
+{
+	struct sockaddr_ll to = { .sll_family = AF_PACKET, .sll_ifindex = w->at.in_ifindex };
+	struct probe_frame f = {};
+
+	if (asks(w))
+		frame_asking(w, &f);
+	else
+		frame_through(p, w, &f);
+	to.sll_protocol = f.eth.ether_type;
 	return sendto(p->fd, &f, sizeof(f), MSG_DONTWAIT, (struct sockaddr *)&to, sizeof(to)) == sizeof(f);
 }
 
@@ -199,6 +236,21 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 		p->changed(p->arg);
 }
 
+/* Of one that is asked for another address than before nothing is known. */
+static void way_set(struct probes *p, const struct probe_way *at)
+{
+	struct way *w = get(p, at->in);
+	bool other = w->at.in && !ip_equal(&w->at.asked, &at->asked);
+	bool failed = other && w->judged.state == PROBE_FAILED;
+
+	w->at = *at;
+	w->seen = true;
+	if (other)
+		w->judged = (struct probe_judged){};
+	if (failed)
+		ports_probed(p->agent->ports, w->in);
+}
+
 void probes_watch(struct probes *p, const struct probe_way *ways, int n)
 {
 	struct timeval tick = { .tv_usec = ASK_MS * 1000 };
@@ -206,11 +258,8 @@ void probes_watch(struct probes *p, const struct probe_way *ways, int n)
 
 	HASH_ITER (hh, p->ways, w, tmp)
 		w->seen = false;
-	for (int i = 0; i < n; i++) {
-		w = get(p, ways[i].in);
-		w->at = ways[i];
-		w->seen = true;
-	}
+	for (int i = 0; i < n; i++)
+		way_set(p, &ways[i]);
 	HASH_ITER (hh, p->ways, w, tmp) {
 		bool failed = w->judged.state == PROBE_FAILED;
 

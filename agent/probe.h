@@ -34,10 +34,15 @@ bool probe_judge(struct probe_judged *j, bool excused);
 
 struct probes;
 
-/* A way into an appliance: a port's endpoint and device, and those of the port that it leads out of. */
+/*
+ * A way into an appliance: a port's endpoint and device, and those of the port that it leads out of. A router does not
+ * let the frame through: it is asked for its own address, by ARP, and answers by the same port.
+ */
 struct probe_way {
 	uint32_t in, out;
 	int in_ifindex, out_ifindex;
+	struct ip_addr asked; /* IPv4; all zero: a frame goes through */
+	struct mac_addr mac;  /* whose that is */
 };
 
 /* probes_open() - `changed` is called when an appliance hangs, or does not any more. */

@@ -24,8 +24,9 @@ int dove_port(struct __sk_buff *skb)
 
 	int rc = port ? send(skb, &p, port, &d) : -DOVE_NO_PORT;
 
-	if (unlikely(rc == -DOVE_NOT_IP) && port && port->kind == DOVE_PORT_SERVICE)
-		rc = probe_take(skb, &p, port->endpoint);
+	if (unlikely(rc == -DOVE_NOT_IP || rc == -DOVE_ARP_UNASKED) && port &&
+	    port->kind == DOVE_PORT_SERVICE)
+		rc = probe_take(skb, &p, port->endpoint, rc);
 	return send_finish(skb, &p, &d, rc);
 }
 

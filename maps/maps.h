@@ -572,7 +572,11 @@ struct dove_event {
 /*
  * What the agent sends into an appliance's port, to see it come out of the other one: behind an Ethernet header
  * of its own. DOVE_EVENT_PROBE has the number as `sequence`, the token as `wanted`, the endpoint as `policy`.
+ * To a routed one it is a request by ARP, from no address (RFC 5227), and by the MAC that is the port's as the
+ * end of probes: these two bytes, and its endpoint. Of the reply the event has neither number nor token.
  */
+#define DOVE_PROBE_MAC_0 0x06 /* locally administered, unicast */
+#define DOVE_PROBE_MAC_1 0xd0
 #define DOVE_PROBE_PROTO 0x88B5 /* IEEE Std 802, 9.2.3: for local experiments */
 #define DOVE_PROBE_MAGIC 0xD07EA11Eu
 

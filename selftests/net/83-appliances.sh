@@ -339,7 +339,7 @@ check "R28: and not through HAProxy, which is in use all the same" eval 'probes 
 kill -STOP "${PID[suricata]}"
 check "R28: stopped, it lets none through" until_ok 5 probes ips failed
 check "R28: and is as good as dead" until_ok 5 ips_state dead
-check "R28: so packets that need it are dropped before it" count_up h1 no_service ping_ok vm1 10.1.0.13 1
+check "R28: so packets that need it are dropped before it" count_up h3 no_service ping_ok vm1 10.1.0.13 1
 kill -CONT "${PID[suricata]}"
 check "R28: it goes on, and has its packets again" eval 'until_ok 10 ips_state up && until_ok 5 pings vm1'
 finish

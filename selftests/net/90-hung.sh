@@ -2,11 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Appliances that hang while their links are up (R28): found out by probes through them.
 #
-#   h1: vm1     h2: vm2, other     h3: tap, deaf
+#   h1: vm1     h2: vm2, other     h3: tap, deaf, router
 #
 #   tap     one port, a tap, and a process that carries its frames: it is stopped and goes on
 #   other   two ports of a bridge: all that the first one's flows have when it hangs
 #   deaf    one port; lets IP alone through, so no probe ever
+#   router  one port, a tap, and an address: a kernel that answers for it
 . "$(dirname "$0")/lib.sh"
 
 declare -A ADDR=([vm1]=10.1.0.11 [vm2]=10.1.0.12)
@@ -39,7 +40,9 @@ world 3
 service
 jq -n '[{kind: "network", name: "blue", subnets: ["10.1.0.0/24"]}] + [(1, 2) as $i | {kind: "endpoint", network: "blue",
   name: "vm\($i)", mac: "02:00:00:00:01:0\($i)", addresses: ["10.1.0.1\($i)"]}] +
-  [["tap", "other", "other-out", "deaf"] | to_entries[] | {kind: "endpoint", network: "blue", name: .value, mac: "02:00:00:00:02:0\(.key)"}] +
+  [["tap", "other", "other-out", "deaf", "router"] | to_entries[] | {kind: "endpoint", network: "blue", name: .value, mac: "02:00:00:00:02:0\(.key)",
+   addresses: (if .value == "router" then ["10.1.0.50"] else [] end)}] +
+  [{kind: "service", name: "router", instances: [{endpoint: "blue/router", mode: "routed"}]}] +
   [{kind: "policy", network: "blue", name: "led", priority: 100, from: {endpoints: ["vm1"]}, to: "any", action: "allow", path: ["firewall"]}]' >"$W/objects.json"
 jq --argjson i "[$TAP, $OTHER, $DEAF]" '[{kind: "service", name: "firewall", instances: $i}] + .' "$W/objects.json" >"$W/all.json"
 ctl apply -f "$W/all.json" >/dev/null || fail "objects"
@@ -50,6 +53,7 @@ done
 for i in 1 2; do vm h$i vm$i blue vm$i 10.1.0.1$i 02:00:00:00:01:0$i; done
 ns_add other deaf
 tap h3 tap "" 02:00:00:00:02:00 || fail "the tap"
+tap h3 router 10.1.0.50 02:00:00:00:02:04 || fail "the router's tap"
 for a in tap other deaf; do
 	bridge $a
 	counted $a
@@ -58,6 +62,7 @@ on deaf nft insert rule bridge fw forward ether type != '{ ip, ip6, arp }' count
 on tap ip link set eth0 master br0
 hairpin tap
 da h3 port add v-tap --network blue --endpoint tap >/dev/null || fail "port of the tap"
+da h3 port add v-router --network blue --endpoint router >/dev/null || fail "port of the router"
 member h2 other ""
 member h2 other -out
 member h3 deaf ""
@@ -68,6 +73,7 @@ say "-- what lets probes through"
 check "R28: through the process that carries a tap's frames" until_ok 5 probe_is h3 v-tap passing
 check "R28: through a bridge, one way" until_ok 5 probe_is h2 a-other passing
 check "R28: and the other" until_ok 5 probe_is h2 a-other-out passing
+check "R28: a router answers for its address" until_ok 5 probe_is h3 v-router passing
 unjudged() { sleep 1.5; probe_is h3 a-deaf none && alive h1 deaf && alive h3 deaf && [ "$(counter deaf refused)" -gt 5 ]; }
 check "R28: one that lets none through is not judged by them, and stays in use" unjudged
 learned() {
@@ -75,7 +81,7 @@ learned() {
 	[ "$(grep -c 'dev eth0 ' "$W/fdb")" = 1 ] && [ "$(grep -c 'dev eth0-out ' "$W/fdb")" = 1 ]
 }
 check "R28: the bridge has learned both ends of them, each where it is" learned
-unseen() { [ "$(stat h3 probed)" -gt 0 ] && [ "$(stat h3 not_ip)" = 0 ] && [ "$(stat h2 not_ip)" = 0 ] && [ "$(stat h2 off_path)" = 0 ]; }
+unseen() { [ "$(stat h3 probed)" -gt 0 ] && [ "$(stat h3 not_ip)" = 0 ] && [ "$(stat h2 not_ip)" = 0 ] && [ "$(stat h2 off_path)" = 0 ] && [ "$(stat h3 arp_unasked)" = 0 ]; }
 check "they are counted, and as no drops" unseen
 is_vm() { da h1 port list --json | jq -e 'all(has("probe") | not)'; }
 check "a VM's port has none" is_vm
@@ -137,6 +143,18 @@ check "R28: unless its administrator says that it is not to be probed" until_ok 
 instances "$TAP, $OTHER"
 on tap nft delete rule bridge fw forward handle "$(on tap nft -a list chain bridge fw forward | sed -n 's/.*0x88b5.*handle //p')"
 check "R28: and says so no more" until_ok 5 probe_is h3 v-tap passing
+
+say "-- a router that hangs"
+kill -STOP "${PID[tap-router]}"
+check "R28: it answers no more" until_ok 5 probe_is h3 v-router failed
+kill -CONT "${PID[tap-router]}"
+check "R28: and again" until_ok 5 probe_is h3 v-router passing
+jq '[.[] | select(.name == "router" and .kind == "endpoint") | .addresses = ["10.1.0.51"]]' "$W/objects.json" >"$W/moved.json"
+moved() {
+	on router ip addr add 10.1.0.51/32 dev eth0 && ctl apply -f "$W/moved.json" >/dev/null && sleep 0.5 &&
+		on router ip addr del 10.1.0.50/24 dev eth0 && sleep 1.5 && probe_is h3 v-router passing
+}
+check "R28: asked for another address, once it has another" moved
 
 say "-- one way alone"
 on other nft insert rule bridge fw forward iifname eth0-out drop

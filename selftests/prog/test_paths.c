@@ -596,6 +596,59 @@ Test(paths, R28_a_probe_comes_out_of_an_appliance)
 	expect_dropped_again(&r, DOVE_NOT_IP);
 }
 
+/* From VM 1, as if it were a router: what its kernel answers to who has no address yet. */
+static struct arp_fields reply_to_probe(void)
+{
+	struct arp_fields a = arp_for(0);
+
+	a.operation = 2;
+	a.target_mac[0] = DOVE_PROBE_MAC_0;
+	a.target_mac[1] = DOVE_PROBE_MAC_1;
+	memcpy(a.target_mac + 2, &vm1.endpoint, 4);
+	memcpy(a.dmac, a.target_mac, 6);
+	return a;
+}
+
+Test(paths, R28_a_router_answers_for_its_address)
+{
+	struct arp_fields a = reply_to_probe();
+	struct frame f = frame_arp(&a);
+	struct dove_event e;
+	struct run r;
+
+	begin("at an appliance's port");
+	port_put(PORT, &vm1, DOVE_PORT_SERVICE);
+	r = run_port(&f);
+	expect_end(&r, TC_ACT_SHOT, DOVE_PROBED);
+	e = expect_event(DOVE_EVENT_PROBE);
+	check(e.source == vm1.endpoint && e.policy == vm1.endpoint && !e.sequence && !e.wanted,
+	      "of %u into %u", e.source, e.policy);
+	expect_quiet();
+	begin("at a VM's port");
+	r = run_port(&f);
+	expect_dropped(&r, DOVE_ARP_UNASKED);
+	begin("to an address");
+	port_put(PORT, &vm1, DOVE_PORT_SERVICE);
+	a.target_ip = vm2.ip;
+	f = frame_arp(&a);
+	r = run_port(&f);
+	expect_dropped_again(&r, DOVE_ARP_UNASKED);
+	begin("to another port's probe");
+	port_put(PORT, &vm1, DOVE_PORT_SERVICE);
+	a = reply_to_probe();
+	a.target_mac[5] ^= 1;
+	f = frame_arp(&a);
+	r = run_port(&f);
+	expect_dropped_again(&r, DOVE_ARP_UNASKED);
+	begin("in another's name");
+	port_put(PORT, &vm1, DOVE_PORT_SERVICE);
+	a = reply_to_probe();
+	a.sender_ip = vm2.ip;
+	f = frame_arp(&a);
+	r = run_port(&f);
+	expect_dropped_again(&r, DOVE_SPOOFED_IP);
+}
+
 Test(paths, R28_what_is_no_probe)
 {
 	static const struct {
