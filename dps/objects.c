@@ -435,9 +435,12 @@ static int underlay_parse(const cJSON *json, struct spec *spec, struct json_erro
 
 	rc = rc ? rc : json_uint_opt(json, "vlan", 1, VLAN_MAX, &vlan, err);
 	rc = rc ? rc : labels_parse(json, &spec->u.underlay.labels, err);
-	if (!rc && dscp == 64 && !vlan && !spec->u.underlay.labels.n)
+	rc = rc ? rc : routers_parse(json, &spec->u.underlay.routers, err);
+	if (!rc && spec->u.underlay.labels.n && spec->u.underlay.routers.n)
+		rc = json_fail(err, "hops", "a path is laid out by 'mpls' or by 'hops'");
+	if (!rc && dscp == 64 && !vlan && !spec->u.underlay.labels.n && !spec->u.underlay.routers.n)
 		rc = json_fail(err, "vlan",
-			       "a path is told from others by a 'vlan', a 'dscp', 'mpls', or several");
+			       "a path is told from others by a 'vlan', a 'dscp', 'mpls', 'hops', or several");
 	spec->u.underlay.dscp = dscp == 64 ? -1 : (int)dscp;
 	spec->u.underlay.vlan = vlan;
 	return rc;
@@ -450,6 +453,7 @@ static void underlay_render(const struct spec *spec, cJSON *out)
 	if (spec->u.underlay.vlan)
 		cJSON_AddNumberToObject(out, "vlan", spec->u.underlay.vlan);
 	labels_render(out, &spec->u.underlay.labels);
+	routers_render(out, &spec->u.underlay.routers);
 }
 
 static void underlay_free(struct spec *spec)
@@ -520,7 +524,7 @@ static const struct kind_ops kinds[KIND_COUNT] = {
 				 underlay_parse,
 				 underlay_render,
 				 underlay_free,
-				 { "kind", "name", "vlan", "dscp", "mpls" } },
+				 { "kind", "name", "vlan", "dscp", "mpls", "hops" } },
 	[KIND_POLICY] = { "policy",
 			  true,
 			  policy_spec_parse,

@@ -17,6 +17,7 @@
 #include "lib/flow.h"
 #include "lib/json.h"
 #include "lib/labels.h"
+#include "lib/routers.h"
 #include "lib/signed.h"
 
 #define NAME_MAX_LEN 63
@@ -126,6 +127,7 @@ struct underlay_spec {
 	int dscp;      /* -1: none; goes before what policies say */
 	uint16_t vlan; /* 0: none */
 	struct labels labels;
+	struct routers routers; /* not beside labels */
 };
 
 /* One side of a policy. With neither ids nor groups it means all endpoints of the network. */

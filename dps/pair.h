@@ -30,7 +30,8 @@ struct outcome {
 	uint32_t rate_policy; /* the policy whose limit that is; 0: none */
 	const char *class;    /* NULL: unsaid */
 	uint16_t vlan;	      /* of the class's path, as its dscp; 0: none. resolve() looks it up, */
-	struct labels labels; /* and these */
+	struct labels labels; /* and these, */
+	struct routers routers; /* and these */
 };
 
 struct rule {

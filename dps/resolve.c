@@ -190,6 +190,7 @@ static void lay_out(const struct model *m, struct outcome *out)
 		return;
 	out->vlan = path->spec->u.underlay.vlan;
 	out->labels = path->spec->u.underlay.labels;
+	out->routers = path->spec->u.underlay.routers;
 	if (path->spec->u.underlay.dscp >= 0)
 		out->dscp = path->spec->u.underlay.dscp;
 }

@@ -86,6 +86,19 @@ static void add_labels(struct json_text *out, const struct labels *labels)
 	json_text_close(out, ']');
 }
 
+/* As routers_render() does. */
+static void add_routers(struct json_text *out, const struct routers *routers)
+{
+	char text[IP_TEXT];
+
+	if (!routers->n)
+		return;
+	json_text_open(out, "hops", '[');
+	for (size_t i = 0; i < routers->n; i++)
+		json_text_str(out, NULL, ip_format(&routers->at[i], text));
+	json_text_close(out, ']');
+}
+
 static void add_qos(struct json_text *out, const struct outcome *outcome)
 {
 	json_text_open(out, "qos", '{');
@@ -100,6 +113,7 @@ static void add_qos(struct json_text *out, const struct outcome *outcome)
 	if (outcome->vlan)
 		json_text_uint(out, "vlan", outcome->vlan);
 	add_labels(out, &outcome->labels);
+	add_routers(out, &outcome->routers);
 	json_text_close(out, '}');
 }
 

@@ -31,6 +31,7 @@ static void fill_outcome(const struct outcome *from, enum translation_verdict ve
 	snprintf(out->class, sizeof(out->class), "%s", from->class ? from->class : "");
 	out->vlan = from->vlan;
 	out->labels = from->labels;
+	out->routers = from->routers;
 }
 
 static void fill_host(const struct answer *answer, struct translation_destination *out)

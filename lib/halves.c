@@ -57,6 +57,7 @@ static void join_class(const struct translation_outcome *a, const struct transla
 	strcpy(out->class, from->class);
 	out->vlan = from->vlan;
 	out->labels = from->labels;
+	out->routers = from->routers;
 }
 
 static void pass(const char *zones[2], const struct translation_outcome *a,

@@ -13,7 +13,7 @@ struct writer {
 	uint8_t *at;
 	size_t left;
 	bool full;
-	bool labels; /* outcomes have label stacks */
+	uint8_t version;
 };
 
 static void wrote(struct writer *w, size_t n)
@@ -57,6 +57,20 @@ static void put_bytes(struct writer *w, const void *data, size_t len)
 	put_raw(w, data, len);
 }
 
+static void put_labels(struct writer *w, const struct labels *labels)
+{
+	put_array(w, labels->n);
+	for (size_t i = 0; i < labels->n; i++)
+		put_uint(w, labels->at[i]);
+}
+
+static void put_routers(struct writer *w, const struct routers *routers)
+{
+	put_array(w, routers->n);
+	for (size_t i = 0; i < routers->n; i++)
+		put_bytes(w, routers->at[i].b, sizeof(routers->at[i].b));
+}
+
 static void put_outcome_fields(struct writer *w, const struct translation_outcome *out)
 {
 	put_uint(w, out->verdict);
@@ -70,11 +84,10 @@ static void put_outcome_fields(struct writer *w, const struct translation_outcom
 	put_uint(w, out->rate_policy);
 	put_text(w, out->class);
 	put_uint(w, out->vlan);
-	if (!w->labels)
-		return;
-	put_array(w, out->labels.n);
-	for (size_t i = 0; i < out->labels.n; i++)
-		put_uint(w, out->labels.at[i]);
+	if (w->version >= TRANSLATION_VERSION_LABELS)
+		put_labels(w, &out->labels);
+	if (w->version >= TRANSLATION_VERSION_ROUTERS)
+		put_routers(w, &out->routers);
 }
 
 static void put_destination(struct writer *w, const struct translation_destination *d)
@@ -105,7 +118,7 @@ static void put_rules(struct writer *w, const struct translation *t)
 	for (size_t i = 0; i < t->n_rules; i++) {
 		const struct translation_rule *rule = &t->rules[i];
 
-		put_array(w, RULE_ITEMS + OUTCOME_ITEMS + w->labels);
+		put_array(w, RULE_ITEMS + outcome_items(w->version));
 		put_uint(w, rule->proto);
 		put_uint(w, rule->from_port[0]);
 		put_uint(w, rule->from_port[1]);
@@ -118,7 +131,7 @@ static void put_rules(struct writer *w, const struct translation *t)
 static void put_who(struct writer *w, const struct translation *t)
 {
 	put_uint(w, FIELD_VERSION);
-	put_uint(w, w->labels ? TRANSLATION_VERSION_LABELS : TRANSLATION_VERSION);
+	put_uint(w, w->version);
 	put_uint(w, FIELD_ZONE);
 	put_text(w, t->zone);
 	put_uint(w, FIELD_VNID);
@@ -140,7 +153,7 @@ static void put_who(struct writer *w, const struct translation *t)
 static void put_what(struct writer *w, const struct translation *t)
 {
 	put_uint(w, FIELD_OUTCOME);
-	put_array(w, OUTCOME_ITEMS + w->labels);
+	put_array(w, outcome_items(w->version));
 	put_outcome_fields(w, &t->outcome);
 	put_uint(w, FIELD_POLICY_NAME);
 	put_text(w, t->policy_name);
@@ -176,17 +189,26 @@ static size_t count_fields(const struct translation *t)
 	       (t->n_rules > 0) + (t->beyond > 0);
 }
 
-static bool has_labels(const struct translation *t)
+static uint8_t version_of(const struct translation_outcome *out)
 {
+	if (out->routers.n)
+		return TRANSLATION_VERSION_ROUTERS;
+	return out->labels.n ? TRANSLATION_VERSION_LABELS : TRANSLATION_VERSION;
+}
+
+static uint8_t least_version(const struct translation *t)
+{
+	uint8_t least = version_of(&t->outcome);
+
 	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].outcome.labels.n)
-			return true;
-	return t->outcome.labels.n;
+		if (version_of(&t->rules[i].outcome) > least)
+			least = version_of(&t->rules[i].outcome);
+	return least;
 }
 
 size_t translation_encode(const struct translation *t, uint8_t *buf, size_t size)
 {
-	struct writer w = { .at = buf, .left = size, .labels = has_labels(t) };
+	struct writer w = { .at = buf, .left = size, .version = least_version(t) };
 
 	wrote(&w, cbor_encode_map_start(count_fields(t), w.at, w.left));
 	put_who(&w, t);

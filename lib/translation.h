@@ -18,13 +18,15 @@
 #include "lib/domain.h"
 #include "lib/json.h"
 #include "lib/labels.h"
+#include "lib/routers.h"
 #include "lib/sign.h"
 
 #define SIGNED_TRANSLATION "translation"
 
-/* The older one of both that says all there is to say: 3 only where a path has labels. */
+/* The oldest one that says all there is to say: 3 only where a path has labels, 4 only where one leads by routers. */
 #define TRANSLATION_VERSION 2
 #define TRANSLATION_VERSION_LABELS 3
+#define TRANSLATION_VERSION_ROUTERS 4
 #define TRANSLATION_MAX 16384 /* bytes that are taken; 8 rules without services take 300 */
 #define TRANSLATION_RULES_MAX 8
 #define TRANSLATION_PATH_MAX 15
@@ -74,6 +76,7 @@ struct translation_outcome {
 	char class[TRANSLATION_NAME_ROOM]; /* "": unsaid */
 	uint16_t vlan;			   /* of the class's path on the underlay; 0: none */
 	struct labels labels;		   /* of that path, too */
+	struct routers routers;		   /* and these; not both */
 };
 
 struct translation_rule {

@@ -142,6 +142,7 @@ static void add_care(cJSON *out, const char *zone, const struct translation_outc
 	if (outcome->vlan)
 		cJSON_AddNumberToObject(qos, "vlan", outcome->vlan);
 	labels_render(qos, &outcome->labels);
+	routers_render(qos, &outcome->routers);
 }
 
 static void add_range(cJSON *out, const char *field, const uint16_t range[2])

@@ -66,7 +66,7 @@ struct reader {
 	const uint8_t *at;
 	size_t left;
 	bool bad;
-	bool labels; /* outcomes have label stacks */
+	uint8_t version;
 };
 
 static struct item next(struct reader *r)
@@ -145,6 +145,19 @@ static void get_labels(struct reader *r, struct labels *labels)
 	}
 }
 
+static void get_routers(struct reader *r, struct routers *routers)
+{
+	size_t n = get_array(r, 0, ROUTERS_MAX);
+
+	for (size_t i = 0; i < n; i++) {
+		struct ip_addr *addr = &routers->at[i];
+
+		get_bytes(r, addr->b, sizeof(addr->b));
+		r->bad |= !routers_may(routers, addr);
+		routers->n++;
+	}
+}
+
 static void get_outcome_fields(struct reader *r, enum translation_verdict last,
 			       struct translation_outcome *out)
 {
@@ -162,8 +175,11 @@ static void get_outcome_fields(struct reader *r, enum translation_verdict last,
 	out->rate_policy = get_uint(r, UINT32_MAX);
 	get_text(r, out->class, sizeof(out->class));
 	out->vlan = get_uint(r, TRANSLATION_VLAN_MAX);
-	if (r->labels)
+	if (r->version >= TRANSLATION_VERSION_LABELS)
 		get_labels(r, &out->labels);
+	if (r->version >= TRANSLATION_VERSION_ROUTERS)
+		get_routers(r, &out->routers);
+	r->bad |= out->labels.n && out->routers.n;
 }
 
 static void get_destination(struct reader *r, struct translation_destination *d)
@@ -182,7 +198,7 @@ static void get_destination(struct reader *r, struct translation_destination *d)
 
 static void get_rule(struct reader *r, struct translation_rule *rule)
 {
-	size_t items = RULE_ITEMS + OUTCOME_ITEMS + r->labels;
+	size_t items = RULE_ITEMS + outcome_items(r->version);
 
 	get_array(r, items, items);
 	rule->proto = get_uint(r, UINT8_MAX);
@@ -196,13 +212,10 @@ static void get_rule(struct reader *r, struct translation_rule *rule)
 
 static void get_who(struct reader *r, enum translation_field field, struct translation *t)
 {
-	uint64_t version;
-
 	switch (field) {
 	case FIELD_VERSION:
-		version = get_uint(r, UINT8_MAX);
-		r->labels = version == TRANSLATION_VERSION_LABELS;
-		r->bad |= version != TRANSLATION_VERSION && !r->labels;
+		r->version = get_uint(r, TRANSLATION_VERSION_ROUTERS);
+		r->bad |= r->version < TRANSLATION_VERSION;
 		return;
 	case FIELD_ZONE:
 		get_text(r, t->zone, sizeof(t->zone));
@@ -239,7 +252,7 @@ static void get_what(struct reader *r, enum translation_field field, struct tran
 {
 	switch (field) {
 	case FIELD_OUTCOME:
-		get_array(r, OUTCOME_ITEMS + r->labels, OUTCOME_ITEMS + r->labels);
+		get_array(r, outcome_items(r->version), outcome_items(r->version));
 		get_outcome_fields(r, TRANSLATION_VERDICTS - 1, &t->outcome);
 		return;
 	case FIELD_POLICY_NAME:

@@ -26,10 +26,15 @@ enum translation_field {
 
 #define FIELDS_ALWAYS 11 /* all but the five that may be missing */
 #define DESTINATION_ITEMS 7
-#define OUTCOME_ITEMS 9 /* in version 2; one more in 3 */
+#define OUTCOME_ITEMS 9 /* in version 2; one more in each that followed */
 #define PACKET_ITEMS 3
 #define RULE_ITEMS 5 /* and an outcome's */
 #define DSCP_UNSAID 64
+
+static inline size_t outcome_items(uint8_t version)
+{
+	return OUTCOME_ITEMS + version - TRANSLATION_VERSION;
+}
 
 /* translation_has_packet() - is it about packets like one only? */
 static inline bool translation_has_packet(const struct translation *t)

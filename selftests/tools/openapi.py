@@ -146,6 +146,7 @@ OBJECTS = [
     {"kind": "policy", "network": "blue", "name": "tls", "priority": 5, "from": "any", "to": {"endpoints": ["vm2"]},
      "proto": "tcp", "to_port": 443, "action": "allow", "path": ["firewall"], "qos": {"dscp": 46, "rate_mbps": 10, "class": "gold"}},
     {"kind": "underlay_path", "name": "gold", "vlan": 100, "dscp": 34, "mpls": [{"label": 100, "tc": 5}, 200]},
+    {"kind": "underlay_path", "name": "lead", "dscp": 10, "hops": ["192.0.2.9", "192.0.2.13"]},
     {"kind": "policy", "network": "blue", "name": "web", "priority": 7, "from": {"groups": ["web"]}, "to": {"external": "internet"},
      "action": "allow"},
 ]

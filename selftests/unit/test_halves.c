@@ -66,6 +66,14 @@ Test(halves, both_allow)
 	cr_assert_eq(both.outcome.vlan, 7, "a class comes with its path");
 	cr_assert_eq(both.outcome.labels.n, 1);
 	cr_assert_eq(both.outcome.labels.at[0], LABEL_CODE(100, 5));
+	cr_assert_eq(both.outcome.routers.n, 0);
+	strcpy(first.outcome.class, "lead");
+	first.outcome.routers = (struct routers){ .at = { ip_from_v4(0x090200c0) }, .n = 1 };
+	halves_join(&first, &second, &both);
+	cr_assert_eq(both.outcome.labels.n, 0, "of one class all of it, and of the other nothing");
+	cr_assert_eq(both.outcome.routers.n, 1);
+	first.outcome.class[0] = '\0';
+	halves_join(&first, &second, &both);
 	cr_assert_eq(both.vnid, 600, "it travels under the destination's");
 	cr_assert_eq(both.sequence, 600);
 	cr_assert_eq(both.outcome.policy, 601);

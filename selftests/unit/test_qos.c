@@ -90,6 +90,43 @@ Test(qos_policy, R28_a_path_of_labels)
 	free(after);
 }
 
+static struct ip_addr router(const char *text)
+{
+	struct ip_addr addr;
+
+	cr_assert_eq(ip_parse(text, &addr), 0);
+	return addr;
+}
+
+Test(qos_policy, R28_a_path_by_routers)
+{
+	struct ip_addr first = router("192.0.2.9"), second = router("192.0.2.13"), six = router("2001:db8::9");
+	struct answer a;
+	char *before, *after;
+
+	apply("[{'kind':'underlay_path','name':'gold','dscp':10,'vlan':7,'hops':['192.0.2.9','192.0.2.13']},"
+	      "{'kind':'policy','name':'p','qos':{'class':'gold'}," VM1_TO_VM2 "}]");
+	a = world_ask(&w, "blue/vm1", "blue/vm2", 0, 0, 0);
+	cr_assert_eq(a.outcome.routers.n, 2);
+	cr_assert(ip_equal(&a.outcome.routers.at[0], &first));
+	cr_assert(ip_equal(&a.outcome.routers.at[1], &second));
+	cr_assert_eq(a.outcome.vlan, 7);
+	a = world_ask(&w, "blue/vm2", "blue/vm1", 0, 0, 0);
+	cr_assert_eq(a.outcome.routers.n, 0);
+	apply("[{'kind':'underlay_path','name':'gold','hops':['2001:db8::9','2001:db8::10','2001:db8::9',"
+	      "'2001:db8:0:1::1']}]");
+	a = world_ask(&w, "blue/vm1", "blue/vm2", 0, 0, 0);
+	cr_assert_eq(a.outcome.routers.n, 4);
+	cr_assert(ip_equal(&a.outcome.routers.at[2], &six), "one may be passed twice");
+	before = world_dump(&w);
+	apply("[{'kind':'underlay_path','name':'gold','hops':['2001:0db8::0009','2001:DB8::10','2001:db8::9',"
+	      "'2001:db8:0:1::1']}]");
+	after = world_dump(&w);
+	cr_assert_str_eq(before, after, "the same in other words");
+	free(before);
+	free(after);
+}
+
 Test(qos_policy, R28_rules_have_paths_too)
 {
 	struct answer a;
@@ -112,6 +149,8 @@ Test(qos_policy, R20_R28_another_path_raises_the_sequence_of_the_policies_that_u
 		"[{'kind':'underlay_path','name':'gold','vlan':200,'dscp':10}]",
 		"[{'kind':'underlay_path','name':'gold','vlan':200,'dscp':10,'mpls':[100]}]",
 		"[{'kind':'underlay_path','name':'gold','vlan':200,'dscp':10,'mpls':[{'label':100,'tc':1}]}]",
+		"[{'kind':'underlay_path','name':'gold','hops':['192.0.2.9','192.0.2.13']}]",
+		"[{'kind':'underlay_path','name':'gold','hops':['192.0.2.13','192.0.2.9']}]",
 		NULL, /* it is taken away */
 	};
 	uint64_t other;

@@ -178,6 +178,69 @@ Test(translation, is_of_the_older_version_without_labels)
 	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "version 3 without labels");
 }
 
+/* And who knows labels alone, what leads by no routers. */
+Test(translation, is_of_the_latest_version_with_routers_alone)
+{
+	static const char *const bad[] = { "2001:db8::9", "224.0.0.5", "127.0.0.1" };
+	uint8_t buf[TRANSLATION_MAX];
+	struct translation t, out;
+	size_t len = encode_rich(buf, &t);
+	struct routers *routers = &t.rules[0].outcome.routers;
+
+	for (size_t n = 1; n <= ROUTERS_MAX; n++) {
+		cr_assert_eq(ip_parse("192.0.2.9", &routers->at[n - 1]), 0);
+		routers->at[n - 1].b[15] += n;
+		routers->n = n;
+		len = translation_encode(&t, buf, sizeof(buf));
+		cr_assert_eq(buf[2], TRANSLATION_VERSION_ROUTERS);
+		cr_assert_eq(translation_decode(buf, len, &out), 0);
+		cr_assert_eq(memcmp(&out.rules[0].outcome.routers, routers, sizeof(*routers)), 0);
+		cr_assert_eq(out.rules[1].outcome.labels.n, 2, "and another rule's labels");
+		cr_assert_eq(out.rules[1].outcome.routers.n, 0);
+		cr_assert_eq(out.outcome.routers.n, 0);
+	}
+	buf[2] = TRANSLATION_VERSION_LABELS;
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "routers in version 3");
+	buf[2] = TRANSLATION_VERSION_ROUTERS + 1;
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "a version that nobody knows");
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct ip_addr was = routers->at[3];
+
+		cr_assert_eq(ip_parse(bad[i], &routers->at[3]), 0);
+		len = translation_encode(&t, buf, sizeof(buf));
+		cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "by %s", bad[i]);
+		routers->at[3] = was;
+	}
+	t.rules[0].outcome.labels = t.rules[1].outcome.labels;
+	len = translation_encode(&t, buf, sizeof(buf));
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "labels and routers");
+	t.rules[0].outcome.labels.n = 0;
+	routers->n = 0;
+	len = translation_encode(&t, buf, sizeof(buf));
+	cr_assert_eq(buf[2], TRANSLATION_VERSION_LABELS);
+	buf[2] = TRANSLATION_VERSION_ROUTERS;
+	cr_assert_eq(translation_decode(buf, len, &out), -EINVAL, "version 4 without routers");
+}
+
+/* An answer that is written at once says the same as one that was signed and read. */
+Test(translation, says_which_routers)
+{
+	struct translation t;
+	struct question q;
+	cJSON *said, *qos;
+
+	apply("[{'kind':'underlay_path','name':'gold','hops':['192.0.2.9','192.0.2.13']},"
+	      "{'kind':'policy','network':'blue','name':'p','from':'any','to':{'endpoints':['vm3']},"
+	      "'action':'allow','qos':{'class':'gold'}}]");
+	q = about("blue/vm1", "blue/vm3", 0, 0);
+	t = translated(&q);
+	said = translation_answer(&t, NOW);
+	qos = cJSON_GetObjectItem(said, "qos");
+	cr_assert_eq(cJSON_GetArraySize(cJSON_GetObjectItem(qos, "hops")), 2);
+	cr_assert_str_eq(cJSON_GetArrayItem(cJSON_GetObjectItem(qos, "hops"), 1)->valuestring, "192.0.2.13");
+	cJSON_Delete(said);
+}
+
 Test(translation, has_one_encoding)
 {
 	uint8_t buf[TRANSLATION_MAX + 1], longer[TRANSLATION_MAX];
