@@ -31,6 +31,7 @@ LIBS_CTL   := -lcurl -lcjson -lcbor -lssl -lcrypto
 LIBS_verified := -lbpf -lelf -lz
 LIBS_untag    := -lbpf -lelf -lz
 LIBS_unlabel  := -lbpf -lelf -lz
+LIBS_unhop    := -lbpf -lelf -lz
 LIBS_programs := -lbpf -lelf -lz
 LIBS_agents   := -lssl -lcrypto
 

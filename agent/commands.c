@@ -114,6 +114,7 @@ static void do_status(struct agent *a, const cJSON *json, struct request *rq)
 	cJSON_AddNumberToObject(s, "ports", ports_count(a->ports));
 	cJSON_AddItemToObject(s, "networks", watch_show(a->watch));
 	cJSON_AddItemToObject(s, "hosts", underlay_show(a->underlay));
+	cJSON_AddItemToObject(s, "routers", underlay_routers(a->underlay));
 	cJSON_AddItemToObject(s, "services", paths_show(a->paths));
 	cJSON_AddItemToObject(s, "across", across_show(a->across));
 	cJSON_AddItemToObject(s, "externals", gateway_show(a->gateway));

@@ -12,6 +12,7 @@
 
 #include "lib/cleanup.h"
 #include "maps/wire.h"
+#include "qos.h"
 #include "underlay.h"
 
 #define MESSAGE_MAX 1500
@@ -32,9 +33,13 @@ static uint16_t get16(const uint8_t *at)
 	return at[0] << 8 | at[1];
 }
 
-static bool is_ours(const uint8_t *udp, const uint8_t *end)
+/* By what the packet had inside, of which no more than 8 bytes need be there (RFC 792). */
+static int of_whom(uint8_t proto, uint8_t in_ip, const uint8_t *inside, const uint8_t *end)
 {
-	return udp + 4 <= end && get16(udp + 2) == DOVE_GENEVE_PORT;
+	if (proto == in_ip)
+		return PMTU_ROUTER;
+	return proto == IPPROTO_UDP && inside + 4 <= end && get16(inside + 2) == DOVE_GENEVE_PORT ? PMTU_HOST
+												  : -ENOMSG;
 }
 
 static int parse4(const uint8_t *icmp, const uint8_t *end, struct ip_addr *from, struct ip_addr *to,
@@ -43,15 +48,14 @@ static int parse4(const uint8_t *icmp, const uint8_t *end, struct ip_addr *from,
 	const uint8_t *ip = icmp + ICMP_HEADER;
 	uint32_t addr;
 
-	if (ip + 20 > end || icmp[0] != ICMP_DEST_UNREACH || icmp[1] != ICMP_FRAG_NEEDED ||
-	    ip[9] != IPPROTO_UDP || !is_ours(ip + (ip[0] & 0xf) * 4, end))
+	if (ip + 20 > end || icmp[0] != ICMP_DEST_UNREACH || icmp[1] != ICMP_FRAG_NEEDED)
 		return -ENOMSG;
 	memcpy(&addr, ip + 12, sizeof(addr));
 	*from = ip_from_v4(addr);
 	memcpy(&addr, ip + 16, sizeof(addr));
 	*to = ip_from_v4(addr);
 	*mtu = get16(icmp + 6);
-	return *mtu >= LEAST_V4 ? 0 : -ENOMSG;
+	return *mtu >= LEAST_V4 ? of_whom(ip[9], IPPROTO_IPIP, ip + (ip[0] & 0xf) * 4, end) : -ENOMSG;
 }
 
 static int parse6(const uint8_t *icmp, const uint8_t *end, struct ip_addr *from, struct ip_addr *to,
@@ -59,13 +63,12 @@ static int parse6(const uint8_t *icmp, const uint8_t *end, struct ip_addr *from,
 {
 	const uint8_t *ip = icmp + ICMP_HEADER;
 
-	if (ip + 40 > end || icmp[0] != ICMP6_PACKET_TOO_BIG || ip[6] != IPPROTO_UDP ||
-	    !is_ours(ip + 40, end))
+	if (ip + 40 > end || icmp[0] != ICMP6_PACKET_TOO_BIG)
 		return -ENOMSG;
 	memcpy(from->b, ip + 8, sizeof(from->b));
 	memcpy(to->b, ip + 24, sizeof(to->b));
 	*mtu = (uint32_t)get16(icmp + 4) << 16 | get16(icmp + 6);
-	return *mtu >= LEAST_V6 ? 0 : -ENOMSG;
+	return *mtu >= LEAST_V6 ? of_whom(ip[6], IPPROTO_IPV6, ip + 40, end) : -ENOMSG;
 }
 
 int pmtu_parse(const uint8_t *icmp, size_t len, bool v6, struct ip_addr *from, struct ip_addr *to,
@@ -78,8 +81,13 @@ static void message_take(struct pmtu *p, const uint8_t *icmp, size_t len, bool v
 {
 	struct ip_addr from, to;
 	uint32_t mtu;
+	int of = pmtu_parse(icmp, len, v6, &from, &to, &mtu);
 
-	if (!pmtu_parse(icmp, len, v6, &from, &to, &mtu) && underlay_is_self(p->agent->underlay, &from))
+	if (of < 0 || !underlay_is_self(p->agent->underlay, &from))
+		return;
+	if (of == PMTU_ROUTER)
+		qos_path_mtu(p->agent, &to, mtu);
+	else
 		underlay_path_mtu(p->agent->underlay, &to, mtu);
 }
 

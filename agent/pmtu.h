@@ -10,12 +10,16 @@
 
 #include "agent.h"
 
+/* Whose packet it was that the message tells of: for a host, or for a router of its path (bpf/routers.h). */
+enum pmtu_of { PMTU_HOST = 0, PMTU_ROUTER = 1 };
+
 int pmtu_open(struct agent *a, struct pmtu **out, struct error *err);
 void pmtu_close(struct pmtu *p);
 
 /*
  * pmtu_parse() - an ICMP (v6: ICMPv6) message, from its type on, len bytes:
- * 0 when it says that a Geneve packet of ours was too large. *from and *to:
+ * PMTU_HOST when it says that a Geneve packet of ours was too large, PMTU_ROUTER
+ * one of ours within IP. *from and *to:
  * that packet's addresses; *mtu: what the link takes, bytes of IP.
  * -ENOMSG: it says something else.
  */

@@ -10,6 +10,8 @@
 
 #include "lib/labels.h"
 #include "lib/log.h"
+#include "lib/routers.h"
+#include "underlay.h"
 
 #define MIB (1u << 20)
 /* As much as a sender may run ahead of its rate: docs/qos.md says why. */
@@ -80,9 +82,14 @@ int qos_classes_check(const cJSON *classes, struct json_error *err)
 #define LABEL_BOTTOM 0x100u
 #define LABEL_TTL 64
 
+#define V4_HEADER 20
+#define V6_HEADER 40
+
 static void labels_set(struct dove_qos *row, const struct labels *labels)
 {
-	row->n_labels = labels->n;
+	row->laid = DOVE_LAID_LABELS;
+	row->n_laid = labels->n;
+	row->laid_len = labels->n * sizeof(row->labels[0]);
 	for (size_t i = 0; i < labels->n; i++)
 		row->labels[i] =
 			htonl(labels->at[i] << 9 | (i + 1 == labels->n ? LABEL_BOTTOM : 0) | LABEL_TTL);
@@ -91,11 +98,33 @@ static void labels_set(struct dove_qos *row, const struct labels *labels)
 /* What labels_set() was given. */
 static struct labels labels_of(const struct dove_qos *row)
 {
-	struct labels labels = { .n = row->n_labels };
+	struct labels labels = { .n = row->laid == DOVE_LAID_LABELS ? row->n_laid : 0 };
 
 	for (size_t i = 0; i < labels.n; i++)
 		labels.at[i] = ntohl(row->labels[i]) >> 9;
 	return labels;
+}
+
+static void routers_set(struct dove_qos *row, const struct routers *routers)
+{
+	bool v4 = ip_is_v4(&routers->at[0]);
+
+	row->laid = v4 ? DOVE_LAID_ROUTERS_V4 : DOVE_LAID_ROUTERS_V6;
+	row->n_laid = routers->n;
+	row->laid_len = routers->n * (v4 ? V4_HEADER : V6_HEADER);
+	for (size_t i = 0; i < routers->n; i++)
+		row->routers[i] = to_dove_ip(&routers->at[i]);
+}
+
+/* What routers_set() was given. */
+static struct routers routers_of(const struct dove_qos *row)
+{
+	bool is = row->laid == DOVE_LAID_ROUTERS_V4 || row->laid == DOVE_LAID_ROUTERS_V6;
+	struct routers routers = { .n = is ? row->n_laid : 0 };
+
+	for (size_t i = 0; i < routers.n; i++)
+		routers.at[i] = from_dove_ip(&row->routers[i]);
+	return routers;
 }
 
 /* What this host has for the class; nothing where it has none. */
@@ -116,20 +145,26 @@ static int row_parse(const struct agent *a, const cJSON *qos, struct dove_qos *r
 {
 	uint64_t dscp = DOVE_DSCP_UNSAID, rate = 0, policy = 0, vlan = 0;
 	const char *class = NULL;
+	struct routers routers = {};
 	struct labels labels = {};
 
 	if (json_uint_opt(qos, "dscp", 0, 63, &dscp, err) ||
 	    json_uint_opt(qos, "rate_mbps", 1, RATE_MAX_MBPS, &rate, err) ||
 	    json_uint_opt(qos, "rate_policy", 1, UINT32_MAX, &policy, err) ||
 	    json_uint_opt(qos, "vlan", 1, VLAN_MAX, &vlan, err) || labels_parse(qos, &labels, err) ||
-	    json_str_opt(qos, "class", &class, err))
+	    routers_parse(qos, &routers, err) || json_str_opt(qos, "class", &class, err))
 		return -EINVAL;
+	if (labels.n && routers.n)
+		return json_fail(err, "hops", "beside 'mpls'");
 	if (rate && !policy)
 		return json_fail(err, "rate_policy", "is missing");
 	*row = (struct dove_qos){ .dscp = dscp, .vlan = vlan };
 	if (rate)
 		rate_set(row, rate, policy);
-	labels_set(row, &labels);
+	if (labels.n)
+		labels_set(row, &labels);
+	if (routers.n)
+		routers_set(row, &routers);
 	return class_set(a, row, class, err);
 }
 
@@ -270,7 +305,7 @@ static uint32_t row_store(struct agent *a, const struct dove_qos *row)
 	return id;
 }
 
-/* Without it what is small enough still leaves under its labels. */
+/* Without it what is small enough still leaves by its path. */
 static void cutter_need(struct agent *a)
 {
 	static uint64_t next;
@@ -279,20 +314,24 @@ static void cutter_need(struct agent *a)
 	if (!loader_cutter(a->loader, &err) || clock_now() < next)
 		return;
 	next = clock_now() + SECOND_NS;
-	log_error("super-packets can't be sent under MPLS labels: %s", err.text);
+	log_error("super-packets can't be sent by paths of labels or hops: %s", err.text);
 }
 
 int qos_install(struct agent *a, const cJSON *qos, uint32_t *id, struct json_error *err)
 {
 	struct dove_qos row = {};
+	struct routers routers;
 
 	*id = 0;
 	if (!qos)
 		return 0;
 	if (row_parse(a, qos, &row, err))
 		return -EINVAL;
-	if (row.n_labels)
+	if (row.laid)
 		cutter_need(a);
+	routers = routers_of(&row);
+	if (routers.n)
+		underlay_router(a->underlay, &routers.at[0]);
 	if (!asks_nothing(&row))
 		*id = row_store(a, &row);
 	return 0;
@@ -330,10 +369,57 @@ void qos_forget_idle(struct agent *a)
 	map_clear(idle.map, sizeof(struct dove_meter_key), keep_busy, &idle);
 }
 
+/* ---- ways ---- */
+
+static void narrow(struct agent *a, const struct routers *routers, const struct ip_addr *router, uint32_t mtu)
+{
+	for (size_t i = 0; i < routers->n; i++)
+		if (ip_equal(&routers->at[i], router))
+			underlay_router_mtu(a->underlay, &routers->at[0],
+					    mtu + i * (ip_is_v4(router) ? V4_HEADER : V6_HEADER));
+}
+
+void qos_path_mtu(struct agent *a, const struct ip_addr *router, uint32_t mtu)
+{
+	static uint64_t next;
+	uint32_t key, at;
+	struct dove_qos row;
+
+	/* It looks through all rows, for a message that anybody can make: the next packet brings another one. */
+	if (clock_now() < next)
+		return;
+	next = clock_now() + SECOND_NS / 10;
+	for (void *from = NULL; !bpf_map_get_next_key(a->maps->qos, from, &at); from = &key) {
+		key = at;
+		if (!bpf_map_lookup_elem(a->maps->qos, &key, &row)) {
+			struct routers routers = routers_of(&row);
+
+			narrow(a, &routers, router, mtu);
+		}
+	}
+}
+
+uint32_t qos_way(struct agent *a, uint32_t id, const struct dove_ip *host, struct dove_ip *first)
+{
+	struct ip_addr to = from_dove_ip(host);
+	struct dove_qos row;
+
+	*first = (struct dove_ip){};
+	if (!id || bpf_map_lookup_elem(a->maps->qos, &id, &row))
+		return 0;
+	if (row.laid == DOVE_LAID_ROUTERS_V4 || row.laid == DOVE_LAID_ROUTERS_V6) {
+		if (ip_is_v4(&to) != (row.laid == DOVE_LAID_ROUTERS_V4))
+			return 0;
+		*first = row.routers[0];
+	}
+	return row.laid_len;
+}
+
 /* ---- what is shown ---- */
 
 cJSON *qos_json(struct agent *a, uint32_t id)
 {
+	struct routers routers;
 	struct labels labels;
 	struct dove_qos row;
 	cJSON *out;
@@ -356,6 +442,8 @@ cJSON *qos_json(struct agent *a, uint32_t id)
 		cJSON_AddNumberToObject(out, "vlan", row.vlan);
 	labels = labels_of(&row);
 	labels_render(out, &labels);
+	routers = routers_of(&row);
+	routers_render(out, &routers);
 	return out;
 }
 

@@ -36,6 +36,18 @@ int qos_classes_check(const cJSON *classes, struct json_error *err);
 #define QOS_IDLE_S 10
 void qos_forget_idle(struct agent *a);
 
+/*
+ * qos_path_mtu() - a router says that the next link on the way to this one, of some paths, takes so many bytes of
+ * IP: with the headers of the routers before it their first ones' ways take that much more.
+ */
+void qos_path_mtu(struct agent *a, const struct ip_addr *router, uint32_t mtu);
+
+/*
+ * qos_way() - what the row's path puts before the outer header of what is sent to the host at that address, in bytes;
+ * *first is the router that the way begins with, zero where there is none.
+ */
+uint32_t qos_way(struct agent *a, uint32_t id, const struct dove_ip *host, struct dove_ip *first);
+
 /* qos_json() - what the row says; NULL where there is none. The tree is the caller's. */
 cJSON *qos_json(struct agent *a, uint32_t id);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Writing rows that the programs remember (bpf/rows.h): of dove_networks,
- * dove_policies, dove_ports, dove_addrs, dove_hosts and dove_local. Whoever
- * changes one does it by these functions.
+ * dove_policies, dove_ports, dove_addrs, dove_hosts, dove_local and
+ * dove_routers. Whoever changes one does it by these functions.
  */
 #ifndef DOVE_AGENT_ROWS_H
 #define DOVE_AGENT_ROWS_H

@@ -153,6 +153,9 @@ void show_status(const cJSON *result, const struct options *o)
 		       cJSON_IsTrue(json_get(one, "self"))	  ? ", this one"
 		       : cJSON_IsTrue(json_get(one, "reachable")) ? ", next hop resolved"
 								  : "");
+	cJSON_ArrayForEach (one, json_get(result, "routers"))
+		printf("router           %s%s\n", str(one, "address"),
+		       cJSON_IsTrue(json_get(one, "reachable")) ? ": next hop resolved" : "");
 }
 
 static const char *const reason_texts[] = {

@@ -227,7 +227,7 @@ static void steps_decision(struct trace *t, const struct dove_traced *d)
 static void steps_qos(struct trace *t, const struct dove_traced *d)
 {
 	struct dove_host row = {};
-	char text[300];
+	char text[500];
 
 	if (!d->qos)
 		return;
@@ -242,12 +242,33 @@ static void steps_qos(struct trace *t, const struct dove_traced *d)
 	step(t, "quality", "%s, %s", text, row.queue ? "paced" : "policed");
 }
 
+/* To another host; where its path leads by routers, by the first one's way, as bpf/laid.h has it. */
+static void step_far(struct trace *t, const struct dove_traced *d)
+{
+	struct ip_addr host = from_dove_ip(&d->host), router;
+	struct dove_ip first;
+	uint32_t len = qos_way(t->agent, d->qos, &d->host, &first);
+	bool by_router = memcmp(&first, &(struct dove_ip){}, sizeof(first)) != 0;
+	int map = by_router ? t->agent->maps->routers : t->agent->maps->hosts;
+	char text[IP_TEXT], by[IP_TEXT], through[IP_TEXT + 16] = "", dev[IF_NAMESIZE] = "?";
+	struct dove_host row;
+
+	router = from_dove_ip(&first);
+	if (by_router)
+		snprintf(through, sizeof(through), " through %s", ip_format(&router, by));
+	if (bpf_map_lookup_elem(map, by_router ? &first : &d->host, &row) ||
+	    !(row.flags & DOVE_HOST_REACHABLE)) {
+		step(t, "way", "to host %s at %s%s, whose next hop is not known yet",
+		     underlay_name(t->agent->underlay, &host), ip_format(&host, text), through);
+		return;
+	}
+	if_indextoname(row.ifindex, dev);
+	step(t, "way", "to host %s at %s by %s%s, packets up to %u bytes",
+	     underlay_name(t->agent->underlay, &host), ip_format(&host, text), dev, through, row.mtu - len);
+}
+
 static void steps_way(struct trace *t, const struct dove_traced *d)
 {
-	struct ip_addr host = from_dove_ip(&d->host);
-	struct dove_host row;
-	char text[IP_TEXT], dev[IF_NAMESIZE] = "?";
-
 	if (!d->revision || d->verdict != DOVE_VERDICT_ALLOW)
 		return;
 	if (d->local && d->external) {
@@ -259,15 +280,7 @@ static void steps_way(struct trace *t, const struct dove_traced *d)
 		step(t, "way", "to a VM of this host (endpoint %u)", d->endpoint);
 		return;
 	}
-	if (bpf_map_lookup_elem(t->agent->maps->hosts, &d->host, &row) ||
-	    !(row.flags & DOVE_HOST_REACHABLE)) {
-		step(t, "way", "to host %s at %s, whose next hop is not known yet",
-		     underlay_name(t->agent->underlay, &host), ip_format(&host, text));
-		return;
-	}
-	if_indextoname(row.ifindex, dev);
-	step(t, "way", "to host %s at %s by %s, packets up to %u bytes",
-	     underlay_name(t->agent->underlay, &host), ip_format(&host, text), dev, row.mtu);
+	step_far(t, d);
 }
 
 static void step_hop(struct trace *t, const struct dove_traced *d, cJSON *hop)

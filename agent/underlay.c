@@ -10,6 +10,7 @@
 
 #include "lib/cleanup.h"
 #include "lib/log.h"
+#include "lib/translation.h"
 #include "loader/rtnl.h"
 #include "maps/wire.h"
 #include "miss.h"
@@ -25,11 +26,15 @@
 #define PATH_MTU_NS (600 * SECOND_NS)
 /* Other authorities' hosts are looked over so often; and those that an earlier process knew stay so long. */
 #define GUESTS_S 10
+/* So long an answer may lead by a router after it was named. */
+#define ROUTER_NS (TRANSLATION_LIFE_MAX * SECOND_NS)
 
+/* Or a router that a path begins with: in a table and a map of their own, for they are nobody who sends. */
 struct host {
 	struct ip_addr addr; /* key */
 	uint32_t id;
 	char name[64];
+	bool router;
 	bool self;
 	bool serves; /* has instances of services */
 	bool needed;
@@ -44,7 +49,8 @@ struct host {
 
 struct underlay {
 	struct agent *agent;
-	struct host *hosts; /* by address */
+	struct host *hosts;   /* by address */
+	struct host *routers; /* the same */
 	struct event *refresh;
 	struct event *guests; /* those whose time is over go */
 	struct event *widen;  /* a router's word ends: look whether the way has become wider */
@@ -60,17 +66,46 @@ static struct host *host_find(const struct underlay *u, const struct ip_addr *ad
 	return h;
 }
 
+static struct host *host_new(const struct ip_addr *addr)
+{
+	struct host *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		abort();
+	h->addr = *addr;
+	return h;
+}
+
 static struct host *host_make(struct underlay *u, const struct ip_addr *addr)
 {
 	struct host *h = host_find(u, addr);
 
 	if (h)
 		return h;
-	h = calloc(1, sizeof(*h));
-	if (!h)
-		abort();
-	h->addr = *addr;
+	h = host_new(addr);
 	HASH_ADD(hh, u->hosts, addr, sizeof(h->addr), h);
+	return h;
+}
+
+static struct host *router_find(const struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h;
+
+	HASH_FIND(hh, u->routers, addr, sizeof(*addr), h);
+	return h;
+}
+
+static struct host *router_make(struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h = router_find(u, addr);
+
+	if (!h) {
+		h = host_new(addr);
+		h->router = h->needed = true;
+		ip_format(addr, h->name);
+		HASH_ADD(hh, u->routers, addr, sizeof(h->addr), h);
+	}
+	h->guest_until = clock_now() + ROUTER_NS;
 	return h;
 }
 
@@ -78,6 +113,11 @@ static void host_store(struct underlay *u, struct host *h)
 {
 	struct dove_ip key = to_dove_ip(&h->addr);
 
+	if (h->router) {
+		if (row_put(u->agent, u->agent->maps->routers, &key, &h->row, BPF_ANY))
+			log_error("dove_routers: %s: %s", h->name, strerror(errno));
+		return;
+	}
 	h->row.id = h->id;
 	h->row.flags = (h->row.flags & DOVE_HOST_REACHABLE) | (h->self ? DOVE_HOST_SELF : 0) |
 		       (h->serves ? DOVE_HOST_SERVICES : 0);
@@ -91,6 +131,15 @@ static void host_remove(struct underlay *u, struct host *h)
 
 	row_delete(u->agent, u->agent->maps->hosts, &key);
 	HASH_DEL(u->hosts, h);
+	free(h);
+}
+
+static void router_remove(struct underlay *u, struct host *h)
+{
+	struct dove_ip key = to_dove_ip(&h->addr);
+
+	row_delete(u->agent, u->agent->maps->routers, &key);
+	HASH_DEL(u->routers, h);
 	free(h);
 }
 
@@ -199,6 +248,8 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	HASH_ITER (hh, u->hosts, h, tmp)
 		if (h->needed && !h->self)
 			host_look(u, h);
+	HASH_ITER (hh, u->routers, h, tmp)
+		host_look(u, h);
 }
 
 /* From the first change on: an underlay that never rests must not put it off for ever. */
@@ -211,19 +262,40 @@ void underlay_refresh(struct underlay *u)
 	refresh_in(u, REFRESH_DELAY_MS);
 }
 
-void underlay_path_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t mtu)
+static void path_mtu(struct underlay *u, struct host *h, uint32_t mtu)
 {
-	struct host *h = host_find(u, addr);
 	char text[IP_TEXT];
 
 	if (!h || h->self || !h->needed ||
 	    (h->path_mtu && h->path_mtu <= mtu && clock_now() < h->path_mtu_until))
 		return;
-	log_info("the way to host %s (%s) takes %u bytes", h->name, ip_format(addr, text), mtu);
+	log_info("the way to %s %s (%s) takes %u bytes", h->router ? "router" : "host", h->name,
+		 ip_format(&h->addr, text), mtu);
 	h->path_mtu = mtu;
 	h->path_mtu_until = clock_now() + PATH_MTU_NS;
 	host_look(u, h);
 	evtimer_add(u->widen, &(struct timeval){ .tv_sec = PATH_MTU_NS / SECOND_NS + 1 });
+}
+
+void underlay_path_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t mtu)
+{
+	path_mtu(u, host_find(u, addr), mtu);
+}
+
+void underlay_router_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t mtu)
+{
+	path_mtu(u, router_find(u, addr), mtu);
+}
+
+void underlay_router(struct underlay *u, const struct ip_addr *addr)
+{
+	struct host *h;
+
+	if (!u->families[ip_is_v4(addr) ? 0 : 1])
+		return;
+	h = router_make(u, addr);
+	if (!(h->row.flags & DOVE_HOST_REACHABLE))
+		host_look(u, h);
 }
 
 bool underlay_need(struct underlay *u, const struct ip_addr *addr)
@@ -275,6 +347,9 @@ static void on_guests(evutil_socket_t fd, short what, void *arg)
 	HASH_ITER (hh, u->hosts, h, tmp)
 		if (!h->id && !h->self && h->guest_until && now >= h->guest_until)
 			host_remove(u, h);
+	HASH_ITER (hh, u->routers, h, tmp)
+		if (now >= h->guest_until)
+			router_remove(u, h);
 }
 
 void underlay_begin(struct underlay *u)
@@ -386,6 +461,19 @@ const char *underlay_name(const struct underlay *u, const struct ip_addr *addr)
 	return h && h->name[0] ? h->name : "?";
 }
 
+static void add_way(cJSON *one, const struct host *h)
+{
+	char mac[MAC_TEXT], dev[IF_NAMESIZE] = "";
+
+	cJSON_AddBoolToObject(one, "reachable", h->row.flags & DOVE_HOST_REACHABLE);
+	if (!(h->row.flags & DOVE_HOST_REACHABLE))
+		return;
+	if_indextoname(h->row.ifindex, dev);
+	cJSON_AddStringToObject(one, "device", dev);
+	cJSON_AddStringToObject(one, "next_hop", mac_format((const struct mac_addr *)h->row.dst_mac, mac));
+	cJSON_AddNumberToObject(one, "mtu", h->row.mtu);
+}
+
 cJSON *underlay_show(const struct underlay *u)
 {
 	cJSON *list = cJSON_CreateArray();
@@ -393,20 +481,28 @@ cJSON *underlay_show(const struct underlay *u)
 
 	HASH_ITER (hh, u->hosts, h, tmp) {
 		cJSON *one = cJSON_CreateObject();
-		char text[IP_TEXT], mac[MAC_TEXT], dev[IF_NAMESIZE] = "";
+		char text[IP_TEXT];
 
 		cJSON_AddStringToObject(one, "name", h->name);
 		cJSON_AddNumberToObject(one, "id", h->id);
 		cJSON_AddStringToObject(one, "address", ip_format(&h->addr, text));
 		cJSON_AddBoolToObject(one, "self", h->self);
-		cJSON_AddBoolToObject(one, "reachable", h->row.flags & DOVE_HOST_REACHABLE);
-		if (h->row.flags & DOVE_HOST_REACHABLE) {
-			if_indextoname(h->row.ifindex, dev);
-			cJSON_AddStringToObject(one, "device", dev);
-			cJSON_AddStringToObject(one, "next_hop",
-						mac_format((const struct mac_addr *)h->row.dst_mac, mac));
-			cJSON_AddNumberToObject(one, "mtu", h->row.mtu);
-		}
+		add_way(one, h);
+		cJSON_AddItemToArray(list, one);
+	}
+	return list;
+}
+
+cJSON *underlay_routers(const struct underlay *u)
+{
+	cJSON *list = cJSON_CreateArray();
+	struct host *h, *tmp;
+
+	HASH_ITER (hh, u->routers, h, tmp) {
+		cJSON *one = cJSON_CreateObject();
+
+		cJSON_AddStringToObject(one, "address", h->name);
+		add_way(one, h);
 		cJSON_AddItemToArray(list, one);
 	}
 	return list;
@@ -440,6 +536,24 @@ static void adopt_rows(struct underlay *u)
 	}
 }
 
+/* An answer of before may still lead by them. */
+static void adopt_routers(struct underlay *u)
+{
+	struct dove_ip key, next;
+	struct dove_host row;
+	void *at = NULL;
+
+	while (!bpf_map_get_next_key(u->agent->maps->routers, at, &next)) {
+		key = next;
+		at = &key;
+		if (!bpf_map_lookup_elem(u->agent->maps->routers, &key, &row)) {
+			struct ip_addr addr = from_dove_ip(&key);
+
+			router_make(u, &addr)->row = row;
+		}
+	}
+}
+
 int underlay_open(struct agent *a, struct underlay **out, struct error *err)
 {
 	struct underlay *u = calloc(1, sizeof(*u));
@@ -452,6 +566,7 @@ int underlay_open(struct agent *a, struct underlay **out, struct error *err)
 	u->guests = event_new(a->base, -1, EV_PERSIST, on_guests, u);
 	event_add(u->guests, &(struct timeval){ .tv_sec = GUESTS_S });
 	adopt_rows(u);
+	adopt_routers(u);
 	refresh_in(u, REFRESH_DELAY_MS);
 	*out = u;
 	return 0;
@@ -465,6 +580,10 @@ void underlay_close(struct underlay *u)
 		return;
 	HASH_ITER (hh, u->hosts, h, tmp) {
 		HASH_DEL(u->hosts, h);
+		free(h);
+	}
+	HASH_ITER (hh, u->routers, h, tmp) {
+		HASH_DEL(u->routers, h);
 		free(h);
 	}
 	event_free(u->refresh);

@@ -41,6 +41,13 @@ void underlay_serving(struct underlay *u, const struct ip_addr *addrs, int n);
 bool underlay_need(struct underlay *u, const struct ip_addr *addr);
 
 /*
+ * underlay_router() - find the next hop to the first router of a path, and keep it for as long as an answer may
+ * hold that leads by it. Nothing for a family that this host has no address of. Where it is not found yet,
+ * miss_next_hop() is told when it is.
+ */
+void underlay_router(struct underlay *u, const struct ip_addr *addr);
+
+/*
  * underlay_choose() - of a host's addresses, a JSON list of texts, the first
  * of a family that this host has an address of; -ENOENT when there is none.
  */
@@ -49,9 +56,10 @@ int underlay_choose(const struct underlay *u, const cJSON *addresses, struct ip_
 /*
  * underlay_path_mtu() - a router on the way to a host says that its next link
  * takes so many bytes. Believed of hosts that we know, and that we send to, for
- * ten minutes (RFC 1191, 6.3).
+ * ten minutes (RFC 1191, 6.3). underlay_router_mtu() - the same of the way to a path's first router.
  */
 void underlay_path_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t mtu);
+void underlay_router_mtu(struct underlay *u, const struct ip_addr *addr, uint32_t mtu);
 
 /* underlay_refresh() - look at all next hops again, soon: something about the underlay changed. */
 void underlay_refresh(struct underlay *u);
@@ -62,7 +70,8 @@ bool underlay_knows(const struct underlay *u, const struct ip_addr *addr);
 /* underlay_name() - of the host with that address, "?" when not known. */
 const char *underlay_name(const struct underlay *u, const struct ip_addr *addr);
 
-/* underlay_show() - the hosts as a JSON list, the caller's. */
+/* underlay_show() - the hosts as a JSON list, underlay_routers() - first routers of paths; the caller's. */
 cJSON *underlay_show(const struct underlay *u);
+cJSON *underlay_routers(const struct underlay *u);
 
 #endif

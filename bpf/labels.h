@@ -10,14 +10,6 @@
 #include "maps.bpf.h"
 #include "packet.h"
 
-/* What they leave of a way's MTU. */
-static __always_inline __u32 labels_mtu(const struct packet *p, __u32 mtu)
-{
-	__u32 len = p->labels * sizeof(__be32);
-
-	return mtu > len ? mtu - len : 0;
-}
-
 /*
  * Have the kernel know the frame by the type that stands in it: a device that
  * finds the headers of a checksum it is to fill in by that type must not look
@@ -33,17 +25,13 @@ static __always_inline int labels_protocol(struct __sk_buff *skb, __u16 vlan)
 	return !vlan && bpf_skb_vlan_pop(skb) ? -DOVE_ENCAP_FAILED : 0;
 }
 
-/* The labels, and the tag, of the path that the packet's row of dove_qos says. */
-static __noinline int labels_push(struct __sk_buff *skb, const struct packet *p)
+/* The labels, and the tag, of the packet's path. */
+static __noinline int labels_push(struct __sk_buff *skb, const struct packet *p, struct dove_qos *q)
 {
 	__be16 type = bpf_htons(ETH_P_MPLS_UC);
-	__u32 id = p->quality, len;
-	struct dove_qos *q = bpf_map_lookup_elem(&dove_qos, &id);
-
-	if (!q)
-		return -DOVE_ENCAP_FAILED;
 	/* There are 1 to 4: a mask, for the verifier, as in qos_id(). */
-	len = (((q->n_labels - 1) & (DOVE_LABELS_MAX - 1)) + 1) * sizeof(__be32);
+	__u32 len = (((q->n_laid - 1) & (DOVE_LAID_MAX - 1)) + 1) * sizeof(__be32);
+
 	if (bpf_skb_adjust_room(skb, len, BPF_ADJ_ROOM_MAC, BPF_F_ADJ_ROOM_NO_CSUM_RESET) ||
 	    bpf_skb_store_bytes(skb, sizeof(struct ethhdr), q->labels, len, 0) ||
 	    bpf_skb_store_bytes(skb, __builtin_offsetof(struct ethhdr, h_proto), &type, sizeof(type), 0))

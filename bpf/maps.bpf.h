@@ -43,8 +43,8 @@ struct numbers {
 	struct dove_policy of;
 };
 
-/* And of dove_ports, dove_addrs, dove_hosts and dove_local, see row_find(). */
-enum seen_kind { SEEN_PORT, SEEN_ADDR, SEEN_HOST, SEEN_PLACE, SEEN_KINDS };
+/* And of dove_ports, dove_addrs, dove_hosts, dove_local and dove_routers, see row_find(). */
+enum seen_kind { SEEN_PORT, SEEN_ADDR, SEEN_HOST, SEEN_PLACE, SEEN_ROUTER, SEEN_KINDS };
 #define SEEN_SLOTS 64
 
 struct seen {
@@ -90,6 +90,7 @@ MAP(dove_seen, BPF_MAP_TYPE_PERCPU_ARRAY, __u32, struct seen, SEEN_KINDS *(SEEN_
  */
 MAP(dove_version, BPF_MAP_TYPE_ARRAY, __u32, __u64, 1, 0);
 MAP(dove_hosts, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 65536, BPF_F_NO_PREALLOC);
+MAP(dove_routers, BPF_MAP_TYPE_HASH, struct dove_ip, struct dove_host, 4096, BPF_F_NO_PREALLOC);
 MAP(dove_flows, BPF_MAP_TYPE_LRU_HASH, struct dove_flow_key, struct dove_flow, 131072, 0);
 MAP(dove_paths, BPF_MAP_TYPE_ARRAY, __u32, struct dove_path, DOVE_PATHS, 0);
 MAP(dove_hops, BPF_MAP_TYPE_HASH, struct dove_hop_key, struct dove_hop, 131072, BPF_F_NO_PREALLOC);

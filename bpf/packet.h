@@ -25,9 +25,11 @@
 
 #define IPPROTO_HOPOPTS 0
 #define IPPROTO_ICMP 1
+#define IPPROTO_IPIP 4
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
 #define IPPROTO_DCCP 33
+#define IPPROTO_IPV6 41
 #define IPPROTO_ROUTING 43
 #define IPPROTO_FRAGMENT 44
 #define IPPROTO_ICMPV6 58
@@ -114,7 +116,7 @@ struct packet {
 	__u8 stage;    /* services ahead of it as it came; 0: none, or it comes from a VM */
 	bool reverse;  /* a reply, on the path of what it answers: its label is that one's */
 	bool served;   /* the sending host has instances of services */
-	__u8 labels;   /* how many of its path's it leaves under; 0: none */
+	__u8 laid;     /* bytes that its path puts before the outer header; 0: none */
 	__u32 quality; /* key of dove_qos: the row that has them */
 	__u32 queue;   /* as in dove_host, of the NIC that it leaves by; 0: it is not paced */
 	__u64 departs; /* when its rate lets it leave the NIC; 0: at once */

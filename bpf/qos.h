@@ -134,7 +134,7 @@ static __always_inline struct dove_qos *qos_mark(struct __sk_buff *skb, struct p
 		return 0;
 	p->marked = q->dscp < DOVE_DSCP_UNSAID ? q->dscp + 1 : 0;
 	p->vlan = q->vlan;
-	p->labels = q->n_labels;
+	p->laid = q->laid_len;
 	p->quality = id;
 	if (q->priority && p->hook != HOOK_TRACE)
 		skb->priority = q->priority;

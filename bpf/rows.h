@@ -90,6 +90,7 @@ FIND(port_find, dove_ports, SEEN_PORT, __u32, struct dove_port, *key)
 FIND(addr_find, dove_addrs, SEEN_ADDR, struct dove_addr_key, struct dove_addr,
      ip_hash(&key->addr) + key->ifindex)
 FIND(host_find, dove_hosts, SEEN_HOST, struct dove_ip, struct dove_host, ip_hash(key))
+FIND(router_find, dove_routers, SEEN_ROUTER, struct dove_ip, struct dove_host, ip_hash(key))
 FIND(place_find, dove_local, SEEN_PLACE, struct dove_place_key, struct dove_local,
      ip_hash(&key->addr) + key->vnid)
 

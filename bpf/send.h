@@ -9,7 +9,7 @@
 #include "flow.h"
 #include "group.h"
 #include "icmp.h"
-#include "labels.h"
+#include "laid.h"
 #include "packet.h"
 #include "path.h"
 #include "qos.h"
@@ -54,9 +54,10 @@ static __always_inline void depart_later(struct __sk_buff *skb, const struct pac
 }
 
 /*
- * So must one be that leaves under labels: behind those the kernel would look
- * for headers that it does not know. That is no rarity, so what cuts it is a
- * pair of devices, and the agent sees nothing of it.
+ * So must one be that leaves under labels, or by routers: behind what those
+ * put before it the kernel would look for headers that it does not know. That
+ * is no rarity, so what cuts it is a pair of devices, and the agent sees
+ * nothing of it.
  */
 static __always_inline int segment_in_kernel(struct __sk_buff *skb, struct packet *p)
 {
@@ -90,7 +91,7 @@ static __always_inline int outer_room(struct __sk_buff *skb, struct packet *p, b
 {
 	int rc;
 
-	if (unlikely(p->labels && skb->gso_size))
+	if (unlikely(p->laid && skb->gso_size))
 		return segment_in_kernel(skb, p);
 	rc = make_room(skb, !v4);
 	if (rc == -EALREADY)
@@ -122,8 +123,8 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
 static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, const struct dove_host *host)
 {
 	depart_later(skb, p);
-	if (unlikely(p->labels))
-		TRY(labels_push(skb, p));
+	if (unlikely(p->laid))
+		TRY(laid_push(skb, p));
 	/* The tag of the path stays beside the packet until a device that can't do that writes it. */
 	else if (unlikely(p->vlan) && bpf_skb_vlan_push(skb, bpf_htons(ETH_P_8021Q), p->vlan))
 		return -DOVE_ENCAP_FAILED;
@@ -140,11 +141,12 @@ static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, con
 static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p, const struct decision *d)
 {
 	struct dove_host *host = host_find(&d->t->host, p);
-	__u32 mtu;
+	__u32 mtu = host ? host->mtu : 0;
 
+	if (unlikely(p->laid))
+		host = laid_way(p, &d->t->host, host, &mtu);
 	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return -DOVE_HELD_NEXT_HOP;
-	mtu = labels_mtu(p, host->mtu);
 	if (wire_size(skb, p) > mtu)
 		return too_big(skb, p, mtu);
 	if (p->hook == HOOK_TRACE)
@@ -346,10 +348,12 @@ static __noinline int hop_send(struct __sk_buff *skb, struct packet *p)
 	}
 	if (leg->hop.in)
 		return p->hook == HOOK_TRACE ? -DOVE_TO_SERVICE : hop_enter(skb, p, leg);
-	host = bpf_map_lookup_elem(&dove_hosts, &leg->hop.host);
+	host = host_find(&leg->hop.host, p);
+	mtu = host ? host->mtu : 0;
+	if (unlikely(p->laid))
+		host = laid_way(p, &leg->hop.host, host, &mtu);
 	if (!host || !(host->flags & DOVE_HOST_REACHABLE))
 		return -DOVE_HELD_NEXT_HOP;
-	mtu = labels_mtu(p, host->mtu);
 	if (wire_size(skb, p) > mtu)
 		return too_big(skb, p, mtu);
 	if (p->hook == HOOK_TRACE)

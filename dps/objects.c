@@ -439,8 +439,9 @@ static int underlay_parse(const cJSON *json, struct spec *spec, struct json_erro
 	if (!rc && spec->u.underlay.labels.n && spec->u.underlay.routers.n)
 		rc = json_fail(err, "hops", "a path is laid out by 'mpls' or by 'hops'");
 	if (!rc && dscp == 64 && !vlan && !spec->u.underlay.labels.n && !spec->u.underlay.routers.n)
-		rc = json_fail(err, "vlan",
-			       "a path is told from others by a 'vlan', a 'dscp', 'mpls', 'hops', or several");
+		rc = json_fail(
+			err, "vlan",
+			"a path is told from others by a 'vlan', a 'dscp', 'mpls', 'hops', or several");
 	spec->u.underlay.dscp = dscp == 64 ? -1 : (int)dscp;
 	spec->u.underlay.vlan = vlan;
 	return rc;

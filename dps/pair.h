@@ -26,11 +26,11 @@ struct outcome {
 	size_t n_path;
 	bool open; /* what has no live instance is left out, by every policy that asks for something */
 	int dscp;  /* -1: unsaid */
-	uint32_t rate_mbps;   /* 0: unsaid */
-	uint32_t rate_policy; /* the policy whose limit that is; 0: none */
-	const char *class;    /* NULL: unsaid */
-	uint16_t vlan;	      /* of the class's path, as its dscp; 0: none. resolve() looks it up, */
-	struct labels labels; /* and these, */
+	uint32_t rate_mbps;	/* 0: unsaid */
+	uint32_t rate_policy;	/* the policy whose limit that is; 0: none */
+	const char *class;	/* NULL: unsaid */
+	uint16_t vlan;		/* of the class's path, as its dscp; 0: none. resolve() looks it up, */
+	struct labels labels;	/* and these, */
 	struct routers routers; /* and these */
 };
 

@@ -140,6 +140,7 @@ static void maps_find(struct loader *l)
 		.networks = bpf_map__fd(s->maps.dove_networks),
 		.version = bpf_map__fd(s->maps.dove_version),
 		.hosts = bpf_map__fd(s->maps.dove_hosts),
+		.routers = bpf_map__fd(s->maps.dove_routers),
 		.flows = bpf_map__fd(s->maps.dove_flows),
 		.groups = bpf_map__fd(s->maps.dove_groups),
 		.paths = bpf_map__fd(s->maps.dove_paths),

@@ -36,8 +36,8 @@ enum loader_ingress { LOADER_INGRESS_AUTO, LOADER_INGRESS_XDP, LOADER_INGRESS_TC
 /* The maps that user space works with, as file descriptors that the loader owns. */
 struct loader_maps {
 	int ports, budgets, addrs, prefixes, cache, denied, qos, meters, local, moved, policies, networks,
-		version, hosts, flows, groups, paths, hops, contexts, packets, events, stats, hop_stats,
-		policy_stats;
+		version, hosts, routers, flows, groups, paths, hops, contexts, packets, events, stats,
+		hop_stats, policy_stats;
 };
 
 /*

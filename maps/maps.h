@@ -240,7 +240,15 @@ struct dove_opening {
  */
 #define DOVE_DSCP_UNSAID 64
 #define DOVE_CLASS_ROOM 64 /* a class's name, the rest zero */
-#define DOVE_LABELS_MAX 4
+#define DOVE_LAID_MAX 4
+
+/* What else than a tag and a mark the class's path on the underlay is. */
+enum dove_laid {
+	DOVE_LAID_NOTHING,
+	DOVE_LAID_LABELS,     /* MPLS label stack */
+	DOVE_LAID_ROUTERS_V4, /* routers that it leads by: an outer header for each */
+	DOVE_LAID_ROUTERS_V6,
+};
 
 struct dove_qos {
 	__u64 ns_per_mib; /* what 2^20 bytes cost; 0: no limit */
@@ -249,10 +257,13 @@ struct dove_qos {
 	__u32 priority;	  /* of the skb, by which a qdisc classifies; 0: none. This host's for `class` */
 	__u16 vlan;	  /* the tag of the class's path on the underlay; 0: none */
 	__u8 dscp;	  /* of the outer header; DOVE_DSCP_UNSAID */
-	__u8 n_labels;	  /* of the path's MPLS label stack; 0: none */
-	__u8 pad[4];
-	__be32 labels[DOVE_LABELS_MAX]; /* as they leave (RFC 3032), outermost first; the rest zero */
-	char class[DOVE_CLASS_ROOM];	/* the name that policies have for it; for people */
+	__u8 laid;	  /* enum dove_laid */
+	__u8 n_laid;	  /* how many of these: up to DOVE_LAID_MAX */
+	__u8 laid_len;	  /* bytes that they take before the outer header; 0: none */
+	__u8 pad[2];
+	__be32 labels[DOVE_LAID_MAX];	       /* as they leave (RFC 3032), outermost first; the rest zero */
+	struct dove_ip routers[DOVE_LAID_MAX]; /* first one first, whose way dove_routers has */
+	char class[DOVE_CLASS_ROOM];	       /* the name that policies have for it; for people */
 };
 
 /*
@@ -341,6 +352,11 @@ struct dove_host {
 	__u8 pad[3];
 	__u32 queue; /* packets of one flow that the NIC holds until their departure time (fq); 0: it holds none */
 };
+
+/*
+ * dove_routers: underlay address of a path's first router -> the way to it, as a row of dove_hosts. A
+ * map of its own: who is only passed is nobody from whom packets are taken. Writer: agent. Reader: egress.
+ */
 
 /*
  * dove_flows: flows whose replies pass although nothing else lets them, as the
@@ -693,7 +709,8 @@ _Static_assert(sizeof(struct dove_place_key) == 20, "no hidden padding in a key"
 _Static_assert(sizeof(struct dove_event_key) == 36, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_rule) == 20, "no hidden padding");
 _Static_assert(sizeof(struct dove_translation) == 88 + 20 * DOVE_RULES_MAX, "no hidden padding");
-_Static_assert(sizeof(struct dove_qos) == 48 + DOVE_CLASS_ROOM, "its bytes are its name: no hidden padding");
+_Static_assert(sizeof(struct dove_qos) == 48 + 16 * DOVE_LAID_MAX + DOVE_CLASS_ROOM,
+	       "its bytes are its name: no hidden padding");
 _Static_assert(sizeof(struct dove_host) == 48, "no hidden padding");
 _Static_assert(sizeof(struct dove_flow_key) == 44, "no hidden padding in a key");
 _Static_assert(sizeof(struct dove_context_key) == 44, "no hidden padding in a key");

@@ -33,7 +33,11 @@ static uint32_t entry(unsigned i, unsigned n)
 /* VM 1 to VM 2, who is behind that address of host 2, by a path of so many labels. */
 static void laid_out(enum family outer, unsigned n, uint16_t vlan)
 {
-	struct dove_qos row = { .dscp = DOVE_DSCP_UNSAID, .vlan = vlan, .n_labels = n };
+	struct dove_qos row = { .dscp = DOVE_DSCP_UNSAID,
+				.vlan = vlan,
+				.laid = n ? DOVE_LAID_LABELS : DOVE_LAID_NOTHING,
+				.n_laid = n,
+				.laid_len = 4 * n };
 	struct dove_translation t = allow_to(&vm2);
 	uint32_t id = ROW;
 
@@ -82,7 +86,7 @@ static void expect_labelled(const struct frame *got, enum family outer, const st
 
 Test(labels, R28_stand_between_ethernet_and_the_outer_header)
 {
-	for (unsigned mix = 0; mix < 4 * DOVE_LABELS_MAX; mix++) {
+	for (unsigned mix = 0; mix < 4 * DOVE_LAID_MAX; mix++) {
 		enum family inner = mix & 1, outer = mix >> 1 & 1;
 		struct vm_frame v = udp_in(inner, &vm2);
 		unsigned n = mix / 4 + 1;
@@ -99,7 +103,7 @@ Test(labels, R28_stand_between_ethernet_and_the_outer_header)
 
 Test(labels, R28_a_packet_has_room_for_them_or_its_sender_is_told)
 {
-	for (unsigned n = 0; n <= DOVE_LABELS_MAX; n++) {
+	for (unsigned n = 0; n <= DOVE_LAID_MAX; n++) {
 		struct vm_frame v = udp_to(&vm2);
 		struct run r;
 

@@ -25,7 +25,7 @@ static void rows_changed(const struct bpf_map *map)
 {
 	if (map == dove->maps.dove_networks || map == dove->maps.dove_policies ||
 	    map == dove->maps.dove_ports || map == dove->maps.dove_addrs || map == dove->maps.dove_hosts ||
-	    map == dove->maps.dove_local)
+	    map == dove->maps.dove_local || map == dove->maps.dove_routers)
 		version_put(now_ns());
 }
 

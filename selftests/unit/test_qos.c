@@ -100,7 +100,8 @@ static struct ip_addr router(const char *text)
 
 Test(qos_policy, R28_a_path_by_routers)
 {
-	struct ip_addr first = router("192.0.2.9"), second = router("192.0.2.13"), six = router("2001:db8::9");
+	struct ip_addr first = router("192.0.2.9"), second = router("192.0.2.13"),
+		       six = router("2001:db8::9");
 	struct answer a;
 	char *before, *after;
 
