@@ -253,9 +253,9 @@ step "the stream of 350 pings was cut in its midst" "$(sed -n 's/.* \([0-9]*\) r
 step "and h1 denies by itself now" "dropped, denied" counted h1 denied ping_ok blue4 10.1.0.16 1
 
 bold "9. A look into the kernel's maps"
-show bpftool map dump pinned .../v7/dove_local "  (on h2, one entry)"
-on h2 bpftool -j map dump pinned "$W/bpf-h2/v7/dove_local" | jq -c '.[0].formatted' | sed 's/^/   /'
-readable() { on h2 bpftool -j map dump pinned "$W/bpf-h2/v7/dove_local" | jq -e '.[0].formatted.value | .endpoint and .ifindex and (.mac | length == 6)'; }
+show bpftool map dump pinned .../$LAYOUT/dove_local "  (on h2, one entry)"
+on h2 bpftool -j map dump pinned "$W/bpf-h2/$LAYOUT/dove_local" | jq -c '.[0].formatted' | sed 's/^/   /'
+readable() { on h2 bpftool -j map dump pinned "$W/bpf-h2/$LAYOUT/dove_local" | jq -e '.[0].formatted.value | .endpoint and .ifindex and (.mac | length == 6)'; }
 step "bpftool shows the pinned maps" "with field names" readable
 say
 show dove-agent stats "  (on h2)"
@@ -280,7 +280,7 @@ if [ -n "${DEMO_KEEP:-}" ]; then
 	   \$C status; \$C get policy; \$C resolve --network blue --from vm2 --to vm7
 	   \$C delete policy blue/change
 	   ip netns exec demo-blue4 ping 10.1.0.16
-	   ip netns exec demo-h1 bpftool map dump pinned $W/bpf-h1/v7/dove_cache
+	   ip netns exec demo-h1 bpftool map dump pinned $W/bpf-h1/$LAYOUT/dove_cache
 	   ip netns exec demo-r tcpdump -n -i h1 udp port 6081
 
 	   make demo-down                     takes it down

@@ -114,7 +114,7 @@ check "R14: a packet that just fits" full_frames
 too_large() { on a1 ping -n -M do -s 1403 -c 1 -W 1 10.1.0.12 2>&1 | grep -qE 'mtu ?= ?1430'; }
 check "R14: one byte more, and the sender is told the MTU" too_large
 
-fields() { on h1 bpftool -j map dump pinned "$W/bpf-h1/v7/dove_local" | jq -e '.[0].formatted.value | .endpoint and .sequence != null and .ifindex'; }
+fields() { on h1 bpftool -j map dump pinned "$W/bpf-h1/$LAYOUT/dove_local" | jq -e '.[0].formatted.value | .endpoint and .sequence != null and .ifindex'; }
 check "the pinned maps are readable, with field names" fields
 json_all() {
 	for c in status stats cache events "port list"; do

@@ -7,7 +7,7 @@
 
 stream() { on v1 ping -q -n -i 0.005 -c "$1" -W 1 10.1.0.12 | sed -n 's/.* \([0-9]*\) received.*/\1/p'; }
 all_of() { echo "$(cat "$W/received") of $1 came back"; [ "$(cat "$W/received")" = "$1" ]; }
-links() { ls "$W/bpf-$1/v7/links" | grep -vE -- '-(door|tunnel)$' | sort | tr '\n' ' '; }
+links() { ls "$W/bpf-$1/$LAYOUT/links" | grep -vE -- '-(door|tunnel)$' | sort | tr '\n' ' '; }
 
 world
 service
@@ -36,7 +36,7 @@ adopted() { grep -q 'adopted 1 underlay devices and 1 ports' "$W/agent-h1.log" &
 check "the restarted agent has adopted what was pinned" adopted
 new_code() { # the links run the new process's programs
 	local prog link
-	link=$(on h1 bpftool -j link show pinned "$W/bpf-h1/v7/links/$(ls "$W/bpf-h1/v7/links" | grep port)" | jq .prog_id)
+	link=$(on h1 bpftool -j link show pinned "$W/bpf-h1/$LAYOUT/links/$(ls "$W/bpf-h1/$LAYOUT/links" | grep port)" | jq .prog_id)
 	on h1 bpftool -j prog show id "$link" | jq -e '.name == "dove_port"'
 }
 check "and its links run its own programs" new_code
@@ -59,7 +59,7 @@ check "nothing acknowledged was lost by kill -9" sh -c "ip netns exec $P-s $BUIL
 
 say "-- an earlier layout of the maps"
 stop agent-h1 KILL
-on h1 sh -c "cd $W/bpf-h1 && mkdir v1 v1/links && mv v7/links/* v1/links && mv v7/dove_ports v1 && rm v7/dove_* && rmdir v7/links v7" || fail "no pins to make an earlier layout of"
+on h1 sh -c "cd $W/bpf-h1 && mkdir v1 v1/links && mv $LAYOUT/links/* v1/links && mv $LAYOUT/dove_ports v1 && rm $LAYOUT/dove_* && rmdir $LAYOUT/links $LAYOUT" || fail "no pins to make an earlier layout of"
 agent h1
 taken_over() { da h1 port list --json | jq -e 'length == 2' && [ ! -e "$W/bpf-h1/v1" ] && [ "$(links h1 | wc -w)" = 4 ]; }
 check "what its agent left attached is taken over, its maps are gone" taken_over
@@ -86,7 +86,7 @@ char LICENSE[] SEC("license") = "GPL";
 C
 clang -O2 -g -target bpf -I/usr/include/"$(uname -m)"-linux-gnu -c "$W/other.c" -o "$W/other.o"
 check "port del" da h1 port del v-v3
-gone() { ! ls "$W/bpf-h1/v7/links" | grep -q "^$(on h1 cat /sys/class/net/v-v3/ifindex)-" && refuses ping_ok v3 10.1.0.12 1; }
+gone() { ! ls "$W/bpf-h1/$LAYOUT/links" | grep -q "^$(on h1 cat /sys/class/net/v-v3/ifindex)-" && refuses ping_ok v3 10.1.0.12 1; }
 check "and its program is gone" gone
 place_free() { ctl get endpoint blue/vm3 | jq -e '.. | objects | select(has("host")) | .host == null' || ctl resolve --network blue --from vm1 --to vm3 --json | jq -e '.destination.host == null'; }
 check "and its place given up" place_free
@@ -118,7 +118,7 @@ on h1 tc qdisc del dev eth0 clsact
 say "-- by cls_bpf, where there is no TCX"
 da h1 port del v-v1 >/dev/null
 stop agent-h1
-left() { [ ! -e "$W/bpf-h1/v7" ] || { find "$W/bpf-h1"; false; }; }
+left() { [ ! -e "$W/bpf-h1/$LAYOUT" ] || { find "$W/bpf-h1"; false; }; }
 check "an agent that ends with nothing attached leaves no pin" left
 echo '{"tcx": false}' >"$W/h1.json"
 agent h1
@@ -145,7 +145,7 @@ agent h1
 da h1 attach eth0 >/dev/null
 check "port add" da h1 port add v-v1 --network blue --endpoint vm1
 on h1 ip link del v-v1
-no_port() { da h1 port list --json | jq -e 'length == 0' && [ -z "$(ls "$W/bpf-h1/v7/links" | grep port)" ]; }
+no_port() { da h1 port list --json | jq -e 'length == 0' && [ -z "$(ls "$W/bpf-h1/$LAYOUT/links" | grep port)" ]; }
 check "a VM's interface that vanishes takes its port with it" until_ok 3 no_port
 
 say "-- a pin directory that is on no bpffs"
@@ -159,7 +159,7 @@ own_agent
 check "the agent mounts one" grep -q "$W/pins" /proc/mounts
 check "attach" da h1 attach eth0
 stop agent-h1 KILL
-outlived() { [ -e "$W/pins/v7/dove_cache" ] && ls "$W/pins/v7/links" | grep -q ingress; }
+outlived() { [ -e "$W/pins/$LAYOUT/dove_cache" ] && ls "$W/pins/$LAYOUT/links" | grep -q ingress; }
 check "the pins outlive it, also when 'ip netns exec' had given it mounts of its own" outlived
 own_agent
 adopted_nic() { da h1 status --json | jq -e '.nics[0].device == "eth0"'; }

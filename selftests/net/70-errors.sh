@@ -20,7 +20,7 @@ bad_objects() {
 	says "$1" ctl apply -f "$W/bad.json" || return 1
 	[ "$(snapshot)" = "$SNAPSHOT" ] || { echo "something changed"; return 1; }
 }
-state() { da h1 port list --json; da h1 status --json | jq -c '.nics[].device'; ls "$W/bpf-h1/v7/links"; }
+state() { da h1 port list --json; da h1 status --json | jq -c '.nics[].device'; ls "$W/bpf-h1/$LAYOUT/links"; }
 unchanged() { says "$@" || return 1; [ "$(state)" = "$STATE" ] || { echo "something changed"; return 1; }; }
 
 world 1

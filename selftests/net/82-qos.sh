@@ -25,7 +25,7 @@ policy() { # NAME JSON: one policy of blue
 sequence_of() { # as h1 has watched it
 	local id
 	id=$(ctl resolve --network blue --from vm1 --to vm2 --proto udp --port 4000 --json | jq .policy)
-	on h1 bpftool -j map dump pinned "$W/bpf-h1/v7/dove_policies" | jq --argjson id "$id" '.[].formatted | select(.key.policy == $id).value.sequence'
+	on h1 bpftool -j map dump pinned "$W/bpf-h1/$LAYOUT/dove_policies" | jq --argjson id "$id" '.[].formatted | select(.key.policy == $id).value.sequence'
 }
 refused_with() { # TEXT JSON: refused, naming object and field
 	local out
@@ -157,7 +157,7 @@ shown() {
 }
 check "R8: trace, cache and resolve show it" shown
 
-idle() { on h1 bpftool -j map dump pinned "$W/bpf-h1/v7/dove_meters" | jq -e 'length == 0'; }
+idle() { on h1 bpftool -j map dump pinned "$W/bpf-h1/$LAYOUT/dove_meters" | jq -e 'length == 0'; }
 check "R8: meters are there while somebody sends" refuses idle
 check "R8: and forgotten when nobody does" until_ok 25 idle
 
@@ -189,7 +189,7 @@ tagged() { # FROM PORT WANTED: VLAN and outer DSCP of what it sends there, and t
 	echo "packets and VLAN/DSCP: $got; arrived: $(($(received $2) - before))"
 	[ "$got" = "$3" ] && [ $(($(received $2) - before)) = 20 ]
 }
-watched() { on h1 bpftool -j map dump pinned "$W/bpf-h1/v7/dove_policies" | jq --argjson id "$1" '.[].formatted | select(.key.policy == $id).value | "\(.sequence) \(.floor)"' -r; }
+watched() { on h1 bpftool -j map dump pinned "$W/bpf-h1/$LAYOUT/dove_policies" | jq --argjson id "$1" '.[].formatted | select(.key.policy == $id).value | "\(.sequence) \(.floor)"' -r; }
 laid_out() { # JSON PORT WANTED: with this path; the policy's sequence rises, its floor does not
 	local id before after
 	id=$(ctl resolve --network blue --from vm1 --to vm2 --proto udp --port "$2" --json | jq .qos.rate_policy)

@@ -107,7 +107,7 @@ check "R28: trace, cache and resolve show it" shown "[\"$R\"]"
 watched() { # SEQUENCE|FLOOR of the policy, as h1 has watched it
 	local id
 	id=$(ctl resolve --network blue --from vm1 --to vm2 --json | jq .policy)
-	on h1 bpftool -j map dump pinned "$W/bpf-h1/v7/dove_policies" |
+	on h1 bpftool -j map dump pinned "$W/bpf-h1/$LAYOUT/dove_policies" |
 		jq --argjson id "$id" ".[].formatted | select(.key.policy == \$id).value.$1"
 }
 risen() { [ "$(watched sequence)" -gt "$1" ]; }

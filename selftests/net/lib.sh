@@ -29,6 +29,7 @@ set -u
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 BUILD=${BUILD:-$ROOT/build}
 T=$BUILD/selftests
+LAYOUT=$(awk -F '"' '/define DOVE_LAYOUT_DIR/ { print $2 }' "$ROOT/maps/maps.h") # folder of the pins
 P=dv$$
 W=
 DPS_ADDR=192.0.2.9
