@@ -85,12 +85,14 @@ static __always_inline int too_big(struct __sk_buff *skb, struct packet *p, __u3
 
 /*
  * Room for the outer headers, and a hop less to live inside. Only in this order: what is cut first comes back,
- * and must have its hop left.
+ * and must have its hop left. A global function: the verifier looks at it once, and not for each way there is.
  */
-static __always_inline int outer_room(struct __sk_buff *skb, struct packet *p, bool v4)
+__noinline int outer_room(struct __sk_buff *skb, struct packet *p, bool v4)
 {
 	int rc;
 
+	if (!p)
+		return -DOVE_ENCAP_FAILED;
 	if (unlikely(p->laid && skb->gso_size))
 		return segment_in_kernel(skb, p);
 	rc = make_room(skb, !v4);
@@ -111,7 +113,6 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
 			       .sequence = d->t->revision,
 			       .track = d->flags & DOVE_RULE_TRACK && d->verdict == DOVE_VERDICT_ALLOW };
 
-	TRY(outer_room(skb, p, ip_is_v4(&d->t->host)));
 	return outer_write(skb, p, &d->t->host, host, &label, d->t->mac);
 }
 
@@ -151,6 +152,7 @@ static __always_inline int send_to_host(struct __sk_buff *skb, struct packet *p,
 		return too_big(skb, p, mtu);
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
+	TRY(outer_room(skb, p, ip_is_v4(&d->t->host)));
 	TRY(encapsulate(skb, p, d, host));
 	return leave_by(skb, p, host);
 }
@@ -309,7 +311,6 @@ static __noinline int hop_encapsulate(struct __sk_buff *skb, struct packet *p, c
 			       .reverse = leg->reverse,
 			       .stage = leg->stage };
 
-	TRY(outer_room(skb, p, ip_is_v4(&leg->hop.host)));
 	p->source = leg->source;
 	return outer_write(skb, p, &leg->hop.host, host, &label, leg->dmac);
 }
@@ -358,6 +359,7 @@ static __noinline int hop_send(struct __sk_buff *skb, struct packet *p)
 		return too_big(skb, p, mtu);
 	if (p->hook == HOOK_TRACE)
 		return -DOVE_ENCAPSULATED;
+	TRY(outer_room(skb, p, ip_is_v4(&leg->hop.host)));
 	TRY(hop_encapsulate(skb, p, leg, host));
 	count_hop(leg->hop.endpoint, p->len);
 	return leave_by(skb, p, host);
