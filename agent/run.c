@@ -141,6 +141,7 @@ static void on_change(enum rtnl_change what, int ifindex, void *arg)
 	switch (what) {
 	case RTNL_LINK:
 		ports_device_changed(c->agent->ports, ifindex);
+		nics_queueing(c->agent->nics, ifindex); /* a default one comes with the link, and is not told of */
 		c->link = true;
 		break;
 	case RTNL_LINK_GONE:

@@ -7,8 +7,8 @@
  * all that was let through will have been sent at that rate, and who is
  * further ahead of now than the burst is dropped. The packet that reaches the
  * burst still passes, so a super-packet always finds a way. Where the NIC's
- * queue holds packets until their departure time (fq), that is used_until as
- * the packet found it, and the rate is paced.
+ * queue holds packets until their departure time (fq), the rate is paced: each
+ * leaves when those before it will have been sent at that rate.
  */
 #ifndef DOVE_QOS_H
 #define DOVE_QOS_H
@@ -62,52 +62,57 @@ static __always_inline struct dove_meter *meter_of(const struct dove_meter_key *
 	return bpf_map_lookup_elem(&dove_meters, key);
 }
 
-#define HORIZON_MAX (256u << 20) /* bytes; more would not fit a product */
-
-/*
- * How far ahead of now a packet that is paced may depart: the burst and 64 KiB
- * more, for a super-packet that is dropped is many segments to send again.
- * What the NIC's queue would have no place for until then must be dropped
- * before it is paid for: half of its places, for flows may share them, of the
- * size that packets had of late.
- */
-static __always_inline __u64 horizon(const struct dove_qos *q, __u32 places, __u32 mean)
-{
-	__u64 longest = q->burst_ns + (q->ns_per_mib >> 4), bytes = (__u64)places / 2 * mean, room;
-
-	if (bytes > HORIZON_MAX)
-		return longest;
-	room = bytes * q->ns_per_mib >> 20;
-	return room < longest ? room : longest;
-}
-
 /* Who is paced may make up for that part of a burst: whoever sends is late at times, and would lose the time. */
 #define LATE 8
 
-/* Nowhere to count it (dove_meters is full): closed. */
+#define ROOM_MAX (256u << 20) /* bytes; more would not fit a product */
+
+/*
+ * How far ahead of now a packet that is paced may depart: what the NIC's queue
+ * would have no place for until then must be dropped before it is paid for.
+ * Half of its places, for flows may share them, of the size that packets had
+ * of late.
+ */
+static __always_inline __u64 room_ns(const struct dove_qos *q, __u32 places, __u32 mean)
+{
+	__u64 bytes = (__u64)places / 2 * mean;
+
+	return (bytes < ROOM_MAX ? bytes : ROOM_MAX) * q->ns_per_mib >> 20;
+}
+
+/*
+ * Departure times have a number of their own, beside used_until, which all that
+ * the limit is for shares: what is paced does not wait for what is policed.
+ * Nowhere to count it (dove_meters is full): closed.
+ */
 static __always_inline int meter_spend(struct packet *p, const struct dove_qos *q,
 				       const struct dove_meter_key *key, __u32 bytes)
 {
-	__u64 cost = bytes * q->ns_per_mib >> 20, now = bpf_ktime_get_ns(), used, last = now + q->burst_ns;
-	__u64 first = p->queue ? now - q->burst_ns / LATE : now;
+	__u64 cost = bytes * q->ns_per_mib >> 20, now = bpf_ktime_get_ns(), late = now - q->burst_ns / LATE;
+	__u64 last = now + q->burst_ns, room = ~0ull, used, paced;
 	struct dove_meter *meter = meter_of(key);
 	__u32 mean;
+	bool fits;
 
 	if (!meter)
 		return -DOVE_RATE_LIMITED;
 	bpf_spin_lock(&meter->lock);
 	mean = meter->mean ? meter->mean - meter->mean / 8 + bytes / 8 : bytes;
 	meter->mean = mean;
+	used = meter->used_until > now ? meter->used_until : now;
+	paced = meter->paced_until > late ? meter->paced_until : late;
 	if (p->queue)
-		last = now + horizon(q, p->queue, mean);
-	used = meter->used_until > first ? meter->used_until : first;
-	if (used <= last)
+		room = now + room_ns(q, p->queue, mean);
+	fits = used <= last && paced <= room;
+	if (fits)
 		meter->used_until = used + cost;
+	if (fits && p->queue)
+		meter->paced_until = paced + cost;
 	bpf_spin_unlock(&meter->lock);
-	if (used > last)
+	if (!fits)
 		return -DOVE_RATE_LIMITED;
-	if (p->queue && used > now && used > p->departs)
-		p->departs = used;
+	if (p->queue && paced > now && paced > p->departs)
+		p->departs = paced;
 	return 0;
 }
 

@@ -124,6 +124,9 @@ static __noinline int encapsulate(struct __sk_buff *skb, struct packet *p, const
 static __always_inline int leave_by(struct __sk_buff *skb, struct packet *p, const struct dove_host *host)
 {
 	depart_later(skb, p);
+	/* What waits has one of the NIC's queues for each sender, for others' packets in it wait, too. */
+	if (unlikely(p->departs))
+		bpf_set_hash(skb, p->source * 0x9e3779b1);
 	if (unlikely(p->laid))
 		TRY(laid_push(skb, p));
 	/* The tag of the path stays beside the packet until a device that can't do that writes it. */

@@ -333,6 +333,9 @@ int rtnl_neigh_keep(int ifindex, const struct ip_addr *addr)
 
 /* ---- queueing ---- */
 
+/* Flows share the queue's places: how many must find one at once, for a flow's own limit to be its to fill. */
+#define QUEUE_SHARES 64
+
 struct queueing {
 	int ifindex;
 	uint32_t least; /* of all fq's flow limits; 0: none was seen */
@@ -343,9 +346,15 @@ static uint32_t flow_limit(const struct nlattr *options)
 {
 	const struct nlattr *tb[NETLINK_ATTRS] = {};
 
+	uint32_t flow, all;
+
 	if (options)
 		mnl_attr_parse_nested(options, netlink_attr, tb);
-	return tb[TCA_FQ_FLOW_PLIMIT] ? mnl_attr_get_u32(tb[TCA_FQ_FLOW_PLIMIT]) : 0;
+	if (!tb[TCA_FQ_FLOW_PLIMIT] || !tb[TCA_FQ_PLIMIT])
+		return 0;
+	flow = mnl_attr_get_u32(tb[TCA_FQ_FLOW_PLIMIT]);
+	all = mnl_attr_get_u32(tb[TCA_FQ_PLIMIT]) / QUEUE_SHARES;
+	return flow < all ? flow : all;
 }
 
 static int qdisc_parse(const struct nlmsghdr *nlh, void *arg)

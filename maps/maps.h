@@ -279,6 +279,7 @@ struct dove_meter_key {
 
 struct dove_meter {
 	__u64 used_until;
+	__u64 paced_until; /* the same of those alone that have a departure time */
 	struct bpf_spin_lock lock;
 	__u32 mean; /* size of a packet of late, bytes */
 };

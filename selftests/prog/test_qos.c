@@ -262,18 +262,16 @@ Test(qos, R8_a_nic_that_holds_packets_is_told_until_when)
 	}
 }
 
-/* Half of its places, and not beyond the burst and 64 KiB: what it would drop is not paid for. */
+/* Half of its places, behind the one made up for, and not beyond the burst: what it would drop is not paid for. */
 Test(qos, R8_no_more_is_sent_ahead_than_the_nic_has_room_for)
 {
-	struct vm_frame v = udp_to(&vm2);
-	struct frame f = frame_vm(&v);
-	const struct {
+	static const struct {
 		uint32_t queue, burst, sent;
-	} cases[] = {
-		{ 8, 8, 6 }, { 100, 8, 52 }, { 2, 8, 3 }, { 131072 / f.len + 30, 8, 2 + 8 + 65536 / f.len }
-	};
+	} cases[] = { { 8, 8, 6 }, { 100, 8, 9 }, { 2, 8, 3 } };
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		struct vm_frame v = udp_to(&vm2);
+		struct frame f = frame_vm(&v);
 		uint64_t since;
 
 		begin(case_text("%u places, %u packets of burst", cases[i].queue, cases[i].burst));
@@ -286,10 +284,29 @@ Test(qos, R8_no_more_is_sent_ahead_than_the_nic_has_room_for)
 		check(counted(DOVE_ENCAPSULATED) == cases[i].sent, "%llu sent",
 		      (unsigned long long)counted(DOVE_ENCAPSULATED));
 		check(counted(DOVE_RATE_LIMITED) == 3, "not dropped");
-		check(metered(vm1.endpoint, since) ==
-			      (uint64_t)cases[i].sent * f.len - cases[i].burst * f.len / 8,
-		      "paid otherwise");
+		check(metered(vm1.endpoint, since) == (uint64_t)cases[i].sent * f.len, "paid otherwise");
 	}
+}
+
+/* Whatever of the limit went to neighbours, which no queue holds: only the limit itself is shared. */
+Test(qos, R8_what_is_paced_does_not_wait_for_what_is_policed)
+{
+	struct vm_frame v = udp_to(&vm2), near = udp_to(&vm3);
+	struct frame f = frame_vm(&v), g = frame_vm(&near);
+
+	begin("beside");
+	answer_with_row(&vm2);
+	answer_with_row(&vm3);
+	host2_queue(4);
+	row_put(row_of(DOVE_DSCP_UNSAID, 8 * f.len));
+	for (int n = 0; n < 7; n++)
+		departs(dove->progs.dove_port, &g);
+	check(counted(DOVE_DELIVERED_LOCAL) == 7, "not delivered");
+	check(!departs(dove->progs.dove_port, &f), "waits");
+	check(counted(DOVE_ENCAPSULATED) == 1, "not sent");
+	for (int n = 0; n < 2; n++)
+		departs(dove->progs.dove_port, &f);
+	check(counted(DOVE_ENCAPSULATED) == 2 && counted(DOVE_RATE_LIMITED) == 1, "the limit is not shared");
 }
 
 /* Ten of its own size would have had no room. */
@@ -303,7 +320,7 @@ Test(qos, R8_a_small_packet_waits_behind_large_ones)
 	begin("waits");
 	answer_with_row(&vm2);
 	host2_queue(20);
-	row_put(row_of(DOVE_DSCP_UNSAID, large.len));
+	row_put(row_of(DOVE_DSCP_UNSAID, 10 * large.len));
 	for (int n = 0; n < 5; n++)
 		departs(dove->progs.dove_port, &large);
 	check(departs(dove->progs.dove_port, &small) > now_ns() + 10 * small.len * NS_PER_BYTE,
