@@ -461,14 +461,15 @@ static void service_refresh(struct paths *p, struct service *s)
 static int ways_add(const struct paths *p, const struct service *s, const struct instance *i,
 		    struct probe_way *out)
 {
-	struct probe_way ways[2];
-	int n = 0;
+	struct probe_way ways[2] = { { .in = i->id }, { .in = i->out } };
+	int n = i->out ? 2 : 1;
 
-	if (!i->probed || !is_placed(p, s, i, ways))
+	if (!is_placed(p, s, i, ways) && i->probed)
 		return 0;
-	for (int k = 0; k < (i->out ? 2 : 1); k++)
-		if (!is_router(i) || ip_is_v4(&ways[k].asked))
-			out[n++] = ways[k];
+	for (int k = 0; k < n; k++) {
+		out[k] = ways[k];
+		out[k].off = !i->probed || (is_router(i) && !ip_is_v4(&ways[k].asked));
+	}
 	return n;
 }
 

@@ -223,7 +223,11 @@ static void on_tick(evutil_socket_t fd, short what, void *arg)
 	p->number++;
 	HASH_ITER (hh, p->ways, w, tmp) {
 		enum probe_state before = w->judged.state;
-		bool busy = is_busy(w);
+		bool busy;
+
+		if (!w->seen)
+			continue;
+		busy = is_busy(w);
 
 		/* That something passes for the first time is news to nobody. */
 		if (probe_judge(&w->judged, late || busy || !w->asked) && before != PROBE_NONE) {
@@ -251,6 +255,16 @@ static void way_set(struct probes *p, const struct probe_way *at)
 		ports_probed(p->agent->ports, w->in);
 }
 
+static void way_forget(struct probes *p, struct way *w)
+{
+	bool failed = w->judged.state == PROBE_FAILED;
+
+	HASH_DEL(p->ways, w);
+	if (failed) /* nobody says so any more */
+		ports_probed(p->agent->ports, w->in);
+	free(w);
+}
+
 void probes_watch(struct probes *p, const struct probe_way *ways, int n)
 {
 	struct timeval tick = { .tv_usec = ASK_MS * 1000 };
@@ -258,17 +272,19 @@ void probes_watch(struct probes *p, const struct probe_way *ways, int n)
 
 	HASH_ITER (hh, p->ways, w, tmp)
 		w->seen = false;
-	for (int i = 0; i < n; i++)
-		way_set(p, &ways[i]);
+	for (int i = 0; i < n; i++) {
+		if (!ways[i].off)
+			way_set(p, &ways[i]);
+		else if ((w = find(p, ways[i].in)))
+			way_forget(p, w);
+	}
 	HASH_ITER (hh, p->ways, w, tmp) {
-		bool failed = w->judged.state == PROBE_FAILED;
-
 		if (w->seen)
 			continue;
-		HASH_DEL(p->ways, w);
-		if (failed) /* nobody says so any more */
-			ports_probed(p->agent->ports, w->in);
-		free(w);
+		if (w->judged.state == PROBE_FAILED && ports_vnid(p->agent->ports, w->in))
+			w->asked = false;
+		else
+			way_forget(p, w);
 	}
 	if (!p->ways)
 		event_del(p->tick);

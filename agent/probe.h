@@ -43,6 +43,7 @@ struct probe_way {
 	int in_ifindex, out_ifindex;
 	struct ip_addr asked; /* IPv4; all zero: a frame goes through */
 	struct mac_addr mac;  /* whose that is */
+	bool off;	      /* nothing is to be asked, and what was known is to be forgotten; all but `in` is nothing */
 };
 
 /* probes_open() - `changed` is called when an appliance hangs, or does not any more. */
@@ -50,7 +51,10 @@ int probes_open(struct agent *a, void (*changed)(void *arg), void *arg, struct p
 		struct error *err);
 void probes_close(struct probes *p);
 
-/* probes_watch() - from now on these ways, and no others; what is known of those of before stays. */
+/*
+ * probes_watch() - from now on these ways, and no others; what is known of those of before stays. One that has failed
+ * is remembered as long as its port is there: that its device had no carrier meanwhile is no sign of health.
+ */
 void probes_watch(struct probes *p, const struct probe_way *ways, int n);
 
 /* probes_heard() - the programs have seen a probe: an event of DOVE_EVENT_PROBE. */

@@ -108,6 +108,14 @@ check "R28: the flow comes to use the other" until_ok 5 rising other
 check "R28: the port says so" probe_is h3 v-tap failed
 check "R28: the instance is dead to who asks the service" until_ok 2 state_is tap dead
 check "R28: and to the other hosts" until_ok 2 dead h1 tap
+flapped() {
+	on h3 ip link set v-tap down
+	sleep 1
+	on h3 ip link set v-tap up
+	sleep 2
+	probe_is h3 v-tap failed && state_is tap dead
+}
+check "R28: its link goes and comes: it hangs as it did" flapped
 says() { da h3 status | tee /dev/stderr | grep -q 'blue/tap on h3 (hangs'; }
 check "R28: its host's status says why" says
 carrier() { on h3 cat /sys/class/net/v-tap/carrier | grep -qx 1; }
