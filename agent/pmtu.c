@@ -68,7 +68,7 @@ static int parse6(const uint8_t *icmp, const uint8_t *end, struct ip_addr *from,
 	memcpy(from->b, ip + 8, sizeof(from->b));
 	memcpy(to->b, ip + 24, sizeof(to->b));
 	*mtu = (uint32_t)get16(icmp + 4) << 16 | get16(icmp + 6);
-	return *mtu >= LEAST_V6 ? of_whom(ip[6], IPPROTO_IPV6, ip + 40, end) : -ENOMSG;
+	return *mtu >= LEAST_V6 && *mtu <= UINT16_MAX ? of_whom(ip[6], IPPROTO_IPV6, ip + 40, end) : -ENOMSG;
 }
 
 int pmtu_parse(const uint8_t *icmp, size_t len, bool v6, struct ip_addr *from, struct ip_addr *to,

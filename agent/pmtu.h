@@ -20,7 +20,7 @@ void pmtu_close(struct pmtu *p);
  * pmtu_parse() - an ICMP (v6: ICMPv6) message, from its type on, len bytes:
  * PMTU_HOST when it says that a Geneve packet of ours was too large, PMTU_ROUTER
  * one of ours within IP. *from and *to:
- * that packet's addresses; *mtu: what the link takes, bytes of IP.
+ * that packet's addresses; *mtu: what the link takes, bytes of IP, 576 (IPv6: 1280) to 65535.
  * -ENOMSG: it says something else.
  */
 int pmtu_parse(const uint8_t *icmp, size_t len, bool v6, struct ip_addr *from, struct ip_addr *to,

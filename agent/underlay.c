@@ -27,6 +27,8 @@
 /* Other authorities' hosts are looked over so often; and those that an earlier process knew stay so long. */
 #define GUESTS_S 10
 /* So long an answer may lead by a router after it was named. */
+/* Another authority names those of its paths: so many are looked after, and what leads by more is held. */
+#define ROUTERS_KNOWN_MAX 1024
 #define ROUTER_NS (TRANSLATION_LIFE_MAX * SECOND_NS)
 
 /* Or a router that a path begins with: in a table and a map of their own, for they are nobody who sends. */
@@ -99,6 +101,8 @@ static struct host *router_make(struct underlay *u, const struct ip_addr *addr)
 {
 	struct host *h = router_find(u, addr);
 
+	if (!h && HASH_COUNT(u->routers) >= ROUTERS_KNOWN_MAX)
+		return NULL;
 	if (!h) {
 		h = host_new(addr);
 		h->router = h->needed = true;
@@ -114,8 +118,10 @@ static void host_store(struct underlay *u, struct host *h)
 	struct dove_ip key = to_dove_ip(&h->addr);
 
 	if (h->router) {
-		if (row_put(u->agent, u->agent->maps->routers, &key, &h->row, BPF_ANY))
+		if (row_put(u->agent, u->agent->maps->routers, &key, &h->row, BPF_ANY)) {
 			log_error("dove_routers: %s: %s", h->name, strerror(errno));
+			h->row = (struct dove_host){}; /* the next look tries again */
+		}
 		return;
 	}
 	h->row.id = h->id;
@@ -294,7 +300,7 @@ void underlay_router(struct underlay *u, const struct ip_addr *addr)
 	if (!u->families[ip_is_v4(addr) ? 0 : 1])
 		return;
 	h = router_make(u, addr);
-	if (!(h->row.flags & DOVE_HOST_REACHABLE))
+	if (h && !(h->row.flags & DOVE_HOST_REACHABLE))
 		host_look(u, h);
 }
 
@@ -548,8 +554,10 @@ static void adopt_routers(struct underlay *u)
 		at = &key;
 		if (!bpf_map_lookup_elem(u->agent->maps->routers, &key, &row)) {
 			struct ip_addr addr = from_dove_ip(&key);
+			struct host *h = router_make(u, &addr);
 
-			router_make(u, &addr)->row = row;
+			if (h)
+				h->row = row;
 		}
 	}
 }
