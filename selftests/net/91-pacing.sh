@@ -26,7 +26,8 @@ tcp_arrives() { # FROM PORT: percent of 10 Mbit/s, and segments sent again
 	on $1 timeout 90 iperf3 -c 10.1.0.12 -p $2 -O 2 -t 6 -J >"$W/iperf.json" || return 1
 	jq -r '"\(.end.sum_received.bits_per_second * (1 + 66 / .start.tcp_mss_default) / 1e5 | round) \(.end.sum_sent.retransmits)"' "$W/iperf.json"
 }
-held() { [ "$1" -le 105 ] && [ $(($1 * 100)) -ge $(($2 < 100 ? $2 * 80 : 8000)) ]; } # GOT POLICED: what a busy machine can, it does
+# GOT POLICED: what a busy machine can, it does, and an emulated one measures no better than that it did when policed.
+held() { { [ "$1" -le 105 ] || [ $(($1 * 100)) -le $(($2 * 105)) ]; } && [ $(($1 * 100)) -ge $(($2 < 100 ? $2 * 80 : 8000)) ]; }
 paced_udp() {
 	local got
 	got=$(udp_arrives v1 5002) || return 1
@@ -94,7 +95,7 @@ say "-- policed: tcp to 10 Mbit/s, ratio $(jq -n "$policed_tcp / 100"); udp to 1
 if on h1 tc qdisc add dev eth0 root fq 2>"$W/fq"; then
 	check "R8: the agent notices fq on its NIC: rates are paced, as trace and status say" until_ok 30 eval \
 		"rates paced && quality paced"
-	check "R8: UDP is paced to its rate: 105 % at most, and no less for it than when it was policed" paced_udp
+	check "R8: UDP is paced to its rate: within 5 %, and no less for it than when it was policed" paced_udp
 	check "R8: so is TCP, and has far less to send again than when it was policed" paced_tcp
 	check "R8, R25: another tenant's packets do not wait for it" beside_paced
 	on h1 tc qdisc del dev eth0 root
