@@ -291,6 +291,8 @@ static __noinline int qos_begin(struct __sk_buff *skb, struct packet *p, const s
 	__u32 id = qos_id(d);
 	int rc;
 
+	if (likely(!id && !port))
+		return 0;
 	queue_find(p, d);
 	rc = id ? qos_apply(skb, p, id) : 0;
 
